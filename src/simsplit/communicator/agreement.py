@@ -1,0 +1,183 @@
+"""Agreement: what fails on one rank is raised on all, at an agreed place.
+
+A rank that leaves by an exception while the others go on to a collective call leaves them waiting for
+ever. So whatever can fail runs inside a ``with agreement:`` block, and at the end of the block, where
+every rank arrives whether it failed or not, the ranks ask each other once (one small ``Allreduce``).
+Only if one of them failed do they exchange the particulars, and each raises the same error.
+
+The block must not contain a collective call: a rank that fails before it would not take part.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ..errors import (
+    InputError,
+    KernelError,
+    RankFailure,
+    SimsplitError,
+    nearest_of_ours,
+    one_of_ours,
+    ranks_in_short,
+)
+
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+    from .contract import Communicator
+
+_PACKAGE = str(Path(__file__).parents[1])
+_SHOWN = 8  # different tracebacks after the first, before the rest is only counted
+
+
+class Interrupts:
+    """Ctrl-C, held back where raising it would leave other ranks in a collective call.
+
+    Inside an agreed block it raises KeyboardInterrupt at once, and the ranks agree on that like on any
+    other failure. Outside, in the midst of a collective call, it waits for the next block. A second one
+    that finds the first still waiting raises in any case.
+    """
+
+    def __init__(self) -> None:
+        self.inside = False
+        self.pending = False
+
+    def install(self) -> None:
+        """Take over SIGINT, unless it is ignored or this is not the main thread."""
+        if threading.current_thread() is threading.main_thread() and (
+            signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            signal.signal(signal.SIGINT, self._handle)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.inside or self.pending:
+            self.pending = True
+            raise KeyboardInterrupt
+        self.pending = True
+
+
+interrupts = Interrupts()
+
+
+class _Elsewhere(Exception):  # noqa: N818, the cause shown under an error, not raised by itself
+    """The traceback of another rank."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+class Agreement:
+    """A block that succeeds on every rank or fails on every rank. Can be entered again and again.
+
+    Parameters
+    ----------
+    communicator : Communicator
+        The ranks that agree; entering and leaving the block is collective among them.
+
+    Raises
+    ------
+    SimsplitError
+        On leaving the block, on every rank, if it raised on any: the type and the message of the lowest
+        rank that failed. Errors of other types are wrapped (see `errors`).
+    KeyboardInterrupt
+        On every rank, if one was interrupted.
+    """
+
+    def __init__(self, communicator: Communicator) -> None:
+        self._communicator = communicator
+
+    def __enter__(self) -> None:
+        interrupts.inside = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
+        interrupts.inside = False
+        failed = error is not None or interrupts.pending
+        if self._communicator.any(failed):
+            self._raise_everywhere(error)
+        return False
+
+    def _raise_everywhere(self, error: BaseException | None) -> None:
+        if error is None and interrupts.pending:
+            error = KeyboardInterrupt()
+        interrupts.pending = False
+        mine = None if error is None else (_kind(error), _describe(error, self._communicator))
+        reports = [report for report in self._communicator.allgather(mine) if report is not None]
+        kind, first = reports[0]
+        if any(kind == "KeyboardInterrupt" for kind, _ in reports):
+            raise KeyboardInterrupt
+        failures = tuple(failure for _, failure in reports)
+        agreed = _build(kind, failures, self._communicator.size, error)
+        agreed.failures = failures
+        agreed.reports_here = self._communicator.rank == 0
+        agreed.on_all_ranks = self._communicator.whole_job
+        if agreed is error:
+            raise agreed
+        raise agreed from (error or _Elsewhere(first.traceback))
+
+
+def _kind(error: BaseException) -> str:
+    """Name what the error becomes on every rank."""
+    if isinstance(error, KeyboardInterrupt):
+        return "KeyboardInterrupt"
+    if isinstance(error, MemoryError):
+        return InputError.__name__
+    return nearest_of_ours(error) if isinstance(error, SimsplitError) else SimsplitError.__name__
+
+
+def _describe(error: BaseException, communicator: Communicator) -> RankFailure:
+    message = str(error)
+    if isinstance(error, MemoryError):
+        message = f"not enough memory: {message or 'an allocation failed'}. Use more nodes, or a smaller problem."
+    cause = error.__cause__ if isinstance(error, KernelError) and error.__cause__ else error
+    lines = traceback.format_exception(type(cause), cause, _users_part(cause.__traceback__), chain=False)
+    return RankFailure(communicator.rank, communicator.host, type(cause).__name__, message, "".join(lines))
+
+
+def _users_part(trace: TracebackType | None) -> TracebackType | None:
+    """Drop the frames of simsplit above the user's code; keep all where there is no other code."""
+    theirs = trace
+    while theirs is not None and theirs.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        theirs = theirs.tb_next
+    return theirs or trace
+
+
+def _build(kind: str, failures: tuple[RankFailure, ...], size: int, error: BaseException | None) -> SimsplitError:
+    """Make the same error on every rank, of the same reports."""
+    first = failures[0]
+    foreseen = kind not in (KernelError.__name__, SimsplitError.__name__)
+    if foreseen:
+        if type(error) is one_of_ours(kind) and str(error) == first.message:
+            assert isinstance(error, SimsplitError)  # noqa: S101, for the type checker
+            return error
+        return one_of_ours(kind)(first.message)
+    head = first.message
+    if kind == SimsplitError.__name__:
+        head = f"an error that simsplit did not foresee, on rank {first.rank} of {size} (host {first.host})"
+    return one_of_ours(kind)(f"{head}:\n{_tracebacks(failures)}All ranks stopped.")
+
+
+def _tracebacks(failures: tuple[RankFailure, ...]) -> str:
+    """Write the first rank's traceback, then those of the others, once for all that are alike."""
+    groups: dict[str, list[int]] = {}
+    for failure in failures:
+        groups.setdefault(failure.traceback, []).append(failure.rank)
+    (first, alike), *others = groups.items()
+    parts = [first]
+    if alike[1:]:
+        parts.append(f"The same on {ranks_in_short(alike[1:])}.\n")
+    parts.extend(f"On {ranks_in_short(ranks)}:\n{text}" for text, ranks in others[:_SHOWN])
+    if others[_SHOWN:]:
+        more = sorted(rank for _, ranks in others[_SHOWN:] for rank in ranks)
+        parts.append(f"Other errors on {ranks_in_short(more)}.\n")
+    return "".join(parts)

@@ -1,0 +1,65 @@
+"""What the engine asks of a communicator, whatever is behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+T = TypeVar("T")
+
+
+class Communicator(Protocol):
+    """The ranks of one run. Every method is collective; root is rank 0."""
+
+    @property
+    def rank(self) -> int:
+        """Number of this rank, from 0."""
+
+    @property
+    def size(self) -> int:
+        """Number of ranks, 1 or more."""
+
+    @property
+    def host(self) -> str:
+        """Name of the host of this rank."""
+
+    @property
+    def library(self) -> str | None:
+        """The MPI library and its version, or None without MPI."""
+
+    @property
+    def whole_job(self) -> bool:
+        """Whether these ranks are all the processes of the job."""
+
+    def bcast(self, value: T | None) -> T:
+        """Return root's `value`, a small object, on every rank."""
+
+    def allgather(self, value: T) -> list[T]:
+        """Return the `value` of every rank, small objects, in the order of the ranks."""
+
+    def any(self, flag: bool) -> bool:
+        """Return whether `flag` is true on at least one rank. Cheap: it is asked at every step."""
+
+    def scatterv(self, whole: Array | None, counts: Sequence[int], part: Array) -> None:
+        """Send each rank its rows of root's `whole` into `part`; root's own rows stay where they are.
+
+        Parameters
+        ----------
+        whole : ndarray, shape (sum(counts), ...), C-contiguous, on root; None elsewhere
+        counts : sequence of int
+            Rows of each rank, one behind the other in `whole`.
+        part : ndarray, shape (counts[rank], ...), C-contiguous
+            Not touched on root. The dtype and the shape of a row are the same on every rank.
+        """
+
+    def gatherv(self, part: Array, counts: Sequence[int], whole: Array | None) -> None:
+        """Bring each rank's `part` into root's `whole`, where root's own rows already are.
+
+        The arguments are those of `scatterv`; only `whole` is written to.
+        """

@@ -1,0 +1,138 @@
+"""The contract on MPI, by mpi4py.
+
+Rows travel as a datatype of one contiguous row of bytes: any dtype, byte order and row length goes
+the same way, no pickle is involved, and a count is a number of rows, so that libraries whose counts
+have 32 bits take parts of many gigabytes.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ..errors import InputError, LaunchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mpi4py.MPI import Datatype, Intracomm
+
+    from .contract import Array
+
+T = TypeVar("T")
+
+
+def load() -> Any:
+    """Import ``mpi4py.MPI``, which loads the MPI library and starts it.
+
+    Raises
+    ------
+    ImportError, RuntimeError
+        If mpi4py is missing, or the MPI library is.
+    """
+    with warnings.catch_warnings():  # the launch guard looks at more launchers, and ends the run
+        warnings.filterwarnings("ignore", "suspicious MPI execution environment", RuntimeWarning)
+        from mpi4py import MPI
+    return MPI
+
+
+def abort_job(status: int) -> None:
+    """End every process of the job at once; return if there is none but this one."""
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.Get_size() > 1:
+        mpi.COMM_WORLD.Abort(status)
+
+
+def library(version: str) -> str:
+    """Shorten what the MPI library says of itself.
+
+    >>> library("Open MPI v5.0.11, package: Open MPI root@x Distribution, ident: 5.0.11")
+    'Open MPI 5.0.11'
+    """
+    first = version.strip("\0\n ").partition("\n")[0].partition(",")[0]
+    words = first.replace("MPICH Version:", "MPICH").replace("Open MPI v", "Open MPI ").split()
+    return " ".join(words).removesuffix(" for Linux* OS")
+
+
+class MPICommunicator:
+    """The ranks of an intracommunicator of mpi4py, which stays the caller's.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Intracomm
+        Used for collective calls only; none is pending when a call of simsplit returns.
+    """
+
+    def __init__(self, comm: Intracomm) -> None:
+        from mpi4py import MPI
+
+        if not MPI.Is_initialized() or MPI.Is_finalized():
+            raise LaunchError("MPI is not running: it was finalized, or never initialized (mpi4py.rc.initialize).")
+        if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+            raise InputError(f"comm must be an intracommunicator of mpi4py or None, not {comm!r}")
+        self._mpi = MPI
+        self._comm = comm
+        self.rank = comm.Get_rank()
+        self.size = comm.Get_size()
+        self.host = MPI.Get_processor_name()
+        self.library = library(MPI.Get_library_version())
+        self.whole_job = self.size == MPI.COMM_WORLD.Get_size()
+        self._flag = np.zeros(1, np.int32)
+        self._answer = np.zeros(1, np.int32)
+
+    def bcast(self, value: T | None) -> T:
+        """Return root's `value` on every rank."""
+        result: T = self._comm.bcast(value, root=0)
+        return result
+
+    def allgather(self, value: T) -> list[T]:
+        """Return the `value` of every rank."""
+        return self._comm.allgather(value)
+
+    def any(self, flag: bool) -> bool:
+        """Return whether `flag` is true on at least one rank."""
+        self._flag[0] = flag
+        self._comm.Allreduce(self._flag, self._answer, op=self._mpi.MAX)
+        return bool(self._answer[0])
+
+    def scatterv(self, whole: Array | None, counts: Sequence[int], part: Array) -> None:
+        """Send each rank its rows of root's `whole`."""
+        row = self._row_type(part)
+        if row is None:
+            return
+        try:
+            if whole is not None:
+                message = [whole, (counts, _displacements(counts)), row]
+                self._comm.Scatterv(message, self._mpi.IN_PLACE, root=0)
+            else:
+                self._comm.Scatterv(None, [part, len(part), row], root=0)
+        finally:
+            row.Free()
+
+    def gatherv(self, part: Array, counts: Sequence[int], whole: Array | None) -> None:
+        """Bring each rank's `part` into root's `whole`."""
+        row = self._row_type(part)
+        if row is None:
+            return
+        try:
+            if whole is not None:
+                message = [whole, (counts, _displacements(counts)), row]
+                self._comm.Gatherv(self._mpi.IN_PLACE, message, root=0)
+            else:
+                self._comm.Gatherv([part, len(part), row], None, root=0)
+        finally:
+            row.Free()
+
+    def _row_type(self, part: Array) -> Datatype | None:
+        """Return the datatype of one row, to be freed, or None for rows without a byte in them."""
+        nbytes = part.itemsize * int(np.prod(part.shape[1:], dtype=object))
+        return self._mpi.BYTE.Create_contiguous(nbytes).Commit() if nbytes else None
+
+
+def _displacements(counts: Sequence[int]) -> list[int]:
+    """Return where each part begins, in rows: Python's integers, which mpi4py hands on with 64 bits."""
+    return [0, *accumulate(counts[:-1])]

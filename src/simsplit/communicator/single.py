@@ -1,0 +1,44 @@
+"""A single process: the same contract without MPI, so that every code path is the same."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .contract import Array
+
+T = TypeVar("T")
+
+
+class SingleProcess:
+    """One rank that is root. Never imports mpi4py."""
+
+    rank = 0
+    size = 1
+    library = None
+    whole_job = True
+
+    def __init__(self) -> None:
+        self.host = platform.node()
+
+    def bcast(self, value: T | None) -> T:
+        """Return `value`."""
+        assert value is not None  # noqa: S101, for the type checker: root always has a value
+        return value
+
+    def allgather(self, value: T) -> list[T]:
+        """Return `value` in a list."""
+        return [value]
+
+    def any(self, flag: bool) -> bool:
+        """Return `flag`."""
+        return flag
+
+    def scatterv(self, whole: Array | None, counts: Sequence[int], part: Array) -> None:
+        """Do nothing: all rows are root's own."""
+
+    def gatherv(self, part: Array, counts: Sequence[int], whole: Array | None) -> None:
+        """Do nothing: all rows are root's own."""

@@ -1,0 +1,64 @@
+"""Distribute the initial array: each rank gets its rows, root's own stay where they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..communicator import Agreement
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..communicator import Communicator
+    from .plan import Plan
+
+    Array = npt.NDArray[Any]
+
+STAGING = 16 * 2**20  # bytes on root for packing rows that do not lie one behind the other
+
+
+def scatter(
+    communicator: Communicator, plan: Plan, initial: Array | None, *, contiguous: bool, staging: int = STAGING
+) -> Array:
+    """Return this rank's part of the initial array. Collective.
+
+    An array in C order is sent from where it lies, in one ``Scatterv``. Any other (Fortran order, a
+    slice with gaps) is packed on root a few rows of each rank at a time, so that root never holds a
+    second copy of it.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    plan : Plan
+    initial : ndarray, shape `plan.shape`, on root; not used elsewhere
+    contiguous : bool
+        Whether root's `initial` is C-contiguous; the same on all ranks.
+    staging : int
+        Bytes that root may take for packing; at least one row of each rank is packed at a time.
+
+    Returns
+    -------
+    ndarray, shape ``plan.part_shape(rank)``, dtype ``plan.dtype``
+        On root a view of `initial`.
+    """
+    root = communicator.rank == 0
+    whole = initial if root else None
+    with Agreement(communicator):
+        part: Array = (
+            whole[: plan.counts[0]] if whole is not None else np.empty(plan.part_shape(communicator.rank), plan.dtype)
+        )
+    if contiguous:
+        communicator.scatterv(whole, plan.counts, part)
+        return part
+    row_nbytes = max(1, plan.initial_nbytes // max(1, plan.shape[0]))
+    at_once = max(1, staging // (row_nbytes * max(1, plan.ranks - 1)))
+    for start in range(0, max(plan.counts[1:], default=0), at_once):
+        spans = [(min(lower + start, upper), min(lower + start + at_once, upper)) for lower, upper in plan.bounds]
+        spans[0] = (0, 0)
+        with Agreement(communicator):
+            packed = None if whole is None else np.concatenate([whole[lower:upper] for lower, upper in spans])
+        counts = [upper - lower for lower, upper in spans]
+        communicator.scatterv(packed, counts, part[:0] if root else part[start : start + at_once])
+    return part

@@ -1,0 +1,137 @@
+"""Every error that simsplit raises on purpose, with the exit status that it ends a program with.
+
+::
+
+    SimsplitError             1   a fault that no rank could foresee
+    ├── InputError            2   a wrong option, value, file or problem (also a ValueError)
+    ├── LaunchError           3   started in a way that would do the work several times, or not at all
+    ├── KernelError           4   the kernel failed on at least one rank
+    ├── OutputError           5   a result cannot be written where it was asked for
+    └── VerificationError     6   splitting changed the result
+
+An error of any rank is raised on *all* of them, at an agreed place: the same type, the same message,
+with the particulars of each rank that failed in `SimsplitError.failures`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program that Ctrl-C ended
+
+
+@dataclass(frozen=True, slots=True)
+class RankFailure:
+    """What went wrong on one rank.
+
+    Attributes
+    ----------
+    rank : int
+        The rank, in the communicator of the run.
+    host : str
+        The name of its host.
+    error : str
+        Name of the exception's type on that rank, such as ``"ZeroDivisionError"``.
+    message : str
+        The exception as text.
+    traceback : str
+        The formatted traceback; it begins with the user's code where there is any.
+    """
+
+    rank: int
+    host: str
+    error: str
+    message: str
+    traceback: str
+
+
+class SimsplitError(Exception):
+    """The root of the tree: catch this to catch them all.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, why, and what to do about it.
+
+    Attributes
+    ----------
+    exit_status : int
+        What the program ends with if nobody catches the error.
+    failures : tuple of RankFailure
+        The ranks that failed, in order. Empty as long as the error is known on one rank only.
+    reports_here : bool
+        Whether this rank is the one that tells the user.
+    on_all_ranks : bool
+        Whether every process of the job raises this error, so that all can end in good order.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.failures: tuple[RankFailure, ...] = ()
+        self.reports_here = True
+        self.on_all_ranks = False
+
+
+class InputError(SimsplitError, ValueError):
+    """A wrong option, value, file or problem."""
+
+    exit_status = 2
+
+
+class LaunchError(SimsplitError):
+    """Started in a way that would do the work several times, or not at all."""
+
+    exit_status = 3
+
+
+class KernelError(SimsplitError):
+    """The kernel failed on at least one rank."""
+
+    exit_status = 4
+
+
+class OutputError(SimsplitError):
+    """A result cannot be written where it was asked for."""
+
+    exit_status = 5
+
+
+class VerificationError(SimsplitError):
+    """The result of the ranks differs from that of one process."""
+
+    exit_status = 6
+
+
+def one_of_ours(name: str) -> type[SimsplitError]:
+    """Return the class of the tree that is called `name`, or its root."""
+    tree = (InputError, LaunchError, KernelError, OutputError, VerificationError)
+    return next((kind for kind in tree if kind.__name__ == name), SimsplitError)
+
+
+def nearest_of_ours(error: SimsplitError) -> str:
+    """Return the name of the class of the tree that `error` is, or that it was derived from."""
+    return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__)
+
+
+def ranks_in_short(ranks: Sequence[int]) -> str:
+    """Write sorted ranks as people do.
+
+    >>> ranks_in_short([0, 1, 2, 5])
+    'ranks 0–2, 5'
+    >>> ranks_in_short([2])
+    'rank 2'
+    """
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1][1] = rank
+        else:
+            runs.append([rank, rank])
+    words = [str(first) if first == last else f"{first}–{last}" for first, last in runs]
+    return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(words)}"

@@ -1,0 +1,71 @@
+"""A program of many ranks: one message, the right exit status, and never a rank left waiting."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, NoReturn
+
+from .communicator import abort_job, interrupts
+from .errors import INTERRUPTED, SimsplitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def script(main: Callable[[], int | None]) -> NoReturn:
+    """Run `main` as the whole program, on every rank, and exit.
+
+    An error of simsplit ends all ranks with its exit status and one message on stderr. Ctrl-C ends
+    them with status 130 and none. Anything else that goes wrong on one rank alone, where the others
+    may wait for it for ever, aborts the job.
+
+    Parameters
+    ----------
+    main : callable
+        Returns the exit status, or None for 0. Called once on every rank.
+
+    Examples
+    --------
+    ::
+
+        if __name__ == "__main__":
+            simsplit.script(main)
+    """
+    interrupts.install()
+    try:
+        status = main() or 0
+        sys.stdout.flush()
+    except SimsplitError as error:
+        _finish(error)
+    except KeyboardInterrupt as error:
+        _exit(INTERRUPTED, everywhere=getattr(error, "on_all_ranks", False))
+    except BrokenPipeError:  # the reader of stdout had enough: `simsplit | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(1)
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        if isinstance(error.code, str):
+            print(error.code, file=sys.stderr)
+        _exit(status, everywhere=status == 0)
+    except BaseException:  # noqa: BLE001, whatever it is: the other ranks must not wait for this one
+        traceback.print_exc()
+        _exit(1, everywhere=False)
+    sys.exit(status)
+
+
+def _finish(error: SimsplitError) -> NoReturn:
+    if error.reports_here:
+        sys.stdout.flush()
+        print(f"simsplit: {error}", file=sys.stderr, flush=True)
+    _exit(error.exit_status, everywhere=error.on_all_ranks)
+
+
+def _exit(status: int, *, everywhere: bool) -> NoReturn:
+    """End this rank; unless the others end by themselves, end them too."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if not everywhere:
+        abort_job(status)
+    sys.exit(status)

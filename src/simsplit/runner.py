@@ -1,0 +1,220 @@
+"""The one place where problem, communicator, engine and store are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .communicator import Agreement, Communicator, connect
+from .engine import Plan, Timings, run_steps, scatter
+from .errors import InputError, KernelError, VerificationError, ranks_in_short
+from .problem import NUMERIC, Problem
+from .store import GatheredHistory, NpyOutput
+from .verification import Verification, compare
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy.typing as npt
+    from mpi4py.MPI import Intracomm
+
+    Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gives, on every rank.
+
+    Attributes
+    ----------
+    history : ndarray, shape (steps, n, ...), or None
+        ``history[k]`` belongs to ``times[k]``. On root; None elsewhere.
+    times : ndarray of float64, shape (steps,)
+        ``start_time + k * delta_t``.
+    ranks : int
+        Number of ranks.
+    bounds : list of (int, int)
+        The rows ``[lower, upper)`` of each rank.
+    hosts : list of str
+        The host of each rank.
+    library : str or None
+        The MPI library; None without MPI.
+    timings : Timings
+        Seconds for scatter, compute and gather, by root's clock.
+    nbytes : dict of str to int
+        Bytes of the ``initial`` array and of the ``history``, and how many of them were ``scattered``
+        from root to other ranks and ``gathered`` from them.
+    verification : Verification or None
+        What comparing with one process found; None if it was not asked for.
+    """
+
+    history: Array | None = field(repr=False)
+    times: npt.NDArray[np.float64] = field(repr=False)
+    ranks: int
+    bounds: list[tuple[int, int]] = field(repr=False)
+    hosts: list[str] = field(repr=False)
+    library: str | None
+    timings: Timings
+    nbytes: dict[str, int]
+    verification: Verification | None = None
+
+
+def run(
+    problem: Problem,
+    *,
+    comm: Intracomm | None = None,
+    serial: bool = False,
+    expect_ranks: int | None = None,
+    verify: bool = False,
+    output: str | os.PathLike[str] | None = None,
+) -> Result:
+    """Run a simulation. Collective: every rank of `comm` calls it with the same arguments.
+
+    Parameters
+    ----------
+    problem : Problem
+        What is simulated. Only root's array is used; all else must be the same on every rank.
+    comm : mpi4py.MPI.Intracomm, optional
+        The ranks that take part; it can be used again afterwards, whatever happened. By default all
+        ranks of the job, or this process alone where it was started without a launcher.
+    serial : bool, default False
+        Run in this process, without MPI.
+    expect_ranks : int, optional
+        Any other number of ranks is an error.
+    verify : bool, default False
+        Recompute on root as one process would, and compare bit for bit.
+    output : path-like, optional
+        Where root writes the history: a ``.npy`` file, which appears whole or not at all.
+
+    Returns
+    -------
+    Result
+        The history is on root.
+
+    Raises
+    ------
+    SimsplitError
+        The same on every rank: `InputError`, `LaunchError`, `KernelError`, `OutputError`, or, with
+        `verify`, `VerificationError`.
+
+    Examples
+    --------
+    >>> import numpy as np, simsplit
+    >>> problem = simsplit.Problem(
+    ...     initial=np.arange(3.0), kernel=simsplit.kernels.affine(offset=3, multiplier=5), delta_t=0.5, steps=2
+    ... )
+    >>> simsplit.run(problem, serial=True).history
+    array([[0. , 0. , 0. ],
+           [1.5, 4. , 6.5]])
+    """
+    communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
+    result = execute(problem, communicator, verify=verify, output=output)
+    require_identical(result)
+    return result
+
+
+def execute(
+    problem: Problem,
+    communicator: Communicator,
+    *,
+    verify: bool = False,
+    output: str | os.PathLike[str] | None = None,
+) -> Result:
+    """Run a simulation on `communicator`, as `run` does, but leave the verdict to the caller. Collective.
+
+    A history that turns out to be different is not written.
+    """
+    root = communicator.rank == 0
+    plan, contiguous = _common_plan(problem, communicator)
+    with Agreement(communicator):
+        file = NpyOutput(output, plan.history_nbytes) if root and output is not None else None
+        receiver = GatheredHistory(communicator, plan)
+    timings = Timings()
+    begun = perf_counter()
+    part = scatter(communicator, plan, problem.initial, contiguous=contiguous)
+    timings.scatter = perf_counter() - begun
+    run_steps(communicator, plan, problem, part, receiver, timings)
+    verification = None
+    if verify:
+        with Agreement(communicator):
+            if receiver.history is not None:
+                verification = compare(problem, receiver.history)
+        verification = communicator.bcast(verification)
+    with Agreement(communicator):
+        if file is not None and receiver.history is not None and (verification is None or verification.identical):
+            file.write(receiver.history)
+    return Result(
+        history=receiver.history,
+        times=np.array([problem.time(k) for k in range(plan.steps)], np.float64),
+        ranks=communicator.size,
+        bounds=plan.bounds,
+        hosts=communicator.allgather(communicator.host),
+        library=communicator.library,
+        timings=timings,
+        nbytes={
+            "initial": plan.initial_nbytes,
+            "history": plan.history_nbytes,
+            "scattered": plan.scattered_nbytes,
+            "gathered": plan.gathered_nbytes,
+        },
+        verification=verification,
+    )
+
+
+def require_identical(result: Result) -> None:
+    """Raise on every rank if the result was verified and is different."""
+    if result.verification is None or result.verification.identical:
+        return
+    error = VerificationError(
+        f"the result of {result.ranks} ranks is not that of one process. {result.verification}. "
+        "Nothing was written. A kernel must be row-local and give the same for any run of rows."
+    )
+    error.on_all_ranks = True
+    error.reports_here = result.history is not None
+    raise error
+
+
+def _common_plan(problem: Problem, communicator: Communicator) -> tuple[Plan, bool]:
+    """Return the plan that root's array asks for, once all ranks are found to have the same problem."""
+    facts = None
+    with Agreement(communicator):
+        settings = problem.settings()
+        if communicator.rank == 0:
+            if problem.initial is None:
+                raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")
+            plan = Plan(
+                problem.initial.shape,
+                problem.initial.dtype,
+                _history_dtype(problem, problem.initial.dtype),
+                problem.steps,
+                communicator.size,
+            )
+            facts = (plan, problem.initial.flags.c_contiguous, settings)
+    plan, contiguous, roots = communicator.bcast(facts)
+    mine = sorted(name for name in settings.keys() | roots.keys() if settings.get(name) != roots.get(name))
+    differing = communicator.allgather(mine)
+    wrong = [rank for rank, names in enumerate(differing) if names]
+    with Agreement(communicator):
+        if wrong:
+            names = ", ".join(sorted(set().union(*differing)))
+            raise InputError(
+                f"the problem is not the same on all ranks: {names} on {ranks_in_short(wrong)} differ from rank 0. "
+                "Give every rank the same options."
+            )
+    return plan, contiguous
+
+
+def _history_dtype(problem: Problem, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    try:
+        result = np.dtype(problem.kernel.result_dtype(dtype.newbyteorder("=")))
+    except Exception as error:
+        raise KernelError(f"the kernel {problem.kernel.name} gives no dtype for an array of {dtype}") from error
+    if result.kind not in NUMERIC or not result.isnative:
+        raise KernelError(
+            f"the kernel {problem.kernel.name} gives {result} for an array of {dtype}: "
+            "it must be a numeric or complex dtype in the machine's byte order"
+        )
+    return result

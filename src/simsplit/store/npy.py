@@ -1,0 +1,132 @@
+"""Arrays in NumPy's own ``.npy`` files."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from ..errors import InputError, OutputError
+from ..memory import readable, require
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+
+def read_npy(path: str | os.PathLike[str]) -> Array:
+    """Read an array. Not collective; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path-like
+        A ``.npy`` file: any shape, byte order and memory order.
+
+    Returns
+    -------
+    ndarray
+        With the byte order and memory order of the file.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it cannot be read or does not hold an array.
+    """
+    file = Path(path)
+    try:
+        if not file.is_file():
+            reason = "it is not a regular file" if file.exists() else "there is no such file"
+            raise InputError(f"cannot read the input {file}: {reason}. Give a .npy file, as numpy.save writes it.")
+        require(file.stat().st_size, f"the input {file}", "Use a node with more memory.")
+        array = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
+        if "pickle" in reason:
+            reason = "it holds Python objects or is not a .npy file"
+        raise InputError(
+            f"cannot read the input {file}: {reason}. Give a .npy file of a numeric dtype, as numpy.save writes it."
+        ) from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(f"cannot read the input {file}: it is an .npz archive. Save the one array with numpy.save.")
+    return array
+
+
+class NpyOutput:
+    """A ``.npy`` file that appears whole or not at all.
+
+    Made before the run, it finds out at once what would otherwise be found after hours of computing.
+
+    Parameters
+    ----------
+    path : path-like
+        Ends in ``.npy``. A file of that name is replaced, at the end of a run that succeeded.
+    nbytes : int
+        How much will be written.
+
+    Raises
+    ------
+    InputError
+        If the name does not end in ``.npy``.
+    OutputError
+        If the file could not be written there. Not collective.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], nbytes: int) -> None:
+        self._asked = Path(path)
+        if self._asked.suffix != ".npy":
+            raise InputError(f"the output must be a file that ends in .npy, not {str(self._asked)!r}")
+        try:
+            self._file = self._asked.resolve()
+            if self._file.exists() and not self._file.is_file():
+                self._fail("it is not a regular file")
+            if not self._file.parent.is_dir():
+                self._fail(f"there is no folder {self._file.parent}")
+            if not os.access(self._file.parent, os.W_OK | os.X_OK):
+                self._fail(f"the folder {self._file.parent} is not writable")
+            disk = os.statvfs(self._file.parent)
+        except (OSError, RuntimeError) as error:
+            self._fail(str(error), error)
+        left = disk.f_bavail * disk.f_frsize
+        if nbytes > left:
+            self._fail(f"the history takes {readable(nbytes)}, but {readable(left)} are left on that disk")
+
+    def write(self, history: Array) -> None:
+        """Write the history beside its final name, make it durable, and only then give it the name.
+
+        Raises
+        ------
+        OutputError
+            If that fails; nothing is left behind.
+        """
+        temporary = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}.tmp")
+        try:
+            with temporary.open("xb") as file:
+                np.lib.format.write_array(file, history, allow_pickle=False)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._file)
+            folder = os.open(self._file.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            self._fail(error.strerror or str(error), error)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+    def _fail(self, reason: str, cause: BaseException | None = None) -> NoReturn:
+        raise OutputError(
+            f"cannot write the output {self._asked}: {reason}. Name a file in a writable folder with room for it."
+        ) from cause
