@@ -116,32 +116,52 @@ def _parsers() -> tuple[_Parser, _Parser]:
     )
     default = Options()
     problem = run.add_argument_group("the problem")
-    problem.add_argument("--offset", type=_number, default=default.offset, metavar="O",
-                         help="added to each value (default 3)")  # fmt: skip
-    problem.add_argument("--multiplier", type=_number, default=default.multiplier, metavar="M",
-                         help="each value is multiplied by it first (default 5)")  # fmt: skip
+    problem.add_argument(
+        "--offset", type=_number, default=default.offset, metavar="O", help="added to each value (default 3)"
+    )
+    problem.add_argument(
+        "--multiplier",
+        type=_number,
+        default=default.multiplier,
+        metavar="M",
+        help="each value is multiplied by it first (default 5)",
+    )
     array = problem.add_mutually_exclusive_group()
     array.add_argument("--size", type=_integer(0), metavar="N", help="start from the array 0 … N-1 (default 7)")
     array.add_argument("--input", metavar="FILE.npy", help="start from the array in this file; axis 0 is split")
-    problem.add_argument("--dtype", metavar="DTYPE",
-                         help="of the initial array, such as float32 (default float64, or that of the file)")  # fmt: skip
-    problem.add_argument("--delta-t", type=_number, default=default.delta_t, metavar="D",
-                         help="time from one step to the next (default 0.5)")  # fmt: skip
-    problem.add_argument("--start-time", type=_number, default=default.start_time, metavar="T",
-                         help="time of step 0 (default 0)")  # fmt: skip
-    problem.add_argument("--steps", type=_integer(0), default=default.steps, metavar="S",
-                         help="number of steps (default 5)")  # fmt: skip
+    problem.add_argument(
+        "--dtype", metavar="DTYPE", help="of the initial array, such as float32 (default float64, or that of the file)"
+    )
+    problem.add_argument(
+        "--delta-t",
+        type=_number,
+        default=default.delta_t,
+        metavar="D",
+        help="time from one step to the next (default 0.5)",
+    )
+    problem.add_argument(
+        "--start-time", type=_number, default=default.start_time, metavar="T", help="time of step 0 (default 0)"
+    )
+    problem.add_argument(
+        "--steps", type=_integer(0), default=default.steps, metavar="S", help="number of steps (default 5)"
+    )
     results = run.add_argument_group("the results")
-    results.add_argument("--output", metavar="FILE.npy",
-                         help="write the history there, shape (steps, *shape of the array)")  # fmt: skip
-    results.add_argument("--verify", action="store_true",
-                         help="compare with one process, bit for bit; exit status 6 if different")  # fmt: skip
+    results.add_argument(
+        "--output", metavar="FILE.npy", help="write the history there, shape (steps, *shape of the array)"
+    )
+    results.add_argument(
+        "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
+    )
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     ranks = run.add_argument_group("the ranks")
     ranks.add_argument("--serial", action="store_true", help="one process, without MPI")
-    ranks.add_argument("--expect-ranks", type=_integer(1), metavar="N",
-                       help="fail unless there are N ranks (also: SIMSPLIT_EXPECT_RANKS)")  # fmt: skip
+    ranks.add_argument(
+        "--expect-ranks",
+        type=_integer(1),
+        metavar="N",
+        help="fail unless there are N ranks (also: SIMSPLIT_EXPECT_RANKS)",
+    )
     return parser, run
 
 

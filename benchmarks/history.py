@@ -1,0 +1,80 @@
+"""A history of 10 steps × 8 million float64: simsplit beside the program that anyone would write first.
+
+    mpiexec -n 2 python benchmarks/history.py [rows [steps [rounds]]]
+
+The plain program scatters once with Scatterv; per step it evaluates one NumPy expression and gathers
+with one Gatherv. Both run in turn, in the same processes, each into a new history on rank 0; the ratio
+is that of the medians.
+"""
+
+import sys
+from collections.abc import Callable
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+from mpi4py import MPI
+
+import simsplit
+
+OFFSET, MULTIPLIER, DELTA_T = 3.0, 5.0, 0.5
+
+
+def plain(initial: np.ndarray | None, rows: int, steps: int) -> np.ndarray | None:
+    """Scatter, compute and gather as one would write it down."""
+    comm = MPI.COMM_WORLD
+    counts = [upper - lower for lower, upper in simsplit.bounds.bounds(rows, comm.size)]
+    displacements = [lower for lower, _ in simsplit.bounds.bounds(rows, comm.size)]
+    part = np.empty(counts[comm.rank])
+    comm.Scatterv([initial, counts, displacements, MPI.DOUBLE] if comm.rank == 0 else None, part)
+    history = np.empty((steps, rows)) if comm.rank == 0 else None
+    for k in range(steps):
+        result = (OFFSET + part * MULTIPLIER) * (k * DELTA_T)
+        comm.Gatherv(result, [history[k], counts, displacements, MPI.DOUBLE] if history is not None else None)
+    return history
+
+
+def split(initial: np.ndarray | None, rows: int, steps: int) -> np.ndarray | None:
+    """Do the same by simsplit."""
+    del rows
+    kernel = simsplit.kernels.affine(offset=OFFSET, multiplier=MULTIPLIER)
+    problem = simsplit.Problem(initial, kernel, delta_t=DELTA_T, steps=steps)
+    return simsplit.run(problem, comm=MPI.COMM_WORLD).history
+
+
+def timed(program: Callable[..., np.ndarray | None], *arguments: object) -> tuple[float, np.ndarray | None]:
+    """Return the seconds between two barriers, and the history."""
+    MPI.COMM_WORLD.Barrier()
+    begun = perf_counter()
+    history = program(*arguments)
+    MPI.COMM_WORLD.Barrier()
+    return perf_counter() - begun, history
+
+
+def main() -> None:
+    """Measure and print."""
+    rows, steps, rounds = [int(text) for text in sys.argv[1:4]] + [8_000_000, 10, 7][len(sys.argv) - 1 :]
+    root = MPI.COMM_WORLD.rank == 0
+    initial = np.arange(float(rows)) if root else None
+    seconds: dict[str, list[float]] = {"plain": [], "simsplit": []}
+    for number in range(rounds + 1):
+        once, expected = timed(plain, initial, rows, steps)
+        again, found = timed(split, initial, rows, steps)
+        if number == 0:  # a warm-up, and the proof that both compute the same
+            if root and not np.array_equal(expected, found):
+                sys.exit("the two histories differ")
+            continue
+        seconds["plain"].append(once)
+        seconds["simsplit"].append(again)
+        del expected, found
+    if root:
+        library = MPI.Get_library_version().splitlines()[0]
+        print(f"{steps} steps × {rows:,} float64, {MPI.COMM_WORLD.size} ranks, {rounds} rounds, {library}")
+        for name, values in seconds.items():
+            rate = rows * steps * 8 / median(values) / 1e9
+            print(f"{name:9} median {median(values) * 1e3:8.1f} ms  least {min(values) * 1e3:8.1f} ms  {rate:6.1f} GB/s")
+        print(f"ratio     {median(seconds['plain']) / median(seconds['simsplit']):.2f} × faster than the plain program")
+
+
+if __name__ == "__main__":
+    main()
