@@ -71,8 +71,8 @@ def main() -> None:
         library = MPI.Get_library_version().splitlines()[0]
         print(f"{steps} steps × {rows:,} float64, {MPI.COMM_WORLD.size} ranks, {rounds} rounds, {library}")
         for name, values in seconds.items():
-            rate = rows * steps * 8 / median(values) / 1e9
-            print(f"{name:9} median {median(values) * 1e3:8.1f} ms  least {min(values) * 1e3:8.1f} ms  {rate:6.1f} GB/s")
+            middle, rate = median(values) * 1e3, rows * steps * 8 / median(values) / 1e9
+            print(f"{name:9} median {middle:8.1f} ms  least {min(values) * 1e3:8.1f} ms  {rate:6.1f} GB/s")
         print(f"ratio     {median(seconds['plain']) / median(seconds['simsplit']):.2f} × faster than the plain program")
 
 

@@ -36,7 +36,8 @@ def main() -> None:
                 seconds[name].append(once)
     for name, values in seconds.items():
         print(f"{name:9} median {median(values):.3f} s  least {min(values):.3f} s  ({' '.join(commands[name][1:])})")
-    print(f"ratio     {median(seconds['simsplit']) / median(seconds['bare']):.2f} × the time of the bare start, {ranks} ranks")
+    ratio = median(seconds["simsplit"]) / median(seconds["bare"])
+    print(f"ratio     {ratio:.2f} × the time of the bare start, {ranks} ranks")
 
 
 if __name__ == "__main__":

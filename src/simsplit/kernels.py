@@ -25,6 +25,7 @@ class Kernel(ABC):
     """The contract: derive from it to bring a kernel of your own.
 
     A *map* kernel gives step k from the initial array and the time t_k. Only `evaluate` must be written.
+    It is called with NumPy's floating-point warnings off: inf and NaN are results, not news on every rank.
 
     Attributes
     ----------
@@ -56,19 +57,40 @@ class Kernel(ABC):
         """Its parameters, by name."""
         return {}
 
-    @abstractmethod
-    def evaluate(self, x: Array, t: float, out: Array) -> None:
-        """Compute a run of rows.
+    def prepare(self, x: Array, scratch: Array) -> Array:
+        """Compute what does not depend on the time, once for a few steps of a run of rows.
+
+        By default there is nothing to prepare.
 
         Parameters
         ----------
         x : ndarray, shape (m, ...)
-            Rows of the initial array: C-contiguous, in the machine's byte order. Never written to.
+            Rows of the initial array: C-contiguous, in the machine's byte order. Not to be written to.
+        scratch : ndarray, shape (m, ...)
+            The `out` of the last of these steps, free until then.
+
+        Returns
+        -------
+        ndarray
+            What `evaluate` is given as `x` for each of the steps: `x`, or `scratch`.
+        """
+        return x
+
+    @abstractmethod
+    def evaluate(self, x: Array, t: float, out: Array) -> None:
+        """Compute a run of rows for one step.
+
+        Parameters
+        ----------
+        x : ndarray, shape (m, ...)
+            What `prepare` returned: rows of the initial array, unless it is overridden. Not to be
+            written to.
         t : float
             The time, in the unit of `Problem.delta_t`.
-        out : ndarray, shape (m, ...)
-            Where the result goes: the shape of `x`, the dtype that `result_dtype` gave. It holds
-            anything before the call and must be written whole.
+        out : ndarray, shape (m, ...), C-contiguous
+            Where the result goes: the shape of the rows, the dtype that `result_dtype` gave. It holds
+            anything before the call and must be written whole. It is `x` itself in the last step, if
+            `prepare` returned its `scratch`.
         """
 
     def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -80,9 +102,9 @@ class Kernel(ABC):
         return np.result_type(dtype, 0.0)
 
     def reference(self, x: Array, t: float) -> Array:
-        """Compute rows the plain way; what `verify` compares with. Same arguments as `evaluate`."""
+        """Compute rows for one step the plain way; what `verify` compares with."""
         out = np.empty(x.shape, self.result_dtype(x.dtype))
-        self.evaluate(x, t, out)
+        self.evaluate(self.prepare(x, out), t, out)
         return out
 
 
@@ -105,17 +127,18 @@ class Affine(Kernel):
         """Its parameters, by name."""
         return {"offset": self.offset, "multiplier": self.multiplier}
 
+    def prepare(self, x: Array, scratch: Array) -> Array:
+        """Compute ``offset + x * multiplier``, with no temporary array."""
+        np.multiply(x, self.multiplier, out=scratch)
+        return np.add(self.offset, scratch, out=scratch)
+
     def evaluate(self, x: Array, t: float, out: Array) -> None:
-        """Compute a run of rows in three passes over `out`, with no temporary array."""
-        with np.errstate(all="ignore"):  # an overflow to inf is the result, not news on every rank
-            np.multiply(x, self.multiplier, out=out)
-            np.add(self.offset, out, out=out)
-            np.multiply(out, t, out=out)
+        """Multiply what is prepared by the time."""
+        np.multiply(x, t, out=out)
 
     def reference(self, x: Array, t: float) -> Array:
         """Compute rows as one would write it down."""
-        with np.errstate(all="ignore"):
-            result: Array = (self.offset + x * self.multiplier) * t
+        result: Array = (self.offset + x * self.multiplier) * t
         return result
 
 

@@ -6,8 +6,8 @@ allocation that succeeds proves nothing.
 
 from __future__ import annotations
 
+import os
 import resource
-from pathlib import Path
 
 from .errors import InputError
 
@@ -57,9 +57,18 @@ def require(nbytes: int, what: str, instead: str) -> None:
         raise InputError(f"{what} takes {readable(nbytes)}, but {readable(left)} of memory are left. {instead}")
 
 
+def _read(path: str) -> str:
+    """Return what the kernel says in one of its small files."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, 2**16).decode(errors="replace")
+    finally:
+        os.close(file)
+
+
 def _machine() -> int | None:
     try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text("ascii").splitlines())
+        fields = dict(line.split(":", 1) for line in _read("/proc/meminfo").splitlines())
         return int(fields["MemAvailable"].split()[0]) * 1024
     except (OSError, ValueError, KeyError):
         return None
@@ -68,20 +77,20 @@ def _machine() -> int | None:
 def _control_group() -> int | None:
     """Return what the version 2 control groups above this process leave."""
     try:
-        entries = Path("/proc/self/cgroup").read_text("utf-8").splitlines()
+        entries = _read("/proc/self/cgroup").splitlines()
         own = next(entry[len("0::/") :] for entry in entries if entry.startswith("0::/"))
     except (OSError, StopIteration):
         return None
-    top = Path("/sys/fs/cgroup")
-    folder, left = top / own, []
-    while folder != top:
+    left: list[int] = []
+    while own:
+        folder = f"/sys/fs/cgroup/{own}"
         try:
-            limit = (folder / "memory.max").read_text("ascii").strip()
+            limit = _read(f"{folder}/memory.max").strip()
             if limit != "max":
-                left.append(max(0, int(limit) - int((folder / "memory.current").read_text("ascii"))))
+                left.append(max(0, int(limit) - int(_read(f"{folder}/memory.current"))))
         except (OSError, ValueError):
             pass  # a level without the memory controller
-        folder = folder.parent
+        own = own.rpartition("/")[0]
     return min(left, default=None)
 
 
@@ -90,7 +99,7 @@ def _address_space() -> int | None:
     if limit == resource.RLIM_INFINITY:
         return None
     try:
-        used = int(Path("/proc/self/statm").read_text("ascii").split()[0]) * resource.getpagesize()
+        used = int(_read("/proc/self/statm").split()[0]) * resource.getpagesize()
     except (OSError, ValueError):
         return limit
     return max(0, limit - used)

@@ -99,7 +99,7 @@ class Problem:
 
 
 def _array(initial: npt.ArrayLike) -> npt.NDArray[Any]:
-    if isinstance(initial, np.ma.MaskedArray):
+    if hasattr(initial, "mask") and isinstance(initial, np.ma.MaskedArray):  # numpy.ma is loaded on demand
         raise InputError("initial must be a plain array: a mask would be lost. Use initial.filled(...).")
     try:
         array: npt.NDArray[Any] = np.asarray(initial)

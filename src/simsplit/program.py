@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from typing import TYPE_CHECKING, NoReturn
 
 from .communicator import abort_job, interrupts
@@ -50,6 +49,8 @@ def script(main: Callable[[], int | None]) -> NoReturn:
             print(error.code, file=sys.stderr)
         _exit(status, everywhere=status == 0)
     except BaseException:  # noqa: BLE001, whatever it is: the other ranks must not wait for this one
+        import traceback
+
         traceback.print_exc()
         _exit(1, everywhere=False)
     sys.exit(status)

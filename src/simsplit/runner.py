@@ -12,14 +12,16 @@ from .communicator import Agreement, Communicator, connect
 from .engine import Plan, Timings, run_steps, scatter
 from .errors import InputError, KernelError, VerificationError, ranks_in_short
 from .problem import NUMERIC, Problem
-from .store import GatheredHistory, NpyOutput
-from .verification import Verification, compare
+from .store.memory import GatheredHistory
 
 if TYPE_CHECKING:
     import os
 
     import numpy.typing as npt
     from mpi4py.MPI import Intracomm
+
+    from .store.npy import NpyOutput
+    from .verification import Verification
 
     Array = npt.NDArray[Any]
 
@@ -43,7 +45,8 @@ class Result:
     library : str or None
         The MPI library; None without MPI.
     timings : Timings
-        Seconds for scatter, compute and gather, by root's clock.
+        Seconds: how long the slowest rank waited for its rows and how long the slowest computed, and how
+        long root took to gather.
     nbytes : dict of str to int
         Bytes of the ``initial`` array and of the ``history``, and how many of them were ``scattered``
         from root to other ranks and ``gathered`` from them.
@@ -128,32 +131,42 @@ def execute(
     A history that turns out to be different is not written.
     """
     root = communicator.rank == 0
-    plan, contiguous = _common_plan(problem, communicator)
+    plan, contiguous = _common_plan(problem, communicator, verify=verify)
     with Agreement(communicator):
-        file = NpyOutput(output, plan.history_nbytes) if root and output is not None else None
+        file = _output(output, plan.history_nbytes) if root and output is not None else None
         receiver = GatheredHistory(communicator, plan)
     timings = Timings()
     begun = perf_counter()
-    part = scatter(communicator, plan, problem.initial, contiguous=contiguous)
+    part, finish = scatter(communicator, plan, problem.initial, contiguous=contiguous)
     timings.scatter = perf_counter() - begun
-    run_steps(communicator, plan, problem, part, receiver, timings)
+    try:
+        run_steps(communicator, plan, problem, part, receiver, timings)
+    finally:
+        finish()
     verification = None
     if verify:
         with Agreement(communicator):
+            from .verification import compare
+
             if receiver.history is not None:
                 verification = compare(problem, receiver.history)
         verification = communicator.bcast(verification)
     with Agreement(communicator):
         if file is not None and receiver.history is not None and (verification is None or verification.identical):
             file.write(receiver.history)
+    everyone = communicator.allgather((communicator.host, timings))
     return Result(
         history=receiver.history,
         times=np.array([problem.time(k) for k in range(plan.steps)], np.float64),
         ranks=communicator.size,
         bounds=plan.bounds,
-        hosts=communicator.allgather(communicator.host),
+        hosts=[host for host, _ in everyone],
         library=communicator.library,
-        timings=timings,
+        timings=Timings(
+            scatter=max(each.scatter for _, each in everyone),
+            compute=max(each.compute for _, each in everyone),
+            gather=everyone[0][1].gather,
+        ),
         nbytes={
             "initial": plan.initial_nbytes,
             "history": plan.history_nbytes,
@@ -162,6 +175,12 @@ def execute(
         },
         verification=verification,
     )
+
+
+def _output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
+    from .store.npy import NpyOutput
+
+    return NpyOutput(path, nbytes)
 
 
 def require_identical(result: Result) -> None:
@@ -177,11 +196,11 @@ def require_identical(result: Result) -> None:
     raise error
 
 
-def _common_plan(problem: Problem, communicator: Communicator) -> tuple[Plan, bool]:
+def _common_plan(problem: Problem, communicator: Communicator, *, verify: bool) -> tuple[Plan, bool]:
     """Return the plan that root's array asks for, once all ranks are found to have the same problem."""
     facts = None
     with Agreement(communicator):
-        settings = problem.settings()
+        settings = problem.settings() | {"verify": bool(verify)}
         if communicator.rank == 0:
             if problem.initial is None:
                 raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")

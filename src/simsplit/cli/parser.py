@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -89,7 +88,7 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see: {self.prog} --help)")
 
-    def print_help(self, file: Any = None) -> None:  # noqa: ARG002, argparse's signature
+    def print_help(self, file: Any = None) -> None:
         raise _AnswerError(self.format_help())
 
 
@@ -107,7 +106,8 @@ def _parsers() -> tuple[_Parser, _Parser]:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, dest=argparse.SUPPRESS, help="print the version")
-    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser)
+    # With prog given argparse need not format a usage, for which it would load much.
+    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser, prog=parser.prog)
     run = commands.add_parser(
         "run",
         help="run a simulation",
@@ -209,6 +209,8 @@ def _is_float(text: str) -> bool:
 
 
 def _unknown(argument: str, run: argparse.ArgumentParser) -> str:
+    import difflib
+
     options = run._option_string_actions  # noqa: SLF001, argparse has no public list of them
     known = [option for option in options if option.startswith("--")]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +14,12 @@ from ..errors import InputError, OutputError, ranks_in_short
 from ..memory import require
 from ..problem import NUMERIC, Problem
 from ..runner import execute, require_identical
-from ..store import read_npy
-from . import report
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
+    from ..runner import Result
     from .parser import Options
 
     Array = npt.NDArray[Any]
@@ -51,18 +49,8 @@ def command(options: Options) -> None:
         del initial
     result = execute(problem, communicator, verify=options.verify, output=options.output)
     with Agreement(communicator):
-        if communicator.rank == 0:
-            try:
-                if options.json:
-                    report.as_json(problem, result, options.output, sys.stdout)
-                elif not options.quiet:
-                    report.as_table(problem, result, options.output, sys.stdout)
-                sys.stdout.flush()
-            except BrokenPipeError:
-                raise
-            except OSError as error:
-                _discard_stdout()
-                raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
+        if communicator.rank == 0 and (options.json or not options.quiet):
+            _report(options, problem, result)
     require_identical(result)
 
 
@@ -88,6 +76,8 @@ def _initial(options: Options) -> Array:
         return _counting(size, np.dtype(np.float64) if dtype is None else dtype)
     if options.output is not None and _same_file(options.input, options.output):
         raise InputError(f"--output would replace the input {options.input}. Name another file.")
+    from ..store.npy import read_npy
+
     array = read_npy(options.input)
     if dtype is None:
         return array
@@ -124,7 +114,22 @@ def _counting(size: int, dtype: np.dtype[Any]) -> Array:
     return np.arange(size, dtype=dtype.newbyteorder("=")).astype(dtype, copy=False)
 
 
+def _report(options: Options, problem: Problem, result: Result) -> None:
+    from . import report
+
+    try:
+        write = report.as_json if options.json else report.as_table
+        write(problem, result, options.output, sys.stdout)
+        sys.stdout.flush()
+    except OSError as error:
+        _discard_stdout()
+        if not isinstance(error, BrokenPipeError):  # whose reader had enough: `simsplit | head -1`
+            raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
+
+
 def _same_file(one: str, other: str) -> bool:
+    from pathlib import Path
+
     try:
         return Path(one).samefile(other)
     except OSError:

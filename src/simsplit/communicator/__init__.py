@@ -4,5 +4,6 @@ from .agreement import Agreement, interrupts
 from .connect import connect
 from .contract import Communicator
 from .mpi import abort_job
+from .single import nothing
 
-__all__ = ["Agreement", "Communicator", "abort_job", "connect", "interrupts"]
+__all__ = ["Agreement", "Communicator", "abort_job", "connect", "interrupts", "nothing"]

@@ -11,9 +11,6 @@ The block must not contain a collective call: a rank that fails before it would 
 from __future__ import annotations
 
 import signal
-import threading
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import (
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
 
     from .contract import Communicator
 
-_PACKAGE = str(Path(__file__).parents[1])
+_PACKAGE = __file__.removesuffix("communicator/agreement.py")
 _SHOWN = 8  # different tracebacks after the first, before the rest is only counted
 
 
@@ -49,6 +46,8 @@ class Interrupts:
 
     def install(self) -> None:
         """Take over SIGINT, unless it is ignored or this is not the main thread."""
+        import threading
+
         if threading.current_thread() is threading.main_thread() and (
             signal.getsignal(signal.SIGINT) is signal.default_int_handler
         ):
@@ -136,6 +135,8 @@ def _kind(error: BaseException) -> str:
 
 
 def _describe(error: BaseException, communicator: Communicator) -> RankFailure:
+    import traceback
+
     message = str(error)
     if isinstance(error, MemoryError):
         message = f"not enough memory: {message or 'an allocation failed'}. Use more nodes, or a smaller problem."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from . import launch
+from .agreement import Agreement
 from .mpi import MPICommunicator, load
 from .single import SingleProcess
 
@@ -40,16 +42,18 @@ def connect(comm: Intracomm | None = None, *, serial: bool = False, expect_ranks
     if comm is not None and serial:
         raise InputError("comm and serial exclude each other: give one of them")
     launcher = launch.detect()
-    expected = launch.expected_ranks(expect_ranks, {} if comm is not None else os.environ)
-    communicator = MPICommunicator(comm) if comm is not None else _world(launcher, serial=serial)
-    if comm is None and communicator.size == 1 and launcher is not None and launcher.count > 1:
+    many = launcher is not None and launcher.count > 1
+    # A rank of many that asks for serial meets the others all the same: they would wait for it in MPI's start.
+    communicator = MPICommunicator(comm) if comm is not None else _world(launcher, serial=serial and not many)
+    if comm is None and communicator.size == 1 and launcher is not None and many:
         raise launch.alone(launcher, communicator.library)
-    if expected is not None and communicator.size != expected:
-        error = launch.unexpected(expected, communicator.size, communicator.library, launcher)
-        if communicator.size > 1:
-            error.reports_here = communicator.rank == 0
-            error.on_all_ranks = communicator.whole_job
-        raise error
+    # Ranks that can talk to each other agree on the error; those that are alone raise it each for itself.
+    with Agreement(communicator) if communicator.size > 1 else nullcontext():
+        if serial and launcher is not None and many:
+            raise launch.not_serial(launcher)
+        expected = launch.expected_ranks(expect_ranks, {} if comm is not None else os.environ)
+        if expected is not None and communicator.size != expected:
+            raise launch.unexpected(expected, communicator.size, communicator.library, launcher)
     return communicator
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -46,20 +46,32 @@ class Communicator(Protocol):
     def any(self, flag: bool) -> bool:
         """Return whether `flag` is true on at least one rank. Cheap: it is asked at every step."""
 
-    def scatterv(self, whole: Array | None, counts: Sequence[int], part: Array) -> None:
-        """Send each rank its rows of root's `whole` into `part`; root's own rows stay where they are.
+    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> Callable[[], object]:
+        """Begin to send each rank its rows of root's `whole` into `part`; root's own stay where they are.
 
         Parameters
         ----------
-        whole : ndarray, shape (sum(counts), ...), C-contiguous, on root; None elsewhere
-        counts : sequence of int
-            Rows of each rank, one behind the other in `whole`.
-        part : ndarray, shape (counts[rank], ...), C-contiguous
+        whole : ndarray, shape (n, ...), C-contiguous, on root; None elsewhere
+        spans : sequence of (int, int)
+            Where each rank's rows lie in `whole`: ``[lower, upper)``, not overlapping.
+        part : ndarray, shape (upper - lower, ...), C-contiguous
             Not touched on root. The dtype and the shape of a row are the same on every rank.
+
+        Returns
+        -------
+        callable
+            To be called without arguments, on every rank: it returns when the rows of this rank are
+            there, and, on root, when `whole` may be changed again.
         """
 
-    def gatherv(self, part: Array, counts: Sequence[int], whole: Array | None) -> None:
-        """Bring each rank's `part` into root's `whole`, where root's own rows already are.
+    def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
+        """Bring each rank's `parts` into root's `wholes`, where root's own rows already are.
 
-        The arguments are those of `scatterv`; only `whole` is written to.
+        Parameters
+        ----------
+        parts : ndarray, shape (steps, upper - lower, ...), each step C-contiguous
+            Not looked at on root. The dtype and the shape of a row are the same on every rank.
+        spans : sequence of (int, int)
+            Where each rank's rows belong in each step of `wholes`: ``[lower, upper)``, not overlapping.
+        wholes : ndarray, shape (steps, n, ...), each step C-contiguous, on root; None elsewhere
         """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checks import integer
@@ -86,14 +85,20 @@ def expected_ranks(given: int | None, environment: Mapping[str, str] = os.enviro
 
 def alone(launcher: Launcher, library: str | None) -> LaunchError:
     """Return the error for processes that each believe to be alone."""
-    sees = f"{library} sees one rank in each" if library else "each of them runs without MPI"
     return _mark(
         LaunchError(
-            f"wrong launch: {launcher.name} started {launcher.count} processes ({launcher.variable}="
-            f"{launcher.count}), but {sees}, so the work would be done {launcher.count} times.\n"
-            f"{_instead(launcher, library)}"
+            f"wrong launch: {_started(launcher)}, but {library or 'MPI'} sees one rank in each, so the work would be "
+            f"done {launcher.count} times.\n{_instead(launcher, library)}"
         ),
         launcher,
+    )
+
+
+def not_serial(launcher: Launcher) -> LaunchError:
+    """Return the error for one of many processes that is to run without MPI."""
+    return LaunchError(
+        f"wrong launch: {_started(launcher)}, but --serial is for one, so the work would be done "
+        f"{launcher.count} times.\nStart one process without a launcher, or leave out --serial."
     )
 
 
@@ -122,28 +127,30 @@ def unexpected(expected: int, size: int, library: str | None, launcher: Launcher
             f"{_mpiexec(library)} -n {expected} starts {expected}."
         ),
         launcher,
-        alone=size == 1,
     )
 
 
-def _mark(error: LaunchError, launcher: Launcher | None, *, alone: bool = True) -> LaunchError:
-    """Let one process speak for all. Each raises the error by itself: they cannot talk to each other."""
+def _mark(error: LaunchError, launcher: Launcher | None) -> LaunchError:
+    """Let one process speak for all, where each raises the error by itself and none can ask the others."""
     error.on_all_ranks = True
-    if alone:
-        error.reports_here = launcher is None or launcher.rank == 0
+    error.reports_here = launcher is None or launcher.rank == 0
     return error
 
 
+def _started(launcher: Launcher) -> str:
+    return f"{launcher.name} started {launcher.count} processes ({launcher.variable}={launcher.count})"
+
+
 def _instead(launcher: Launcher, library: str | None) -> str:
-    if library is None:
-        return "Start one process without a launcher, or leave out --serial."
-    advice = f"Use the launcher of {library}: {_mpiexec(library)} -n {launcher.count}"
-    if launcher.name == "srun" and "Open MPI" not in library:
+    advice = f"Use the launcher of {library or 'your MPI library'}: {_mpiexec(library)} -n {launcher.count}"
+    if launcher.name == "srun" and library and "Open MPI" not in library:
         advice += f", or srun --mpi=pmi2 -n {launcher.count}"
     return advice + "."
 
 
 def _mpiexec(library: str | None) -> str:
     """Return the mpiexec beside this Python, where an MPI library installed as a wheel puts it."""
+    from pathlib import Path
+
     beside = Path(sys.executable).with_name("mpiexec")
     return str(beside) if library and beside.exists() else "mpiexec"

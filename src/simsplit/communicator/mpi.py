@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from itertools import accumulate
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..errors import InputError, LaunchError
+from .single import nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mpi4py.MPI import Datatype, Intracomm
 
@@ -99,40 +100,40 @@ class MPICommunicator:
         self._comm.Allreduce(self._flag, self._answer, op=self._mpi.MAX)
         return bool(self._answer[0])
 
-    def scatterv(self, whole: Array | None, counts: Sequence[int], part: Array) -> None:
-        """Send each rank its rows of root's `whole`."""
-        row = self._row_type(part)
+    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> Callable[[], object]:
+        """Begin to send each rank its rows of root's `whole`."""
+        row = self._row_type(part.itemsize, part.shape[1:])
+        if row is None:
+            return nothing
+        if whole is not None:
+            request = self._comm.Iscatterv([whole, _layout(spans), row], self._mpi.IN_PLACE, root=0)
+        else:
+            request = self._comm.Iscatterv(None, [part, len(part), row], root=0)
+        row.Free()  # MPI keeps it until the request is complete
+        return request.Wait
+
+    def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
+        """Bring each rank's `parts` into root's `wholes`."""
+        row = self._row_type(parts.itemsize, parts.shape[2:])
         if row is None:
             return
         try:
-            if whole is not None:
-                message = [whole, (counts, _displacements(counts)), row]
-                self._comm.Scatterv(message, self._mpi.IN_PLACE, root=0)
+            if wholes is not None:
+                layout = _layout(spans)
+                for whole in wholes:
+                    self._comm.Gatherv(self._mpi.IN_PLACE, [whole, layout, row], root=0)
             else:
-                self._comm.Scatterv(None, [part, len(part), row], root=0)
+                for part in parts:
+                    self._comm.Gatherv([part, len(part), row], None, root=0)
         finally:
             row.Free()
 
-    def gatherv(self, part: Array, counts: Sequence[int], whole: Array | None) -> None:
-        """Bring each rank's `part` into root's `whole`."""
-        row = self._row_type(part)
-        if row is None:
-            return
-        try:
-            if whole is not None:
-                message = [whole, (counts, _displacements(counts)), row]
-                self._comm.Gatherv(self._mpi.IN_PLACE, message, root=0)
-            else:
-                self._comm.Gatherv([part, len(part), row], None, root=0)
-        finally:
-            row.Free()
-
-    def _row_type(self, part: Array) -> Datatype | None:
+    def _row_type(self, itemsize: int, shape: tuple[int, ...]) -> Datatype | None:
         """Return the datatype of one row, to be freed, or None for rows without a byte in them."""
-        nbytes = part.itemsize * int(np.prod(part.shape[1:], dtype=object))
+        nbytes = itemsize * prod(shape)
         return self._mpi.BYTE.Create_contiguous(nbytes).Commit() if nbytes else None
 
 
-def _displacements(counts: Sequence[int]) -> list[int]:
-    """Return where each part begins, in rows: Python's integers, which mpi4py hands on with 64 bits."""
-    return [0, *accumulate(counts[:-1])]
+def _layout(spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Return counts and displacements in rows: Python's integers, which mpi4py hands on with 64 bits."""
+    return [upper - lower for lower, upper in spans], [lower for lower, _ in spans]

@@ -6,11 +6,15 @@ import platform
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .contract import Array
 
 T = TypeVar("T")
+
+
+def nothing() -> None:
+    """Wait for what is there already."""
 
 
 class SingleProcess:
@@ -37,8 +41,9 @@ class SingleProcess:
         """Return `flag`."""
         return flag
 
-    def scatterv(self, whole: Array | None, counts: Sequence[int], part: Array) -> None:
+    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> Callable[[], object]:
         """Do nothing: all rows are root's own."""
+        return nothing
 
-    def gatherv(self, part: Array, counts: Sequence[int], whole: Array | None) -> None:
+    def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Do nothing: all rows are root's own."""

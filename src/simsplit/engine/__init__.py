@@ -1,8 +1,8 @@
-"""The way of the data: plan → scatter → step → deliver."""
+"""The way of the data: plan → scatter → tile by tile: step, deliver."""
 
 from .contract import HistoryReceiver, Timings
-from .plan import Plan
+from .plan import Plan, Tile
 from .scattering import scatter
 from .stepping import run_steps
 
-__all__ = ["HistoryReceiver", "Plan", "Timings", "run_steps", "scatter"]
+__all__ = ["HistoryReceiver", "Plan", "Tile", "Timings", "run_steps", "scatter"]

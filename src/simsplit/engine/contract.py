@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .plan import Tile
+
     Array = npt.NDArray[Any]
 
 
@@ -18,21 +20,24 @@ class HistoryReceiver(Protocol):
     (root's rows of a gathered history, memory shared by a node, the buffer that a file is written from).
     """
 
-    def part(self, k: int) -> Array:
-        """Return where this rank is to put its rows of step `k`, C-contiguous. Not collective."""
+    def rows(self, tile: Tile) -> Array:
+        """Return where this rank is to put its results of `tile`. Not collective.
 
-    def deliver(self, k: int) -> None:
-        """Pass on the rows of step `k`, which are all in place. Collective."""
+        An array of shape ``(steps, rows, *shape of a row)``, each step's rows C-contiguous.
+        """
+
+    def deliver(self, tile: Tile) -> None:
+        """Pass on the results of `tile`, which are all in place. Collective."""
 
 
 @dataclass(slots=True)
 class Timings:
-    """Seconds of wall time, by the clock of one rank.
+    """Seconds of wall time.
 
     Attributes
     ----------
     scatter : float
-        Distributing the initial array.
+        Waiting for the rows of the initial array.
     compute : float
         The kernel.
     gather : float

@@ -1,4 +1,4 @@
-"""Who gets which rows, and how many bytes: known before anything runs. Pure arithmetic."""
+"""Who gets which rows, how many bytes, and what is computed together: known before anything runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,28 @@ from typing import TYPE_CHECKING, Any
 from ..bounds import bounds, part
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
+
+TILE = 16 * 2**20  # bytes of a rank's results that are computed and delivered together
+STEPS_AT_ONCE = 4  # in a tile; more hardly pay, and the ranks agree on errors only between tiles
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Results that are computed and delivered together: a few steps of some rows of every part.
+
+    Attributes
+    ----------
+    steps : range
+        Which steps.
+    spans : list of (int, int)
+        The rows ``[lower, upper)`` of each rank; those of a rank whose part is at its end are empty.
+    """
+
+    steps: range
+    spans: list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -27,6 +48,8 @@ class Plan:
         Number of steps.
     ranks : int
         Number of ranks.
+    tile_nbytes : int
+        How many bytes of a rank's results are computed and delivered together; at least one row is.
     """
 
     shape: tuple[int, ...]
@@ -34,6 +57,7 @@ class Plan:
     history_dtype: np.dtype[Any]
     steps: int
     ranks: int
+    tile_nbytes: int = TILE
 
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
@@ -44,6 +68,22 @@ class Plan:
     def counts(self) -> list[int]:
         """The number of each rank's rows."""
         return [upper - lower for lower, upper in self.bounds]
+
+    @property
+    def tile_shape(self) -> tuple[int, ...]:
+        """Shape of a rank's results in the largest tile, ``(steps, rows, *shape of a row)``."""
+        steps = min(STEPS_AT_ONCE, self.steps)
+        row = prod(self.shape[1:]) * self.history_dtype.itemsize
+        rows = min(max(1, self.tile_nbytes // max(1, steps * row)), max(self.counts))
+        return (steps, rows, *self.shape[1:])
+
+    def tiles(self) -> Iterator[Tile]:
+        """Return the tiles in the order of the run: all rows of a few steps, then the next steps."""
+        at_once, rows, *_ = self.tile_shape
+        for k in range(0, self.steps, at_once or 1):
+            for start in range(0, max(self.counts), rows or 1):
+                spans = [(min(lower + start, upper), min(lower + start + rows, upper)) for lower, upper in self.bounds]
+                yield Tile(range(k, min(k + at_once, self.steps)), spans)
 
     def part_shape(self, rank: int) -> tuple[int, ...]:
         """Return the shape of the part of `rank`."""

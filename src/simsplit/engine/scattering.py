@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..communicator import Agreement
+from ..communicator import Agreement, nothing
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from ..communicator import Communicator
@@ -21,12 +24,12 @@ STAGING = 16 * 2**20  # bytes on root for packing rows that do not lie one behin
 
 def scatter(
     communicator: Communicator, plan: Plan, initial: Array | None, *, contiguous: bool, staging: int = STAGING
-) -> Array:
+) -> tuple[Array, Callable[[], object]]:
     """Return this rank's part of the initial array. Collective.
 
-    An array in C order is sent from where it lies, in one ``Scatterv``. Any other (Fortran order, a
-    slice with gaps) is packed on root a few rows of each rank at a time, so that root never holds a
-    second copy of it.
+    An array in C order is sent from where it lies, in one ``Scatterv``, while root may go on. Any other
+    (Fortran order, a slice with gaps) is packed on root a few rows of each rank at a time, so that root
+    never holds a second copy of it.
 
     Parameters
     ----------
@@ -40,8 +43,10 @@ def scatter(
 
     Returns
     -------
-    ndarray, shape ``plan.part_shape(rank)``, dtype ``plan.dtype``
+    part : ndarray, shape ``plan.part_shape(rank)``, dtype ``plan.dtype``
         On root a view of `initial`.
+    finish : callable
+        To be called without arguments, on every rank, after the run: until then root may be sending.
     """
     root = communicator.rank == 0
     whole = initial if root else None
@@ -50,8 +55,10 @@ def scatter(
             whole[: plan.counts[0]] if whole is not None else np.empty(plan.part_shape(communicator.rank), plan.dtype)
         )
     if contiguous:
-        communicator.scatterv(whole, plan.counts, part)
-        return part
+        finish = communicator.scatterv(whole, plan.bounds, part)
+        if not root:
+            finish()
+        return part, finish if root else nothing
     row_nbytes = max(1, plan.initial_nbytes // max(1, plan.shape[0]))
     at_once = max(1, staging // (row_nbytes * max(1, plan.ranks - 1)))
     for start in range(0, max(plan.counts[1:], default=0), at_once):
@@ -59,6 +66,7 @@ def scatter(
         spans[0] = (0, 0)
         with Agreement(communicator):
             packed = None if whole is None else np.concatenate([whole[lower:upper] for lower, upper in spans])
-        counts = [upper - lower for lower, upper in spans]
-        communicator.scatterv(packed, counts, part[:0] if root else part[start : start + at_once])
-    return part
+        ends = list(accumulate(upper - lower for lower, upper in spans))
+        places = list(pairwise([0, *ends]))
+        communicator.scatterv(packed, places, part[:0] if root else part[start : start + at_once])()
+    return part, nothing

@@ -1,4 +1,4 @@
-"""The steps: every rank runs the kernel over its part, block by block, and the results are delivered."""
+"""The steps: every rank runs the kernel over its part, tile by tile, and the results are delivered."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
+    from ..kernels import Kernel
     from ..problem import Problem
     from .contract import HistoryReceiver, Timings
     from .plan import Plan
@@ -48,7 +49,7 @@ def run_steps(
     timings : Timings
         Gets the seconds added.
     block : int
-        Bytes of the result that are computed at a time; at least one row is.
+        Bytes of the result of a step that are computed at a time; at least one row is.
 
     Raises
     ------
@@ -56,46 +57,41 @@ def run_steps(
         On every rank, if the kernel failed on any; the receiver then holds no history.
     """
     agreement = Agreement(communicator)
-    rows = _rows_at_once(plan, block)
     first = plan.bounds[communicator.rank][0]
-    for k in range(plan.steps):
+    at_once = max(1, block // max(1, plan.history_nbytes // max(1, plan.steps * plan.shape[0])))
+    where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
+    part = part.view()
+    part.flags.writeable = False  # on root it is the user's own array
+    for tile in plan.tiles():
         begun = perf_counter()
-        with agreement:
-            _compute(communicator, problem, k, part, receiver.part(k), rows, first)
+        with agreement, np.errstate(all="ignore"):
+            target = receiver.rows(tile)
+            lower, upper = tile.spans[communicator.rank]
+            times = [(k, problem.time(k)) for k in tile.steps]
+            for row in range(lower, upper, at_once):
+                rows = slice(row, min(row + at_once, upper))
+                x = part[rows.start - first : rows.stop - first]
+                out = target[:, rows.start - lower : rows.stop - lower]
+                _compute(problem.kernel, x, times, out, f"rows {rows.start}–{rows.stop - 1}", where)
             computed = perf_counter()
-        receiver.deliver(k)
+        receiver.deliver(tile)
         timings.compute += computed - begun
         timings.gather += perf_counter() - computed
 
 
-def _rows_at_once(plan: Plan, block: int) -> int:
-    nbytes = plan.history_nbytes // max(1, plan.steps * plan.shape[0])
-    return max(1, block // max(1, nbytes))
-
-
-def _compute(
-    communicator: Communicator, problem: Problem, k: int, part: Array, out: Array, rows: int, first: int
-) -> None:
-    """Compute this rank's rows of step `k`."""
-    kernel, t = problem.kernel, problem.time(k)
-    as_it_is = part.flags.c_contiguous and part.dtype.isnative
-    native = part.dtype.newbyteorder("=")
-    for lower in range(0, len(part), rows):
-        x = part[lower : lower + rows]
-        if not as_it_is:
-            x = np.ascontiguousarray(x, dtype=native)
-        target = out[lower : lower + rows]
-        try:
-            returned: object = kernel.evaluate(x, t, target)
+def _compute(kernel: Kernel, x: Array, times: list[tuple[int, float]], out: Array, rows: str, where: str) -> None:
+    """Compute some rows of some steps, and say where it happened if the kernel fails."""
+    k, t = times[0]
+    try:
+        x = np.ascontiguousarray(x, x.dtype.newbyteorder("="))
+        prepared = kernel.prepare(x, out[-1])
+        for (k, t), target in zip(times, out, strict=True):  # noqa: B007, for the message
+            returned: object = kernel.evaluate(prepared, t, target)
             if returned is not None and returned is not target:
                 raise TypeError(  # noqa: TRY301, reported like what a kernel raises itself
                     f"evaluate() returned {type(returned).__name__}; it must write the result into out"
                 )
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            here = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
-            raise KernelError(
-                f"the kernel {kernel.name} failed on {here} at step {k}, t = {t}, "
-                f"rows {first + lower}–{first + lower + len(x) - 1}"
-            ) from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise KernelError(f"the kernel {kernel.name} failed on {where} at step {k}, t = {t}, {rows}") from error

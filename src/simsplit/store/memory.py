@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
-    from ..engine import Plan
+    from ..engine import Plan, Tile
 
     Array = npt.NDArray[Any]
 
@@ -38,7 +38,6 @@ class GatheredHistory:
 
     def __init__(self, communicator: Communicator, plan: Plan) -> None:
         self._communicator = communicator
-        self._counts = plan.counts
         self.history: Array | None = None
         if communicator.rank == 0:
             what = (
@@ -46,15 +45,17 @@ class GatheredHistory:
             )
             require(plan.history_nbytes, what, "Compute fewer steps or rows, or use a node with more memory.")
             self.history = np.empty(plan.history_shape, plan.history_dtype)
-            self._buffer = self.history[:0]
         else:
-            self._buffer = np.empty(plan.part_shape(communicator.rank), plan.history_dtype)
+            self._buffer = np.empty(plan.tile_shape, plan.history_dtype)
 
-    def part(self, k: int) -> Array:
+    def rows(self, tile: Tile) -> Array:
         """Return root's rows in the history, or this rank's buffer."""
-        return self._buffer if self.history is None else self.history[k, : self._counts[0]]
+        lower, upper = tile.spans[self._communicator.rank]
+        if self.history is not None:
+            return self.history[tile.steps.start : tile.steps.stop, lower:upper]
+        return self._buffer[: len(tile.steps), : upper - lower]
 
-    def deliver(self, k: int) -> None:
-        """Gather the rows of step `k`."""
-        whole = None if self.history is None else self.history[k]
-        self._communicator.gatherv(self.part(k), self._counts, whole)
+    def deliver(self, tile: Tile) -> None:
+        """Gather the rows of each step."""
+        whole = None if self.history is None else self.history[tile.steps.start : tile.steps.stop]
+        self._communicator.gatherv(self.rows(tile), tile.spans, whole)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -108,10 +107,12 @@ class NpyOutput:
         OutputError
             If that fails; nothing is left behind.
         """
-        temporary = self._file.with_name(f".{self._file.name}.{secrets.token_hex(4)}.tmp")
+        temporary = self._file.with_name(f".{self._file.name}.{os.urandom(4).hex()}.tmp")
         try:
             with temporary.open("xb") as file:
-                np.lib.format.write_array(file, history, allow_pickle=False)
+                np.lib.format.write_array_header_2_0(file, np.lib.format.header_data_from_array_1_0(history))
+                for step in history:  # by Python's write, whose error says why; NumPy's does not
+                    file.write(step.reshape(-1).view(np.uint8).data)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self._file)
