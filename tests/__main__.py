@@ -1,0 +1,88 @@
+"""Run all tests: ``python -m tests``.
+
+First those of one process, then those that need ranks, at 1, 2, 3 and 4 of them, then those that start
+programs of their own. Each run has a time limit; the last lines count the tests of each run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+RANKS = (1, 2, 3, 4)
+LIMIT = 600  # seconds for each run
+
+
+def main() -> int:
+    """Run, count and report; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.partition("\n")[0])
+    parser.add_argument("--mpi", default="the MPI library at hand", help="name of the MPI library, for the report")
+    parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
+    options = parser.parse_args()
+    python = [sys.executable, "-m", "pytest", "-q"]
+    mpiexec = str(Path(sys.executable).with_name("mpiexec"))
+    runs = {"one process": [*python, "-m", "not mpi and not launch"]}
+    for ranks in RANKS:
+        name = f"{ranks} rank{'s' if ranks > 1 else ''}"
+        runs[name] = [mpiexec, "-n", str(ranks), *python, "--with-mpi", "-m", "mpi"]
+    runs["programs started"] = [*python, "-m", "launch"]
+    total = {"passed": 0, "failed": 0, "skipped": 0}
+    lines = []
+    good = True
+    for name, command in runs.items():
+        print(f"== {options.mpi}: {name}", flush=True)
+        status, seconds, counts = _run([*command, *options.pytest])
+        good &= status == 0
+        for kind, number in counts.items():
+            total[kind] += number
+        verdict = "" if status == 0 else f", exit status {status}"
+        lines.append(f"{name:18}{counts['passed']:5} passed{_others(counts)} in {seconds:.0f} s{verdict}")
+    print(f"\n{options.mpi}:", *lines, sep="\n")
+    if not good and not total["failed"]:
+        total["failed"] = 1  # a run that was aborted counts no failure of its own
+    print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped", flush=True)
+    return 0 if good else 1
+
+
+def _run(command: list[str]) -> tuple[int, float, dict[str, int]]:
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.xml"
+        process = subprocess.Popen([*command, f"--junitxml={results}"], start_new_session=True)
+        try:
+            status = process.wait(LIMIT)
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as reason:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(reason, KeyboardInterrupt):
+                raise
+            print(f"stopped: not done after {LIMIT} s", flush=True)
+            status = 1
+        return status, time.monotonic() - begun, _counts(results)
+
+
+def _counts(results: Path) -> dict[str, int]:
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
+    if results.exists():
+        for suite in ElementTree.parse(results).iter("testsuite"):  # noqa: S314, we wrote it
+            tests, failed, skipped = (int(suite.get(name, "0")) for name in ("tests", "failures", "skipped"))
+            failed += int(suite.get("errors", "0"))
+            counts["passed"] += tests - failed - skipped
+            counts["failed"] += failed
+            counts["skipped"] += skipped
+    return counts
+
+
+def _others(counts: dict[str, int]) -> str:
+    return "".join(f", {counts[kind]} {kind}" for kind in ("failed", "skipped") if counts[kind])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
