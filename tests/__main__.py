@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 RANKS = (1, 2, 3, 4)
 LIMIT = 600  # seconds for each run
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--mpi", default="the MPI library at hand", help="name of the MPI library, for the report")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     options = parser.parse_args()
-    python = [sys.executable, "-m", "pytest", "-q"]
+    python = [sys.executable, "-m", "pytest", "-q", "--color=no"]
     mpiexec = str(Path(sys.executable).with_name("mpiexec"))
     runs = {"one process": [*python, "-m", "not mpi and not launch"]}
     for ranks in RANKS:
@@ -71,7 +71,7 @@ def _run(command: list[str]) -> tuple[int, float, dict[str, int]]:
 def _counts(results: Path) -> dict[str, int]:
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     if results.exists():
-        for suite in ElementTree.parse(results).iter("testsuite"):  # noqa: S314, we wrote it
+        for suite in ET.parse(results).iter("testsuite"):  # noqa: S314, we wrote it
             tests, failed, skipped = (int(suite.get(name, "0")) for name in ("tests", "failures", "skipped"))
             failed += int(suite.get("errors", "0"))
             counts["passed"] += tests - failed - skipped

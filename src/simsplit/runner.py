@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from .communicator import Agreement, Communicator, connect
 from .engine import Plan, Timings, run_steps, scatter
 from .errors import InputError, KernelError, VerificationError, ranks_in_short
+from .memory import readable
 from .problem import NUMERIC, Problem
 from .store.memory import GatheredHistory
 
@@ -211,6 +213,7 @@ def _common_plan(problem: Problem, communicator: Communicator, *, verify: bool) 
                 problem.steps,
                 communicator.size,
             )
+            _require_countable(plan, communicator)
             facts = (plan, problem.initial.flags.c_contiguous, settings)
     plan, contiguous, roots = communicator.bcast(facts)
     mine = sorted(name for name in settings.keys() | roots.keys() if settings.get(name) != roots.get(name))
@@ -224,6 +227,16 @@ def _common_plan(problem: Problem, communicator: Communicator, *, verify: bool) 
                 "Give every rank the same options."
             )
     return plan, contiguous
+
+
+def _require_countable(plan: Plan, communicator: Communicator) -> None:
+    rows, row = plan.shape[0], prod(plan.shape[1:]) * max(plan.dtype.itemsize, plan.history_dtype.itemsize)
+    if max(rows, row) > communicator.largest_count:
+        raise InputError(
+            f"the array has {rows:,} rows of {readable(row)}, but {communicator.library} counts to "
+            f"{communicator.largest_count:,} only. Use an MPI library of version 4 or later of the standard, such as "
+            "MPICH, or shape the array into fewer rows."
+        )
 
 
 def _history_dtype(problem: Problem, dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -1,1 +1,1 @@
-"""Tests that start programs of their own."""
+"""Tests that start programs of their own, most of them under mpiexec."""

@@ -61,10 +61,11 @@ def parse(arguments: Sequence[str]) -> Options | Answer:
     parser, run = _parsers()
     try:
         found, unknown = parser.parse_known_args(_bind_negative_numbers(arguments))
+        if found.command is None:
+            before = f" before {unknown[0]}" if unknown else ""
+            return Options(error=InputError(f"no command{before}. Give one: simsplit run … (see: simsplit --help)"))
         if unknown:
             return Options(error=InputError(_unknown(unknown[0], run)))
-        if found.command is None:
-            return Options(error=InputError("no command. Give one: simsplit run (see: simsplit --help)"))
     except _AnswerError as answer:
         return Answer(answer.text)
     except InputError as error:

@@ -74,6 +74,20 @@ class _Elsewhere(Exception):  # noqa: N818, the cause shown under an error, not 
         return f'\n"""\n{self.text}"""'
 
 
+class AgreedInterrupt(KeyboardInterrupt):
+    """Ctrl-C, raised on every rank.
+
+    Attributes
+    ----------
+    on_all_ranks : bool
+        As of a `SimsplitError`.
+    """
+
+    def __init__(self, *, on_all_ranks: bool) -> None:
+        super().__init__()
+        self.on_all_ranks = on_all_ranks
+
+
 class Agreement:
     """A block that succeeds on every rank or fails on every rank. Can be entered again and again.
 
@@ -114,7 +128,7 @@ class Agreement:
         reports = [report for report in self._communicator.allgather(mine) if report is not None]
         kind, first = reports[0]
         if any(kind == "KeyboardInterrupt" for kind, _ in reports):
-            raise KeyboardInterrupt
+            raise AgreedInterrupt(on_all_ranks=self._communicator.whole_job)
         failures = tuple(failure for _, failure in reports)
         agreed = _build(kind, failures, self._communicator.size, error)
         agreed.failures = failures

@@ -37,6 +37,10 @@ class Communicator(Protocol):
     def whole_job(self) -> bool:
         """Whether these ranks are all the processes of the job."""
 
+    @property
+    def largest_count(self) -> int:
+        """The largest count, displacement or number of bytes in a row that `scatterv` and `gatherv` take."""
+
     def bcast(self, value: T | None) -> T:
         """Return root's `value`, a small object, on every rank."""
 

@@ -82,6 +82,7 @@ class MPICommunicator:
         self.host = MPI.Get_processor_name()
         self.library = library(MPI.Get_library_version())
         self.whole_job = self.size == MPI.COMM_WORLD.Get_size()
+        self.largest_count = 2**63 - 1 if MPI.Get_version() >= (4, 0) else 2**31 - 1
         self._flag = np.zeros(1, np.int32)
         self._answer = np.zeros(1, np.int32)
 

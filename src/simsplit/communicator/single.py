@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class SingleProcess:
     size = 1
     library = None
     whole_job = True
+    largest_count = sys.maxsize
 
     def __init__(self) -> None:
         self.host = platform.node()

@@ -65,8 +65,15 @@ def scatter(
         spans = [(min(lower + start, upper), min(lower + start + at_once, upper)) for lower, upper in plan.bounds]
         spans[0] = (0, 0)
         with Agreement(communicator):
-            packed = None if whole is None else np.concatenate([whole[lower:upper] for lower, upper in spans])
+            packed = None if whole is None else _packed(whole, spans)
         ends = list(accumulate(upper - lower for lower, upper in spans))
         places = list(pairwise([0, *ends]))
         communicator.scatterv(packed, places, part[:0] if root else part[start : start + at_once])()
     return part, nothing
+
+
+def _packed(whole: Array, spans: list[tuple[int, int]]) -> Array:
+    """Return the rows of all spans, one behind the other, in C order."""
+    rows = sum(upper - lower for lower, upper in spans)
+    packed = np.empty((rows, *whole.shape[1:]), whole.dtype)
+    return np.concatenate([whole[lower:upper] for lower, upper in spans], out=packed)

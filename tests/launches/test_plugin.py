@@ -1,4 +1,4 @@
-"""The plug-in that the tests under mpiexec rely on: does it fail where it must, and never hang?"""
+"""The plug-in that the tests under mpiexec rely on: it fails where it must, and never hangs."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def session(folder: Path, source: str, *, ranks: int = 3, grace: float = 1.0) ->
     (folder / "test_it.py").write_text(HEAD + source)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = mpi\n")
     short = f"import tests.ranks as r, sys, pytest; r.GRACE = {grace}; sys.exit(pytest.main(sys.argv[1:]))"
-    options = ("-q", "--with-mpi", "-p", "tests.ranks", "-p", "no:cacheprovider", "--rootdir", folder, folder)
-    return run(mpiexec(ranks, "-c", short, *options), env=environment(PYTHONPATH=str(ROOT)), cwd=folder)
+    options = ("-q", "--color=no", "--with-mpi", "-p", "tests.ranks", "-p", "no:cacheprovider", f"--rootdir={folder}")
+    return run(mpiexec(ranks, "-c", short, *options, folder), env=environment(PYTHONPATH=str(ROOT)), cwd=folder)
 
 
 def test_a_test_that_passes_everywhere_passes_and_is_reported_once(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_a_fixture_that_fails_on_one_rank_fails_on_all(tmp_path: Path, phase: st
         f"""
 @pytest.fixture
 def thing():
-    {before or 'pass'}
+    {before or "pass"}
     yield 1
-    {after or 'pass'}
+    {after or "pass"}
 
 def test_one(thing):
     assert comm.allreduce(thing) == comm.size

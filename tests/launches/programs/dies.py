@@ -1,0 +1,27 @@
+"""Rank 1 leaves between two agreements, as the argument says, while the others wait for it."""
+
+import os
+import signal
+import sys
+
+import simsplit
+
+
+def main() -> None:
+    """Wait for each other, but for rank 1."""
+    from mpi4py import MPI
+
+    if MPI.COMM_WORLD.rank == 1:
+        how = sys.argv[1]
+        if how == "raise":
+            raise LookupError("nobody foresaw this")
+        if how == "exit":
+            sys.exit(7)
+        if how == "error":
+            raise simsplit.InputError("wrong on rank 1 alone")
+        os.kill(os.getpid(), signal.SIGKILL)
+    MPI.COMM_WORLD.Barrier()
+
+
+if __name__ == "__main__":
+    simsplit.script(main)

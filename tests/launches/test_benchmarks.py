@@ -1,0 +1,31 @@
+"""The benchmarks run, on sizes that say nothing about speed."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.launching import BIN, ROOT, mpiexec, run
+
+pytestmark = [pytest.mark.launch, pytest.mark.timeout(120)]
+
+FOLDER = ROOT / "benchmarks"
+
+
+def test_history() -> None:
+    ended = run(mpiexec(2, FOLDER / "history.py", 1000, 3, 2))
+    assert ended.status == 0
+    assert re.search(r"^ratio +\d+\.\d\d × faster than the plain program$", ended.out, re.MULTILINE)
+
+
+def test_startup() -> None:
+    ended = run([str(BIN / "python"), str(FOLDER / "startup.py"), "2", "1"], timeout=60)
+    assert ended.status == 0
+    assert re.search(r"^ratio +\d+\.\d\d × the time of the bare start, 2 ranks$", ended.out, re.MULTILINE)
+
+
+def test_memory() -> None:
+    ended = run([str(BIN / "python"), str(FOLDER / "memory.py"), "3000"], timeout=90)
+    assert ended.status == 0
+    assert ended.out.count(" MiB beside them: less than 64 MiB") == 6

@@ -1,0 +1,195 @@
+"""What goes wrong on one rank ends all of them: one message, the right exit status, nobody left waiting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.launching import SIMSPLIT, Ended, environment, finish, mpiexec, run, start
+
+pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+
+PROGRAMS = Path(__file__).parent / "programs"
+SOON = 8.0  # seconds, start-up included
+
+BAD = [
+    # options
+    (["--steps", "x"], 2, "--steps: must be an integer of 0 or more, not 'x'"),
+    (["--steps", "-1"], 2, "--steps: must be an integer of 0 or more, not '-1'"),
+    (["--steps", "2.5"], 2, "--steps: must be an integer of 0 or more, not '2.5'"),
+    (["--size", "-3"], 2, "--size: must be an integer of 0 or more, not '-3'"),
+    (["--offset", "nan"], 2, "--offset: must be a finite number, not 'nan'"),
+    (["--multiplier", "1,5"], 2, "--multiplier: must be a finite number, not '1,5'"),
+    (["--delta-t", "1e400"], 2, "--delta-t: must be a finite number, not '1e400'"),
+    (["--delta-t", "1e308", "--steps", "100"], 2, "Give a smaller delta_t or fewer steps"),
+    (["--dtype", "float33"], 2, "--dtype must be a numeric or complex NumPy dtype, such as float32, not 'float33'"),
+    (["--dtype", "object"], 2, "not 'object'"),
+    (["--dtype", "int8", "--size", "200"], 2, "--size 200: int8 holds whole numbers to 127 only"),
+    (["--delta_t", "1"], 2, "unknown argument --delta_t. Did you mean --delta-t?"),
+    (["here.npy"], 2, "unknown argument here.npy"),
+    (["--expect-ranks", "0"], 2, "--expect-ranks: must be an integer of 1 or more, not '0'"),
+    (["--size", "3", "--input", "x.npy"], 2, "--input: not allowed with argument --size"),
+    (["--output"], 2, "--output: expected one argument"),
+    # files
+    (["--input", "{}/missing.npy"], 2, "missing.npy: there is no such file. Give a .npy file"),
+    (["--input", "{}"], 2, "it is not a regular file"),
+    (["--input", "{}/text.npy"], 2, "text.npy: it holds Python objects or is not a .npy file"),
+    (["--input", "{}/empty.npy"], 2, "empty.npy"),
+    (["--input", "{}/half.npy"], 2, "half.npy"),
+    (["--input", "{}/several.npz"], 2, "it is an .npz archive. Save the one array with numpy.save"),
+    (["--input", "{}/words.npy"], 2, "must be of a numeric or complex dtype, not <U5"),
+    (["--input", "{}/scalar.npy"], 2, "must have an axis 0"),
+    (["--input", "{}/complex.npy", "--dtype", "float64"], 2, "would lose more than precision"),
+    (["--input", "{}/good.npy", "--output", "{}/good.npy"], 2, "would replace the input"),
+    (["--output", "{}/history.txt"], 2, "the output must be a file that ends in .npy, not"),
+    (["--output", "{}/no/folder/history.npy"], 5, "there is no folder"),
+    (["--output", "{}/folder.npy"], 5, "it is not a regular file"),
+    # more than there is
+    (["--size", "1000000000000"], 2, "the array of --size 1000000000000 takes 8 TB, but"),
+    (["--size", "1000", "--steps", "10000000000"], 2, "the history of 10000000000 steps × 8 kB on rank 0 takes 80 TB"),
+    # the launch
+    (["--expect-ranks", "5"], 3, "wrong launch: 5 ranks expected (--expect-ranks or SIMSPLIT_EXPECT_RANKS), but there"),
+    (["--serial"], 3, "but --serial is for one"),
+]
+
+
+def expect(ended: Ended, status: int, message: str, folder: Path | None = None) -> None:
+    """Check that a program ended as it should, with one message."""
+    assert message in ended.err
+    assert ended.status == status
+    assert ended.out == ""
+    assert ended.err.count("simsplit: ") == 1
+    assert "Traceback" not in ended.err
+    assert ended.seconds < SOON
+    if folder is not None:
+        assert not list(folder.rglob("history*"))
+        assert not list(folder.rglob("*.tmp"))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("files")
+    np.save(folder / "good.npy", np.arange(7.0))
+    (folder / "text.npy").write_text("1 2 3\n")
+    (folder / "empty.npy").write_bytes(b"")
+    (folder / "half.npy").write_bytes((folder / "good.npy").read_bytes()[:-9])
+    np.savez(folder / "several.npz", np.arange(3), np.arange(4))
+    np.save(folder / "words.npy", np.array(["seven"]))
+    np.save(folder / "scalar.npy", np.array(7.0))
+    np.save(folder / "complex.npy", np.array([1j]))
+    (folder / "folder.npy").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(("options", "status", "message"), BAD, ids=[" ".join(options) for options, _, _ in BAD])
+def test_bad_input(options: list[str], status: int, message: str, files: Path) -> None:
+    ended = run(mpiexec(4, *SIMSPLIT, "run", *[option.format(files) for option in options]))
+    expect(ended, status, message, files)
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [("walk", "invalid choice: 'walk'"), ("--steps", "no command before --steps. Give one: simsplit run")],
+)
+def test_bad_commands(command: str, message: str) -> None:
+    expect(run(mpiexec(3, *SIMSPLIT, command)), 2, message)
+
+
+@pytest.mark.parametrize("value", ["three", "-1", "0", "2.5"])
+def test_a_bad_variable(value: str) -> None:
+    ended = run(mpiexec(3, *SIMSPLIT), env=environment(SIMSPLIT_EXPECT_RANKS=value))
+    expect(ended, 2, f"SIMSPLIT_EXPECT_RANKS must be an integer of 1 or more, not '{value}'")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status", "message"),
+    [
+        ("--steps 3", "--steps 4", 2, "the options on rank 1 are not those of rank 0"),
+        ("--steps 3", "--steps x", 2, "must be an integer of 0 or more, not 'x'"),
+        ("--expect-ranks 3", "", 3, "3 ranks expected"),
+        ("", "--expect-ranks 3", 3, "3 ranks expected"),
+        ("--serial", "", 3, "--serial is for one"),
+        ("", "--serial", 3, "--serial is for one"),
+    ],
+)
+def test_ranks_that_are_given_different_options_end_together(
+    first: str, second: str, status: int, message: str
+) -> None:
+    command = mpiexec(1, *SIMSPLIT, "run", *first.split())
+    expect(run([*command, ":", *mpiexec(1, *SIMSPLIT, "run", *second.split())[1:]]), status, message)
+
+
+def test_a_kernel_that_fails_is_reported_once_with_the_users_code() -> None:
+    ended = run(mpiexec(4, PROGRAMS / "broken_kernel.py", "divide"))
+    assert ended.status == 4
+    assert ended.seconds < SOON
+    assert ended.err.count("simsplit: ") == 1
+    assert "simsplit: the kernel Broken failed on rank 2 of 4 (host " in ended.err
+    assert "at step 3, t = 3.0, rows 4–5:" in ended.err
+    assert "    print(births / deaths)" in ended.err
+    assert "ZeroDivisionError: division by zero" in ended.err
+    assert "stepping.py" not in ended.err
+    assert "\nAll ranks stopped.\n" in ended.err
+
+
+def test_a_kernel_that_exits_is_a_kernel_that_failed() -> None:
+    ended = run(mpiexec(3, PROGRAMS / "broken_kernel.py", "exit"))
+    assert ended.status == 4
+    assert "SystemExit: 7" in ended.err
+
+
+def test_an_error_can_be_caught_and_the_ranks_go_on() -> None:
+    ended = run(mpiexec(4, PROGRAMS / "broken_kernel.py", "divide", "caught"))
+    assert (ended.status, ended.err) == (0, "")
+    line = "rank 2 failed; then identical: 6 of 6 steps, 48 of 48 values, bit for bit"
+    assert ended.out.count(line) == 4
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "message"),
+    [
+        ("raise", 1, "LookupError: nobody foresaw this"),
+        ("exit", 7, ""),
+        ("error", 2, "simsplit: wrong on rank 1 alone"),
+        ("kill", None, ""),
+    ],
+)
+def test_a_rank_that_dies_between_agreements_takes_the_job_with_it(how: str, status: int | None, message: str) -> None:
+    ended = run(mpiexec(3, PROGRAMS / "dies.py", how))
+    assert ended.seconds < SOON
+    assert message in ended.err
+    assert ended.status == status or (status is None and ended.status != 0)
+
+
+def test_a_run_that_is_killed_leaves_no_file_under_the_name_of_its_output(tmp_path: Path) -> None:
+    (tmp_path / "old.npy").write_text("still here")
+    for name in ("new.npy", "old.npy"):
+        ended = run(mpiexec(2, PROGRAMS / "killed_while_writing.py", "run", "--quiet", "--output", tmp_path / name))
+        assert ended.status != 0
+    assert not (tmp_path / "new.npy").exists()
+    assert (tmp_path / "old.npy").read_text() == "still here"
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["mpiexec", "all processes"])
+def test_an_interrupt_ends_all_ranks_quietly(group: bool) -> None:
+    process = start(mpiexec(4, PROGRAMS / "broken_kernel.py", "slow"))
+    time.sleep(2)
+    (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
+    ended = finish(process, timeout=5)
+    assert ended.status != 0
+    assert "Traceback" not in ended.err
+    assert "simsplit" not in ended.err
+    assert "Abort" not in ended.err
+
+
+def test_an_interrupt_of_one_process_is_130() -> None:
+    process = start([*mpiexec(1, PROGRAMS / "broken_kernel.py", "slow")[3:]])
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    ended = finish(process, timeout=5)
+    assert (ended.status, ended.out, ended.err) == (130, "", "")

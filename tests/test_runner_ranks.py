@@ -1,0 +1,257 @@
+"""A run on 1 to 4 ranks: the same bits as from one process, and the same errors on every rank."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import simsplit
+from simsplit import InputError, KernelError, OutputError, Problem, SimsplitError, VerificationError, kernels
+from simsplit.verification import different
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mpi4py.MPI import Intracomm
+
+pytestmark = pytest.mark.mpi
+
+DTYPES = ["?", "i1", "u8", ">i4", "f2", "f4", ">f8", "longdouble", "c8", ">c16", "clongdouble"]
+
+
+@pytest.fixture
+def comm() -> Intracomm:
+    from mpi4py import MPI
+
+    return MPI.COMM_WORLD
+
+
+def simulation(initial: Any, **changes: Any) -> Problem:
+    """Return a problem with times that are not exact in binary."""
+    settings: dict[str, Any] = {"kernel": kernels.affine(offset=0.1, multiplier=-1.7), "delta_t": 0.3, "steps": 6}
+    return Problem(initial, **{**settings, **changes})
+
+
+def usable(comm: Intracomm) -> bool:
+    """Return whether the communicator still works as it did."""
+    result = simsplit.run(simulation(np.arange(5.0)), comm=comm)
+    return (result.history is None) == (comm.rank > 0) and comm.allreduce(1) == comm.size
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (3,), (7,), (1001,), (13, 3), (5, 2, 2), (4, 0), (0, 2)])
+def test_the_history_is_that_of_one_process(comm: Intracomm, shape: tuple[int, ...]) -> None:
+    initial = np.random.default_rng(5).normal(size=shape)
+    result = simsplit.run(simulation(initial if comm.rank == 0 else None), comm=comm, verify=True)
+    assert result.verification is not None
+    assert result.verification.identical
+    assert result.ranks == comm.size
+    assert result.bounds == simsplit.bounds.bounds(shape[0], comm.size)
+    if comm.rank > 0:
+        assert result.history is None
+        return
+    assert result.history is not None
+    assert result.history.shape == (6, *shape)
+    expected = np.stack([(0.1 + initial * -1.7) * (k * 0.3) for k in range(6)])
+    assert not different(expected, result.history).any()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_and_layout_gives_the_bits_of_one_process(comm: Intracomm, dtype: str, order: Any) -> None:
+    initial = np.asarray(np.arange(-5, 16).reshape(7, 3) % 11, order=order).astype(dtype, order=order)
+    result = simsplit.run(simulation(initial), comm=comm, verify=True)
+    assert result.verification is not None
+    assert str(result.verification) == "identical: 6 of 6 steps, 126 of 126 values, bit for bit"
+    if result.history is not None:
+        assert result.history.dtype == np.result_type(initial.dtype.newbyteorder("="), 0.0)
+
+
+def test_the_input_stays_as_it_is(comm: Intracomm) -> None:
+    initial = np.arange(7.0)
+    simsplit.run(simulation(initial), comm=comm)
+    assert initial.tolist() == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_two_halves_of_the_ranks_run_different_problems(comm: Intracomm) -> None:
+    odd = comm.rank % 2
+    half = comm.Split(odd)
+    result = simsplit.run(simulation(np.arange(7.0 + odd)), comm=half, verify=True)
+    if half.rank == 0:
+        assert result.history is not None
+        assert result.history.shape == (6, 7 + odd)
+    half.Free()
+
+
+def test_no_steps_give_an_empty_history(comm: Intracomm) -> None:
+    result = simsplit.run(simulation(np.arange(7.0), steps=0), comm=comm, verify=True)
+    assert result.times.shape == (0,)
+    if result.history is not None:
+        assert result.history.shape == (0, 7)
+
+
+class FailsInRow(kernels.Kernel):
+    """Fails where a value is found, at a given time."""
+
+    def __init__(self, value: float, error: BaseException) -> None:
+        self.value = value
+        self.error = error
+
+    def evaluate(self, x: Any, t: float, out: Any) -> None:
+        """Copy, or fail."""
+        if self.value in x and t > 1:
+            raise self.error
+        out[...] = x
+
+
+def test_a_kernel_that_fails_on_the_last_rank_fails_on_all(comm: Intracomm) -> None:
+    problem = simulation(np.arange(8.0), kernel=FailsInRow(7.0, ZeroDivisionError("by hand")), delta_t=0.5, steps=9)
+    with pytest.raises(KernelError) as caught:
+        simsplit.run(problem, comm=comm)
+    text, last = str(caught.value), comm.size - 1
+    lower = simsplit.bounds.part(8, comm.size, last)[0]
+    assert f"the kernel FailsInRow failed on rank {last} of {comm.size} (host" in text
+    assert f"at step 3, t = 1.5, rows {lower}–7:" in text
+    assert "ZeroDivisionError: by hand" in text
+    assert "raise self.error" in text
+    assert "stepping.py" not in text
+    assert [failure.rank for failure in caught.value.failures] == [last]
+    assert usable(comm)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), MemoryError("no room"), StopIteration(), KernelError("mine")])
+def test_whatever_a_kernel_raises_is_a_kernel_that_failed(comm: Intracomm, error: BaseException) -> None:
+    with pytest.raises(KernelError, match="the kernel FailsInRow failed on rank 0"):
+        simsplit.run(simulation(np.zeros(5), kernel=FailsInRow(0.0, error), delta_t=1, steps=3), comm=comm)
+    assert usable(comm)
+
+
+def test_an_interrupt_in_the_kernel_interrupts_all(comm: Intracomm) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        simsplit.run(simulation(np.arange(8.0), kernel=FailsInRow(7.0, KeyboardInterrupt())), comm=comm)
+    assert usable(comm)
+
+
+class WritesToInput(kernels.Kernel):
+    """Breaks the contract."""
+
+    def evaluate(self, x: Any, t: float, out: Any) -> None:
+        """Spoil the initial array."""
+        x[...] = t
+        out[...] = x
+
+
+def test_a_kernel_cannot_write_to_the_initial_array(comm: Intracomm) -> None:
+    initial = np.arange(8.0)
+    with pytest.raises(KernelError, match="read-only"):
+        simsplit.run(simulation(initial, kernel=WritesToInput()), comm=comm)
+    assert initial.tolist() == list(range(8))
+
+
+class DependsOnSplit(kernels.Kernel):
+    """Not row-local: gives the mean of the rows that it sees."""
+
+    def evaluate(self, x: Any, t: float, out: Any) -> None:
+        """Mix rows."""
+        out[...] = x.mean() + t
+
+
+@pytest.mark.mpi(min_size=2)
+def test_a_kernel_that_is_not_row_local_is_found_out_and_nothing_is_written(
+    comm: Intracomm, mpi_tmp_path: Path
+) -> None:
+    file = mpi_tmp_path / "history.npy"
+    with pytest.raises(VerificationError, match=r"DIFFERENT: 48 of 48 values in 6 of 6 steps, first at step 0, row 0"):
+        simsplit.run(simulation(np.arange(8.0), kernel=DependsOnSplit()), comm=comm, verify=True, output=file)
+    assert not list(mpi_tmp_path.iterdir())
+    assert usable(comm)
+
+
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"delta_t": 0.4}, "delta_t"),
+        ({"steps": 7}, "steps"),
+        ({"start_time": 1.0}, "start_time"),
+        ({"kernel": kernels.affine(offset=0.2, multiplier=-1.7)}, "offset"),
+        ({"kernel": WritesToInput()}, "kernel, multiplier, offset"),
+    ],
+)
+def test_a_problem_that_is_another_on_one_rank_is_refused(comm: Intracomm, change: dict[str, Any], name: str) -> None:
+    last = comm.size - 1
+    problem = simulation(np.arange(5.0), **(change if comm.rank == last else {}))
+    with pytest.raises(InputError, match=rf"not the same on all ranks: {name} on rank {last} differ from rank 0"):
+        simsplit.run(problem, comm=comm)
+    assert usable(comm)
+
+
+@pytest.mark.mpi(min_size=2)
+def test_verify_must_be_the_same_on_all_ranks(comm: Intracomm) -> None:
+    with pytest.raises(InputError, match="verify"):
+        simsplit.run(simulation(np.arange(5.0)), comm=comm, verify=comm.rank == 0)
+    assert usable(comm)
+
+
+@pytest.mark.mpi(min_size=2)
+def test_an_expected_number_of_ranks_must_be_the_same_on_all(comm: Intracomm) -> None:
+    with pytest.raises(simsplit.LaunchError, match=f"99 ranks expected .* there are {comm.size}"):
+        simsplit.run(simulation(np.arange(5.0)), comm=comm, expect_ranks=99 if comm.rank == 1 else None)
+    assert usable(comm)
+
+
+def test_root_without_an_array_is_an_error_on_all(comm: Intracomm) -> None:
+    with pytest.raises(InputError, match="initial is None on rank 0"):
+        simsplit.run(simulation(None if comm.rank == 0 else np.arange(5.0)), comm=comm)
+    assert usable(comm)
+
+
+def test_a_history_that_does_not_fit_is_refused_on_all(comm: Intracomm) -> None:
+    with pytest.raises(InputError, match=r"the history of 1000000000000 steps × 40 B on rank 0 takes 40 TB, but"):
+        simsplit.run(simulation(np.arange(5.0), delta_t=1e-9, steps=10**12), comm=comm)
+    assert usable(comm)
+
+
+def test_more_rows_than_the_library_counts_are_refused_on_all(comm: Intracomm, monkeypatch: pytest.MonkeyPatch) -> None:
+    from simsplit.communicator.mpi import MPICommunicator
+
+    init = MPICommunicator.__init__
+
+    def poor(self: MPICommunicator, comm: Intracomm) -> None:
+        init(self, comm)
+        self.largest_count = 4
+
+    monkeypatch.setattr(MPICommunicator, "__init__", poor)
+    with pytest.raises(InputError, match=r"the array has 5 rows of 8 B, but .* counts to 4 only"):
+        simsplit.run(simulation(np.arange(5.0)), comm=comm)
+
+
+def test_the_output_is_the_history(comm: Intracomm, mpi_tmp_path: Path) -> None:
+    file = mpi_tmp_path / "history.npy"
+    result = simsplit.run(simulation(np.arange(21.0).reshape(7, 3)), comm=comm, output=file)
+    if result.history is not None:
+        written = np.load(file)
+        assert written.dtype == result.history.dtype
+        assert not different(result.history, written).any()
+        assert [path.name for path in mpi_tmp_path.iterdir()] == ["history.npy"]
+
+
+def test_an_output_that_cannot_be_written_is_an_error_on_all_before_the_run(comm: Intracomm) -> None:
+    kernel = FailsInRow(1.0, AssertionError("the kernel must not be called"))
+    with pytest.raises(OutputError, match="there is no folder /nowhere/at/all"):
+        simsplit.run(simulation(np.arange(5.0), kernel=kernel), comm=comm, output="/nowhere/at/all/history.npy")
+    assert usable(comm)
+
+
+def test_every_error_can_be_caught_as_one_of_ours(comm: Intracomm) -> None:
+    for problem, output in [
+        (simulation(None), None),
+        (simulation(np.arange(5.0)), "/nowhere/history.npy"),
+        (simulation(np.zeros(5), kernel=FailsInRow(0.0, OSError("disk")), delta_t=9), None),
+    ]:
+        with pytest.raises(SimsplitError) as caught:
+            simsplit.run(problem, comm=comm, output=output)
+        assert caught.value.on_all_ranks
+        assert caught.value.reports_here == (comm.rank == 0)
+    assert usable(comm)
