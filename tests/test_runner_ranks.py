@@ -175,8 +175,8 @@ def test_a_kernel_that_is_not_row_local_is_found_out_and_nothing_is_written(
         ({"delta_t": 0.4}, "delta_t"),
         ({"steps": 7}, "steps"),
         ({"start_time": 1.0}, "start_time"),
-        ({"kernel": kernels.affine(offset=0.2, multiplier=-1.7)}, "offset"),
-        ({"kernel": WritesToInput()}, "kernel, multiplier, offset"),
+        ({"kernel": kernels.affine(offset=0.2, multiplier=-1.7)}, "parameter offset"),
+        ({"kernel": WritesToInput()}, "kernel, parameter multiplier, parameter offset"),
     ],
 )
 def test_a_problem_that_is_another_on_one_rank_is_refused(comm: Intracomm, change: dict[str, Any], name: str) -> None:
@@ -184,6 +184,13 @@ def test_a_problem_that_is_another_on_one_rank_is_refused(comm: Intracomm, chang
     problem = simulation(np.arange(5.0), **(change if comm.rank == last else {}))
     with pytest.raises(InputError, match=rf"not the same on all ranks: {name} on rank {last} differ from rank 0"):
         simsplit.run(problem, comm=comm)
+    assert usable(comm)
+
+
+def test_a_parameter_that_is_no_number_is_refused(comm: Intracomm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WritesToInput, "parameters", {"rate": lambda t: t})
+    with pytest.raises(InputError, match="the parameter rate of the kernel WritesToInput must be a number, not <func"):
+        simsplit.run(simulation(np.arange(5.0), kernel=WritesToInput()), comm=comm)
     assert usable(comm)
 
 
@@ -208,7 +215,7 @@ def test_root_without_an_array_is_an_error_on_all(comm: Intracomm) -> None:
 
 
 def test_a_history_that_does_not_fit_is_refused_on_all(comm: Intracomm) -> None:
-    with pytest.raises(InputError, match=r"the history of 1000000000000 steps × 40 B on rank 0 takes 40 TB, but"):
+    with pytest.raises(InputError, match=r"the history of 1,000,000,000,000 steps × 40 B on rank 0 takes 40 TB, but"):
         simsplit.run(simulation(np.arange(5.0), delta_t=1e-9, steps=10**12), comm=comm)
     assert usable(comm)
 

@@ -42,8 +42,8 @@ __all__ = [
     "script",
 ]
 
-# Imported when first asked for: `simsplit --help` needs no NumPy, and a program that a thousand ranks
-# load from one file system should not load more than it uses.
+# Imported when first asked for: `simsplit --help` needs neither NumPy nor MPI, and a program that a
+# thousand ranks load from one file system should not load more than it uses.
 _HOMES = {
     "Problem": "problem",
     "Result": "runner",

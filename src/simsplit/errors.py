@@ -16,10 +16,7 @@ with the particulars of each rank that failed in `SimsplitError.failures`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import ClassVar
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program that Ctrl-C ended
 
@@ -117,21 +114,3 @@ def one_of_ours(name: str) -> type[SimsplitError]:
 def nearest_of_ours(error: SimsplitError) -> str:
     """Return the name of the class of the tree that `error` is, or that it was derived from."""
     return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__)
-
-
-def ranks_in_short(ranks: Sequence[int]) -> str:
-    """Write sorted ranks as people do.
-
-    >>> ranks_in_short([0, 1, 2, 5])
-    'ranks 0–2, 5'
-    >>> ranks_in_short([2])
-    'rank 2'
-    """
-    runs: list[list[int]] = []
-    for rank in ranks:
-        if runs and rank == runs[-1][1] + 1:
-            runs[-1][1] = rank
-        else:
-            runs.append([rank, rank])
-    words = [str(first) if first == last else f"{first}–{last}" for first, last in runs]
-    return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(words)}"

@@ -8,21 +8,10 @@ from __future__ import annotations
 
 import os
 import resource
+from contextlib import suppress
 
 from .errors import InputError
-
-
-def readable(nbytes: int) -> str:
-    """Write a number of bytes for people, in decimal units.
-
-    >>> readable(7), readable(640_000_000)
-    ('7 B', '640 MB')
-    """
-    number, units = float(nbytes), ["B", "kB", "MB", "GB", "TB", "PB"]
-    while number >= 999.5 and units[1:]:  # noqa: PLR2004, where %.3g would go over to 1e+03
-        number /= 1000
-        units.pop(0)
-    return f"{number:.3g} {units[0]}" if number < 999.5 else f"{number:.2e} {units[0]}"  # noqa: PLR2004
+from .text import readable
 
 
 def available() -> int | None:
@@ -82,16 +71,25 @@ def _control_group() -> int | None:
     except (OSError, StopIteration):
         return None
     left: list[int] = []
-    while own:
-        folder = f"/sys/fs/cgroup/{own}"
-        try:
-            limit = _read(f"{folder}/memory.max").strip()
-            if limit != "max":
-                left.append(max(0, int(limit) - int(_read(f"{folder}/memory.current"))))
-        except (OSError, ValueError):
-            pass  # a level without the memory controller
+    while True:
+        folder = f"/sys/fs/cgroup/{own}".rstrip("/")
+        with suppress(OSError, ValueError):  # a level without the memory controller, or without a limit
+            limit = int(_read(f"{folder}/memory.max"))
+            used = int(_read(f"{folder}/memory.current")) - _given_back(f"{folder}/memory.stat")
+            left.append(max(0, limit - used))
+        if not own:  # in a container the top is its own group
+            break
         own = own.rpartition("/")[0]
     return min(left, default=None)
+
+
+def _given_back(path: str) -> int:
+    """Return how much of what a group uses is files that nobody reads at the moment."""
+    try:
+        fields = dict(line.split(" ", 1) for line in _read(path).splitlines())
+        return int(fields["inactive_file"])
+    except (OSError, ValueError, KeyError):
+        return 0
 
 
 def _address_space() -> int | None:

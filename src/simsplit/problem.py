@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,15 +88,29 @@ class Problem:
         """Return the time of step `k`: ``start_time + k * delta_t``, a product, not a running sum."""
         return self.start_time + k * self.delta_t
 
-    def settings(self) -> dict[str, Any]:
-        """Return all but the array, by name: what every rank must have the same of."""
+    def settings(self) -> dict[str, str]:
+        """Return all but the array, by name, as texts: what every rank must have the same of.
+
+        Raises
+        ------
+        InputError
+            If a parameter of the kernel is not a number.
+        """
+        kernel = self.kernel
         return {
-            "kernel": self.kernel.name,
-            **self.kernel.parameters,
-            "delta_t": self.delta_t,
-            "start_time": self.start_time,
-            "steps": self.steps,
+            "kernel": kernel.name,
+            **{f"parameter {name}": _text(kernel, name, value) for name, value in kernel.parameters.items()},
+            "delta_t": repr(self.delta_t),
+            "start_time": repr(self.start_time),
+            "steps": repr(self.steps),
         }
+
+
+def _text(kernel: Kernel, name: str, value: Any) -> str:
+    """Write a number so that it can be told from any other."""
+    if not isinstance(value, Number):
+        raise InputError(f"the parameter {name} of the kernel {kernel.name} must be a number, not {value!r}")
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def _array(initial: npt.ArrayLike) -> npt.NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn
 
 from .communicator import abort_job, interrupts
@@ -42,7 +43,7 @@ def script(main: Callable[[], int | None]) -> NoReturn:
         _exit(INTERRUPTED, everywhere=getattr(error, "on_all_ranks", False))
     except BrokenPipeError:  # the reader of stdout had enough: `simsplit | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(1)
+        _exit(1, everywhere=False)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
@@ -58,15 +59,21 @@ def script(main: Callable[[], int | None]) -> NoReturn:
 
 def _finish(error: SimsplitError) -> NoReturn:
     if error.reports_here:
-        sys.stdout.flush()
+        _flush()
         print(f"simsplit: {error}", file=sys.stderr, flush=True)
     _exit(error.exit_status, everywhere=error.on_all_ranks)
 
 
 def _exit(status: int, *, everywhere: bool) -> NoReturn:
     """End this rank; unless the others end by themselves, end them too."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     if not everywhere:
         abort_job(status)
     sys.exit(status)
+
+
+def _flush() -> None:
+    """Write out what is held back; a stream that takes nothing more must not keep the job from ending."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()

@@ -11,10 +11,10 @@ import numpy as np
 
 from .communicator import Agreement, Communicator, connect
 from .engine import Plan, Timings, run_steps, scatter
-from .errors import InputError, KernelError, VerificationError, ranks_in_short
-from .memory import readable
+from .errors import InputError, KernelError, VerificationError
 from .problem import NUMERIC, Problem
 from .store.memory import GatheredHistory
+from .text import counted, ranks_in_short, readable
 
 if TYPE_CHECKING:
     import os
@@ -36,8 +36,8 @@ class Result:
     ----------
     history : ndarray, shape (steps, n, ...), or None
         ``history[k]`` belongs to ``times[k]``. On root; None elsewhere.
-    times : ndarray of float64, shape (steps,)
-        ``start_time + k * delta_t``.
+    time_grid : (float, float, int)
+        Start time, time from one step to the next, number of steps.
     ranks : int
         Number of ranks.
     bounds : list of (int, int)
@@ -57,7 +57,7 @@ class Result:
     """
 
     history: Array | None = field(repr=False)
-    times: npt.NDArray[np.float64] = field(repr=False)
+    time_grid: tuple[float, float, int]
     ranks: int
     bounds: list[tuple[int, int]] = field(repr=False)
     hosts: list[str] = field(repr=False)
@@ -65,6 +65,12 @@ class Result:
     timings: Timings
     nbytes: dict[str, int]
     verification: Verification | None = None
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """The time of each step, ``start_time + k * delta_t``, shape (steps,)."""
+        start_time, delta_t, steps = self.time_grid
+        return start_time + np.arange(steps) * delta_t
 
 
 def run(
@@ -159,7 +165,7 @@ def execute(
     everyone = communicator.allgather((communicator.host, timings))
     return Result(
         history=receiver.history,
-        times=np.array([problem.time(k) for k in range(plan.steps)], np.float64),
+        time_grid=(problem.start_time, problem.delta_t, problem.steps),
         ranks=communicator.size,
         bounds=plan.bounds,
         hosts=[host for host, _ in everyone],
@@ -190,7 +196,7 @@ def require_identical(result: Result) -> None:
     if result.verification is None or result.verification.identical:
         return
     error = VerificationError(
-        f"the result of {result.ranks} ranks is not that of one process. {result.verification}. "
+        f"the result of {counted(result.ranks, 'rank')} is not that of one process. {result.verification}. "
         "Nothing was written. A kernel must be row-local and give the same for any run of rows."
     )
     error.on_all_ranks = True
@@ -201,8 +207,9 @@ def require_identical(result: Result) -> None:
 def _common_plan(problem: Problem, communicator: Communicator, *, verify: bool) -> tuple[Plan, bool]:
     """Return the plan that root's array asks for, once all ranks are found to have the same problem."""
     facts = None
+    settings: dict[str, str] = {}
     with Agreement(communicator):
-        settings = problem.settings() | {"verify": bool(verify)}
+        settings = problem.settings() | {"verify": repr(bool(verify))}
         if communicator.rank == 0:
             if problem.initial is None:
                 raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")

@@ -104,6 +104,8 @@ def different(expected: Array, found: Array) -> npt.NDArray[np.bool_]:
 def _bits(array: Array) -> Array:
     """View values as unsigned words that hold all their significant bits, along one more axis."""
     real = array.real.dtype
+    if array.size == 0:  # -1 below stands for anything then
+        return np.zeros((*array.shape, 1), np.uint8)
     if real.kind == "f" and real.itemsize > 8 and np.finfo(real).nmant == _X87_MANTISSA:  # noqa: PLR2004
         words = np.ascontiguousarray(array)[..., None].view(np.uint8)
         return words.reshape(*array.shape, -1, real.itemsize)[..., :_X87_BYTES].reshape(*array.shape, -1)

@@ -41,7 +41,7 @@ BAD = [
     (["--input", "{}/text.npy"], 2, "text.npy: it holds Python objects or is not a .npy file"),
     (["--input", "{}/empty.npy"], 2, "empty.npy"),
     (["--input", "{}/half.npy"], 2, "half.npy"),
-    (["--input", "{}/several.npz"], 2, "it is an .npz archive. Save the one array with numpy.save"),
+    (["--input", "{}/several.npz"], 2, "several.npz: it is an archive of several arrays"),
     (["--input", "{}/words.npy"], 2, "must be of a numeric or complex dtype, not <U5"),
     (["--input", "{}/scalar.npy"], 2, "must have an axis 0"),
     (["--input", "{}/complex.npy", "--dtype", "float64"], 2, "would lose more than precision"),
@@ -51,7 +51,7 @@ BAD = [
     (["--output", "{}/folder.npy"], 5, "it is not a regular file"),
     # more than there is
     (["--size", "1000000000000"], 2, "the array of --size 1000000000000 takes 8 TB, but"),
-    (["--size", "1000", "--steps", "10000000000"], 2, "the history of 10000000000 steps × 8 kB on rank 0 takes 80 TB"),
+    (["--size", "1000", "--steps", "10000000000"], 2, "10,000,000,000 steps × 8 kB on rank 0 takes 80 TB"),
     # the launch
     (["--expect-ranks", "5"], 3, "wrong launch: 5 ranks expected (--expect-ranks or SIMSPLIT_EXPECT_RANKS), but there"),
     (["--serial"], 3, "but --serial is for one"),
@@ -100,7 +100,7 @@ def test_bad_commands(command: str, message: str) -> None:
     expect(run(mpiexec(3, *SIMSPLIT, command)), 2, message)
 
 
-@pytest.mark.parametrize("value", ["three", "-1", "0", "2.5"])
+@pytest.mark.parametrize("value", ["three", "-1", "0", "2.5", "9" * 5000])
 def test_a_bad_variable(value: str) -> None:
     ended = run(mpiexec(3, *SIMSPLIT), env=environment(SIMSPLIT_EXPECT_RANKS=value))
     expect(ended, 2, f"SIMSPLIT_EXPECT_RANKS must be an integer of 1 or more, not '{value}'")
@@ -156,6 +156,8 @@ def test_an_error_can_be_caught_and_the_ranks_go_on() -> None:
         ("raise", 1, "LookupError: nobody foresaw this"),
         ("exit", 7, ""),
         ("error", 2, "simsplit: wrong on rank 1 alone"),
+        ("pipe", 1, ""),
+        ("full", 5, "simsplit: the disk is full"),
         ("kill", None, ""),
     ],
 )

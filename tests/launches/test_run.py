@@ -160,6 +160,13 @@ def test_help_is_printed_once() -> None:
     assert ended.out.count("--expect-ranks") == 2  # in the usage and in the list
 
 
+def test_a_terminal_that_knows_only_ascii_gets_the_table_all_the_same() -> None:
+    ended = run(mpiexec(2, *SIMSPLIT), env=environment(PYTHONIOENCODING="ascii"))
+    assert (ended.status, ended.err) == (0, "")
+    assert "simsplit 0.1.0 ? 2 ranks on 1 node ? " in ended.out
+    assert ended.out.endswith("identical: 5 of 5 steps, 35 of 35 values, bit for bit\n")
+
+
 def test_a_reader_that_had_enough_is_no_error() -> None:
     command = f"{BIN / 'python'} -m simsplit run --steps 100000 --json --size 100 | head -c 1; echo ${{PIPESTATUS[0]}}"
     ended = run(["bash", "-c", command])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from .. import __version__
-from ..memory import readable
+from ..text import counted, readable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,15 +63,15 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
     assert problem.initial is not None  # noqa: S101, for the type checker: root has the array
     assert result.history is not None  # noqa: S101, the same
     nodes = len(set(result.hosts))
-    ranks = f"{result.ranks} rank{'s' if result.ranks > 1 else ''}"
+    ranks = counted(result.ranks, "rank")
     parameters = ", ".join(f"{name} {value:g}" for name, value in problem.kernel.parameters.items())
     head = (
-        f"simsplit {__version__} · {ranks} on {nodes} node{'s' if nodes > 1 else ''} · "
+        f"simsplit {__version__} · {ranks} on {counted(nodes, 'node')} · "
         f"{result.library or 'no MPI'} · kernel {problem.kernel.name}: {problem.kernel.formula}, {parameters}"
     )
     lines = [
         head,
-        f"{_array(problem.initial)} · {problem.steps:,} steps · {_who(result.bounds)}",
+        f"{_array(problem.initial)} · {counted(problem.steps, 'step')} · {_who(result.bounds)}",
         "",
         *_steps(problem, result, ranks),
         "",
@@ -84,7 +84,7 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
 
 def _array(array: Array) -> str:
     row = " × ".join(str(length) for length in array.shape[1:])
-    return f"{len(array):,} rows of {row + ' ' if row else ''}{array.dtype.name}"
+    return f"{counted(len(array), 'row')} of {row + ' ' if row else ''}{array.dtype.name}"
 
 
 def _who(bounds: list[tuple[int, int]]) -> str:
@@ -105,15 +105,14 @@ def _steps(problem: Problem, result: Result, ranks: str) -> list[str]:
     history, initial = result.history, problem.initial
     assert history is not None  # noqa: S101, for the type checker
     assert initial is not None  # noqa: S101, the same
-    shown = list(range(len(history)))
-    if len(shown) > _STEPS:
-        shown[_EDGE:-_EDGE] = []
+    every = range(len(history))
+    shown = [*every] if len(every) <= _STEPS else [*every[:_EDGE], *every[-_EDGE:]]
     columns = [[_lines(history[k]) for k in shown]]
     titles = [ranks]
     if result.verification is not None:
         columns.append([_lines(_one_process(problem, k, history[k])) for k in shown])
         titles.append("one process")
-    times = [f"{result.times[k]:.12g}" for k in shown]
+    times = [f"{problem.time(k):.12g}" for k in shown]
     time_width = max(4, *map(len, times)) if times else 4
     widths = [
         max(map(len, [title, *(line for cell in column for line in cell)]))

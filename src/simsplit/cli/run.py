@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import kernels
 from ..communicator import Agreement, connect
-from ..errors import InputError, OutputError, ranks_in_short
+from ..errors import InputError, OutputError
 from ..memory import require
 from ..problem import NUMERIC, Problem
 from ..runner import execute, require_identical
+from ..text import ranks_in_short
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -79,9 +82,9 @@ def _initial(options: Options) -> Array:
     from ..store.npy import read_npy
 
     array = read_npy(options.input)
-    if dtype is None:
+    if dtype is None or array.dtype.kind not in NUMERIC:  # which the problem refuses
         return array
-    if array.dtype.kind in NUMERIC and not np.can_cast(array.dtype, dtype, casting="same_kind"):
+    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
         raise InputError(
             f"--dtype {options.dtype}: the {array.dtype} of {options.input} would lose more than precision"
         )
@@ -89,10 +92,12 @@ def _initial(options: Options) -> Array:
 
 
 def _dtype(name: str) -> np.dtype[Any]:
-    try:
-        dtype = np.dtype(name)
-    except (TypeError, ValueError, SyntaxError):
-        dtype = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy warns of some old names, which are refused anyway
+        try:
+            dtype = np.dtype(name)
+        except (TypeError, ValueError, SyntaxError):
+            dtype = None
     if dtype is None or dtype.kind not in NUMERIC:
         raise InputError(f"--dtype must be a numeric or complex NumPy dtype, such as float32, not {name!r}")
     return dtype
@@ -117,6 +122,8 @@ def _counting(size: int, dtype: np.dtype[Any]) -> Array:
 def _report(options: Options, problem: Problem, result: Result) -> None:
     from . import report
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # "·" and "–" are no reason to fail under an old locale
     try:
         write = report.as_json if options.json else report.as_table
         write(problem, result, options.output, sys.stdout)

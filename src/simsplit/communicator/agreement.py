@@ -20,8 +20,8 @@ from ..errors import (
     SimsplitError,
     nearest_of_ours,
     one_of_ours,
-    ranks_in_short,
 )
+from ..text import ranks_in_short
 
 if TYPE_CHECKING:
     from types import FrameType, TracebackType

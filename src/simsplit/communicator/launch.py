@@ -78,7 +78,7 @@ def expected_ranks(given: int | None, environment: Mapping[str, str] = os.enviro
     text = environment.get(EXPECTED_RANKS, "").strip()
     if not text:
         return None
-    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+    if not text.isascii() or not text.isdecimal() or len(text) > 9 or int(text) < 1:  # noqa: PLR2004, digits
         raise InputError(f"{EXPECTED_RANKS} must be an integer of 1 or more, not {text!r}")
     return int(text)
 

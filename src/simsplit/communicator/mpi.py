@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from array import array
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
 
 from ..errors import InputError, LaunchError
 from .single import nothing
@@ -83,8 +82,8 @@ class MPICommunicator:
         self.library = library(MPI.Get_library_version())
         self.whole_job = self.size == MPI.COMM_WORLD.Get_size()
         self.largest_count = 2**63 - 1 if MPI.Get_version() >= (4, 0) else 2**31 - 1
-        self._flag = np.zeros(1, np.int32)
-        self._answer = np.zeros(1, np.int32)
+        self._flag = array("i", [0])
+        self._answer = array("i", [0])
 
     def bcast(self, value: T | None) -> T:
         """Return root's `value` on every rank."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..communicator import Agreement, nothing
+from ..memory import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +53,7 @@ def scatter(
     root = communicator.rank == 0
     whole = initial if root else None
     with Agreement(communicator):
-        part: Array = (
-            whole[: plan.counts[0]] if whole is not None else np.empty(plan.part_shape(communicator.rank), plan.dtype)
-        )
+        part = _own(plan, communicator.rank) if whole is None else whole[: plan.counts[0]]
     if contiguous:
         finish = communicator.scatterv(whole, plan.bounds, part)
         if not root:
@@ -70,6 +70,14 @@ def scatter(
         places = list(pairwise([0, *ends]))
         communicator.scatterv(packed, places, part[:0] if root else part[start : start + at_once])()
     return part, nothing
+
+
+def _own(plan: Plan, rank: int) -> Array:
+    """Return memory for the part of a rank that is not root."""
+    shape = plan.part_shape(rank)
+    nbytes = prod(shape) * plan.dtype.itemsize
+    require(nbytes, f"the part of rank {rank}, {shape[0]} rows,", "Use more nodes, or fewer ranks on each.")
+    return np.empty(shape, plan.dtype)
 
 
 def _packed(whole: Array, spans: list[tuple[int, int]]) -> Array:

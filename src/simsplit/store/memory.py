@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..memory import readable, require
+from ..memory import require
+from ..text import counted, readable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,9 +41,8 @@ class GatheredHistory:
         self._communicator = communicator
         self.history: Array | None = None
         if communicator.rank == 0:
-            what = (
-                f"the history of {plan.steps} steps × {readable(plan.history_nbytes // max(1, plan.steps))} on rank 0"
-            )
+            step = readable(plan.history_nbytes // max(1, plan.steps))
+            what = f"the history of {counted(plan.steps, 'step')} × {step} on rank 0"
             require(plan.history_nbytes, what, "Compute fewer steps or rows, or use a node with more memory.")
             self.history = np.empty(plan.history_shape, plan.history_dtype)
         else:

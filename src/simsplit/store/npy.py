@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from ..errors import InputError, OutputError
-from ..memory import readable, require
+from ..memory import require
+from ..text import readable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,27 +38,31 @@ def read_npy(path: str | os.PathLike[str]) -> Array:
         If there is no such file, or it cannot be read or does not hold an array.
     """
     file = Path(path)
+    if not file.is_file():
+        reason = "it is not a regular file" if file.exists() else "there is no such file"
+        raise _unreadable(file, reason)
     try:
-        if not file.is_file():
-            reason = "it is not a regular file" if file.exists() else "there is no such file"
-            raise InputError(f"cannot read the input {file}: {reason}. Give a .npy file, as numpy.save writes it.")
         require(file.stat().st_size, f"the input {file}", "Use a node with more memory.")
-        array = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        with file.open("rb") as opened:
+            array = np.load(opened, allow_pickle=False)
+    except InputError:
+        raise
+    except Exception as error:  # whatever a damaged file leads NumPy into
+        reason = str(error).partition("\n")[0] or type(error).__name__
         if isinstance(error, OSError) and error.strerror:
             reason = error.strerror
         if "pickle" in reason:
             reason = "it holds Python objects or is not a .npy file"
-        raise InputError(
-            f"cannot read the input {file}: {reason}. Give a .npy file of a numeric dtype, as numpy.save writes it."
-        ) from error
+        raise _unreadable(file, reason) from error
     if not isinstance(array, np.ndarray):
-        array.close()
-        raise InputError(f"cannot read the input {file}: it is an .npz archive. Save the one array with numpy.save.")
+        raise _unreadable(file, "it is an archive of several arrays")
     return array
+
+
+def _unreadable(file: Path, reason: str) -> InputError:
+    return InputError(
+        f"cannot read the input {file}: {reason}. Give a .npy file of a numeric dtype, as numpy.save writes it."
+    )
 
 
 class NpyOutput:
@@ -93,7 +98,7 @@ class NpyOutput:
             if not os.access(self._file.parent, os.W_OK | os.X_OK):
                 self._fail(f"the folder {self._file.parent} is not writable")
             disk = os.statvfs(self._file.parent)
-        except (OSError, RuntimeError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             self._fail(str(error), error)
         left = disk.f_bavail * disk.f_frsize
         if nbytes > left:
@@ -107,7 +112,7 @@ class NpyOutput:
         OutputError
             If that fails; nothing is left behind.
         """
-        temporary = self._file.with_name(f".{self._file.name}.{os.urandom(4).hex()}.tmp")
+        temporary = self._file.with_name(f".simsplit-{os.urandom(4).hex()}.tmp")
         try:
             with temporary.open("xb") as file:
                 np.lib.format.write_array_header_2_0(file, np.lib.format.header_data_from_array_1_0(history))

@@ -19,6 +19,12 @@ def main() -> None:
             sys.exit(7)
         if how == "error":
             raise simsplit.InputError("wrong on rank 1 alone")
+        if how == "pipe":
+            raise BrokenPipeError
+        if how == "full":
+            os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+            print("what nobody can write")
+            raise simsplit.OutputError("the disk is full")
         os.kill(os.getpid(), signal.SIGKILL)
     MPI.COMM_WORLD.Barrier()
 

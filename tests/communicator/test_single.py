@@ -1,0 +1,48 @@
+"""A single process keeps the contract by doing next to nothing."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import pytest
+
+from simsplit.communicator.single import SingleProcess, nothing
+
+
+def test_one_process_is_root_of_one_rank_without_mpi() -> None:
+    alone = SingleProcess()
+    assert (alone.rank, alone.size, alone.library, alone.whole_job) == (0, 1, None, True)
+    assert alone.host == platform.node()
+    assert alone.largest_count == 2**63 - 1
+
+
+def test_objects_come_back_as_they_are() -> None:
+    alone = SingleProcess()
+    value = {"rows": 7}
+    assert alone.bcast(value) is value
+    (same,) = alone.allgather(value)
+    assert same is value
+    assert alone.allgather(None) == [None]
+
+
+@pytest.mark.parametrize("value", [0, "", [], False])
+def test_bcast_takes_values_that_count_as_false(value: object) -> None:
+    assert SingleProcess().bcast(value) is value
+
+
+def test_any_is_the_flag_itself() -> None:
+    assert SingleProcess().any(True) is True
+    assert SingleProcess().any(False) is False
+
+
+def test_rows_stay_where_they_are() -> None:
+    alone = SingleProcess()
+    whole = np.arange(6.0)
+    part = np.full(6, 9.0)
+    finish = alone.scatterv(whole, [(0, 6)], part)
+    assert finish is nothing
+    finish()
+    alone.gatherv(part[None], [(0, 6)], whole[None])
+    np.testing.assert_array_equal(part, np.full(6, 9.0))
+    np.testing.assert_array_equal(whole, np.arange(6.0))

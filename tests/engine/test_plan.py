@@ -1,0 +1,130 @@
+"""Who gets which rows, how many bytes, and which results are computed together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import prod
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simsplit.engine import Plan
+from simsplit.engine.plan import STEPS_AT_ONCE, TILE
+
+F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
+
+
+def make(**changes: Any) -> Plan:
+    """Return a plan for 7 rows of float32 with a history of float64, but for the changes."""
+    values: dict[str, Any] = {"shape": (7,), "dtype": F4, "history_dtype": F8, "steps": 5, "ranks": 4}
+    return Plan(**(values | changes))
+
+
+plans = st.builds(
+    Plan,
+    shape=st.tuples(st.integers(0, 60)) | st.tuples(st.integers(0, 40), st.integers(0, 4)),
+    dtype=st.just(F4),
+    history_dtype=st.just(F8),
+    steps=st.integers(0, 11),
+    ranks=st.integers(1, 9),
+    tile_nbytes=st.integers(0, 700),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(plan=plans)
+def test_the_tiles_hold_every_row_of_every_step_exactly_once_and_on_its_rank(plan: Plan) -> None:
+    times = Counter(
+        (step, row, rank)
+        for tile in plan.tiles()
+        for rank, (lower, upper) in enumerate(tile.spans)
+        for step in tile.steps
+        for row in range(lower, upper)
+    )
+    owners = {row: rank for rank, (lower, upper) in enumerate(plan.bounds) for row in range(lower, upper)}
+    assert times == Counter((step, row, owners[row]) for step in range(plan.steps) for row in range(plan.shape[0]))
+
+
+@settings(deadline=None, max_examples=200)
+@given(plan=plans)
+def test_no_tile_is_larger_than_the_largest_and_that_keeps_to_its_bytes_or_has_one_row(plan: Plan) -> None:
+    steps, rows, *row_shape = plan.tile_shape
+    assert row_shape == list(plan.shape[1:])
+    assert rows <= 1 or steps * rows * prod(row_shape) * F8.itemsize <= max(plan.tile_nbytes, 0) or not prod(row_shape)
+    tiles = list(plan.tiles())
+    for tile in tiles:
+        assert 1 <= len(tile.steps) <= steps <= STEPS_AT_ONCE
+        assert len(tile.spans) == plan.ranks
+        for (lower, upper), (first, last) in zip(tile.spans, plan.bounds, strict=True):
+            assert first <= lower <= upper <= last
+            assert upper - lower <= rows
+    assert not tiles or max(len(tile.steps) for tile in tiles) == steps
+    assert not tiles or max(tile.spans[0][1] - tile.spans[0][0] for tile in tiles) == rows
+
+
+@settings(deadline=None)
+@given(plan=plans)
+def test_bytes_and_shapes_add_up_over_the_ranks(plan: Plan) -> None:
+    parts = [plan.part_shape(rank) for rank in range(plan.ranks)]
+    assert [shape[0] for shape in parts] == plan.counts
+    assert all(shape[1:] == plan.shape[1:] for shape in parts)
+    assert plan.initial_nbytes == sum(prod(shape) for shape in parts) * F4.itemsize
+    assert plan.history_nbytes == prod(plan.history_shape) * F8.itemsize
+    assert plan.scattered_nbytes == plan.initial_nbytes - prod(parts[0]) * F4.itemsize
+    assert plan.gathered_nbytes == plan.history_nbytes - plan.steps * prod(parts[0]) * F8.itemsize
+
+
+def test_the_tutorial_is_one_tile_of_four_steps_and_one_of_one() -> None:
+    plan = make()
+    assert plan.bounds == [(0, 2), (2, 4), (4, 6), (6, 7)]
+    assert plan.counts == [2, 2, 2, 1]
+    assert plan.tile_shape == (4, 2)
+    assert [(tile.steps, tile.spans) for tile in plan.tiles()] == [
+        (range(4), [(0, 2), (2, 4), (4, 6), (6, 7)]),
+        (range(4, 5), [(0, 2), (2, 4), (4, 6), (6, 7)]),
+    ]
+    assert plan.history_shape == (5, 7)
+    assert (plan.initial_nbytes, plan.history_nbytes) == (28, 280)
+    assert (plan.scattered_nbytes, plan.gathered_nbytes) == (20, 200)
+
+
+def test_all_rows_of_a_few_steps_come_before_the_next_steps() -> None:
+    plan = make(ranks=2, tile_nbytes=2 * 4 * 8)  # two rows of four steps
+    assert [(tile.steps.start, tile.spans) for tile in plan.tiles()] == [
+        (0, [(0, 2), (4, 6)]),
+        (0, [(2, 4), (6, 7)]),
+        (4, [(0, 2), (4, 6)]),
+        (4, [(2, 4), (6, 7)]),
+    ]
+
+
+def test_a_rank_whose_part_is_at_its_end_has_an_empty_span_in_a_tile() -> None:
+    plan = make(ranks=4, steps=1, tile_nbytes=8)
+    assert [tile.spans for tile in plan.tiles()] == [
+        [(0, 1), (2, 3), (4, 5), (6, 7)],
+        [(1, 2), (3, 4), (5, 6), (7, 7)],
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"shape": (0,)}, {"shape": (0, 3)}, {"steps": 0}])
+def test_there_are_no_tiles_where_there_is_nothing_to_compute(changes: dict[str, Any]) -> None:
+    plan = make(**changes)
+    assert list(plan.tiles()) == []
+    assert plan.history_nbytes == 0
+    assert plan.gathered_nbytes == 0
+
+
+def test_a_tile_has_16_mib_unless_told_otherwise() -> None:
+    plan = make(shape=(10**9,), steps=100, ranks=3)
+    assert TILE == 16 * 2**20
+    assert plan.tile_shape == (4, TILE // (4 * 8))
+
+
+def test_sizes_beyond_64_bits_do_not_overflow() -> None:
+    plan = make(shape=(10**15, 10**6), steps=10**9, ranks=2)
+    assert plan.history_nbytes == 8 * 10**30
+    assert plan.gathered_nbytes == 4 * 10**30
+    assert plan.tile_shape == (4, 1, 10**6)

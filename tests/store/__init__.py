@@ -1,0 +1,1 @@
+"""Tests of where histories go and arrays come from."""

@@ -1,0 +1,168 @@
+"""What a problem accepts, and what its messages say."""
+
+from __future__ import annotations
+
+from math import inf, nan
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simsplit import InputError, Problem, kernels
+
+from .arrays import NUMERIC
+
+
+def make(**changes: Any) -> Problem:
+    """Return a problem that is right but for the changes."""
+    values: dict[str, Any] = {"initial": [0.0, 1.0], "kernel": kernels.affine(), "delta_t": 0.5, "steps": 5}
+    return Problem(**(values | changes))
+
+
+@pytest.mark.parametrize("dtype", [*NUMERIC, ">f8", ">i4", ">c16"])
+def test_an_array_of_any_numeric_dtype_is_kept_as_it_is(dtype: str) -> None:
+    array = np.ones((3, 2), dtype, order="F")
+    assert make(initial=array).initial is array
+
+
+def test_a_sequence_becomes_an_array() -> None:
+    initial = make(initial=range(7)).initial
+    assert initial is not None
+    assert initial.dtype.kind == "i"
+    np.testing.assert_array_equal(initial, np.arange(7))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0), (1, 1, 1)])
+def test_empty_arrays_and_arrays_of_many_axes_are_fine(shape: tuple[int, ...]) -> None:
+    initial = make(initial=np.zeros(shape)).initial
+    assert initial is not None
+    assert initial.shape == shape
+
+
+def test_the_array_may_be_left_out_away_from_root() -> None:
+    assert make(initial=None).initial is None
+
+
+@pytest.mark.parametrize(
+    ("initial", "message"),
+    [
+        (["a", "b"], "initial must be of a numeric or complex dtype, not <U1"),
+        ([None, 1], "initial must be of a numeric or complex dtype, not object"),
+        (np.zeros(2, "M8[s]"), "initial must be of a numeric or complex dtype, not datetime64[s]"),
+        (np.zeros(2, "f8,i4"), "initial must be of a numeric or complex dtype, not [('f0', '<f8'), ('f1', '<i4')]"),
+        (3.5, "initial must have an axis 0, which is split, but it is the single value 3.5"),
+        ([[1, 2], [3]], "initial cannot be made an array: "),
+        (
+            np.ma.masked_array([1.0, 2.0], [True, False]),
+            "initial must be a plain array: a mask would be lost. Use initial.filled(...).",
+        ),
+    ],
+    ids=["text", "objects", "dates", "records", "a single value", "ragged", "masked"],
+)
+def test_an_array_that_cannot_be_split_is_refused_by_name(initial: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make(initial=initial)
+    assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("kernel", [None, "affine", kernels.affine, kernels.Affine], ids=str)
+def test_what_is_not_a_kernel_is_refused_with_an_example_of_one(kernel: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(kernel=kernel)
+    assert str(caught.value) == (f"kernel must be a simsplit.kernels.Kernel, such as kernels.affine(), not {kernel!r}")
+
+
+@pytest.mark.parametrize("name", ["delta_t", "start_time"])
+@pytest.mark.parametrize("value", [nan, inf, -inf, "0.5", None, True, 10**400], ids=repr)
+def test_a_time_that_is_not_finite_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(**{name: value})
+    assert str(caught.value) == f"{name} must be a finite real number, not {value!r}"
+
+
+@pytest.mark.parametrize("value", [-1, 2.0, "5", None, True])
+def test_steps_that_are_not_a_whole_number_are_refused(value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(steps=value)
+    assert str(caught.value) == f"steps must be an integer of 0 or more, not {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("delta_t", "start_time", "steps"),
+    [(1e308, 0.0, 3), (1e308, 1e308, 2), (-1e308, -1e308, 2), (1e-300, 0.0, 10**400)],
+)
+def test_a_last_step_beyond_the_range_of_floats_is_refused(delta_t: float, start_time: float, steps: int) -> None:
+    with pytest.raises(InputError) as caught:
+        make(delta_t=delta_t, start_time=start_time, steps=steps)
+    message = str(caught.value)
+    assert f"{start_time} + {steps - 1} * {delta_t}, is not finite" in message
+    assert message.endswith("Give a smaller delta_t or fewer steps.")
+
+
+def test_the_last_step_may_be_the_greatest_float() -> None:
+    assert make(delta_t=1.7976931348623157e308, steps=2).time(1) == 1.7976931348623157e308
+
+
+@settings(deadline=None)
+@given(start=st.floats(-1e100, 1e100), delta=st.floats(-1e100, 1e100), steps=st.integers(0, 10**6), data=st.data())
+def test_time_is_a_product_not_a_running_sum(start: float, delta: float, steps: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(0, max(0, steps - 1)))
+    assert make(start_time=start, delta_t=delta, steps=steps).time(k) == start + k * delta
+
+
+def test_the_time_of_a_step_does_not_depend_on_the_steps_before() -> None:
+    problem = make(delta_t=0.1, steps=11)
+    assert problem.time(3) == 3 * 0.1  # the running sum 0.1 + 0.1 + 0.1 is the same here, but not below
+    assert problem.time(10) == 1.0
+    assert sum([0.1] * 10) != 1.0
+
+
+def test_settings_are_all_but_the_array_as_texts_that_tell_any_two_numbers_apart() -> None:
+    problem = make(kernel=kernels.affine(offset=-0.0, multiplier=0.1 + 0.2), start_time=-1, steps=np.int64(4))
+    assert problem.settings() == {
+        "kernel": "affine",
+        "parameter offset": "-0.0",
+        "parameter multiplier": "0.30000000000000004",
+        "delta_t": "0.5",
+        "start_time": "-1.0",
+        "steps": "4",
+    }
+
+
+class Scaled(kernels.Affine):
+    """Has parameters of any kind."""
+
+    def __init__(self, **parameters: Any) -> None:
+        super().__init__(0.0, 1.0)
+        self.given = parameters
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        return self.given
+
+
+def test_the_parameters_of_a_kernel_may_be_numbers_of_any_kind() -> None:
+    settings = make(kernel=Scaled(steps=2, factor=np.float32(0.5), turn=1j, limit=nan)).settings()
+    assert settings["steps"] == "5"  # a parameter of the same name hides nothing
+    assert [settings[f"parameter {name}"] for name in ("steps", "factor", "turn", "limit")] == ["2", "0.5", "1j", "nan"]
+
+
+@pytest.mark.parametrize("value", ["high", None, [1.0], np.zeros(2)], ids=repr)
+def test_a_parameter_of_a_kernel_that_is_no_number_is_refused_by_name(value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(kernel=Scaled(scale=value)).settings()
+    assert str(caught.value) == f"the parameter scale of the kernel affine must be a number, not {value!r}"
+
+
+def test_repr_shows_the_size_of_the_array_but_no_values() -> None:
+    assert repr(make(initial=np.zeros((3, 2), np.float32))) == (
+        "Problem(initial=<float32 (3, 2)>, kernel=affine, delta_t=0.5, steps=5, start_time=0.0)"
+    )
+    assert repr(make(initial=None)) == "Problem(initial=None, kernel=affine, delta_t=0.5, steps=5, start_time=0.0)"
+
+
+def test_a_problem_has_no_room_for_a_misspelt_attribute() -> None:
+    with pytest.raises(AttributeError):
+        make().delta = 1.0  # type: ignore[attr-defined]

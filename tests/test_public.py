@@ -1,0 +1,66 @@
+"""The public names, and what importing them costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+import simsplit
+
+
+@pytest.mark.parametrize("name", simsplit.__all__)
+def test_every_public_name_can_be_imported_and_is_documented(name: str) -> None:
+    value = getattr(simsplit, name)
+    assert value.__doc__
+    assert value.__doc__.strip()
+
+
+def test_names_come_from_their_modules() -> None:
+    for name in simsplit.__all__:
+        value = getattr(simsplit, name)
+        if not isinstance(value, str) and name not in {"bounds", "errors", "kernels"}:
+            assert getattr(import_module(value.__module__), name) is value
+    assert simsplit.bounds is import_module("simsplit.bounds")
+    assert simsplit.kernels is import_module("simsplit.kernels")
+    assert simsplit.errors.InputError is simsplit.InputError
+
+
+def test_dir_lists_the_public_names_sorted() -> None:
+    assert dir(simsplit) == sorted(simsplit.__all__)
+    assert list(simsplit.__all__) == sorted(simsplit.__all__)
+    assert len(set(simsplit.__all__)) == len(simsplit.__all__)
+
+
+def test_an_unknown_attribute_is_named() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'simsplit' has no attribute 'problems'$"):
+        _ = simsplit.problems
+    assert not hasattr(simsplit, "numpy")
+
+
+@pytest.mark.parametrize("module", ["simsplit", "simsplit.bounds", "simsplit.errors", "simsplit.memory"])
+def test_importing_what_needs_no_arrays_loads_neither_numpy_nor_mpi4py(module: str) -> None:
+    code = f"import sys, {module}; print(sorted({{'numpy', 'mpi4py', 'argparse'}} & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_a_run_in_one_process_never_imports_mpi4py_nor_what_it_does_not_use() -> None:
+    code = """
+import sys
+import simsplit
+problem = simsplit.Problem([0.0, 1.0], simsplit.kernels.affine(), delta_t=0.5, steps=2)
+assert simsplit.run(problem, serial=True).history.shape == (2, 2)
+unused = {"mpi4py", "simsplit.store.npy", "simsplit.verification", "simsplit.cli", "traceback"}
+print(sorted(unused & set(sys.modules)))
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert found.stdout == "[]\n"
+
+
+def test_star_import_gives_the_public_names() -> None:
+    names: dict[str, object] = {}
+    exec("from simsplit import *", names)  # noqa: S102, the statement under test
+    assert set(simsplit.__all__) <= set(names)
