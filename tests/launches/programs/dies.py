@@ -23,7 +23,7 @@ def main() -> None:
             raise BrokenPipeError
         if how == "full":
             os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-            print("what nobody can write")
+            print("what nobody can write", end="")
             raise simsplit.OutputError("the disk is full")
         os.kill(os.getpid(), signal.SIGKILL)
     MPI.COMM_WORLD.Barrier()
