@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,6 +83,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if MPI.COMM_WORLD.size > 1:
         config.pluginmanager.register(Ranks(MPI.COMM_WORLD.Dup()), "ranks")
+        # pytest's own folders are numbered, and the ranks would tidy up each other's.
+        folder = tempfile.TemporaryDirectory(prefix=f"rank-{MPI.COMM_WORLD.rank}-")
+        config.add_cleanup(folder.cleanup)
+        config.option.basetemp = Path(folder.name) / "pytest"
     if MPI.COMM_WORLD.rank > 0:
         config.option.xmlpath = None  # --junitxml
 
