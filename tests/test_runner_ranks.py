@@ -202,6 +202,63 @@ def test_verify_must_be_the_same_on_all_ranks(comm: Intracomm) -> None:
 
 
 @pytest.mark.mpi(min_size=2)
+def test_output_must_be_the_same_on_all_ranks(comm: Intracomm, mpi_tmp_path: Path) -> None:
+    output = mpi_tmp_path / "history.npy" if comm.rank == 1 else None
+    with pytest.raises(InputError, match="output on rank"):
+        simsplit.run(simulation(np.arange(5.0)), comm=comm, output=output)
+    assert usable(comm)
+
+
+@pytest.mark.mpi(min_size=2)
+def test_one_rank_can_run_by_itself(comm: Intracomm) -> None:
+    if comm.rank == 0:
+        assert simsplit.run(simulation(np.arange(5.0)), serial=True).ranks == 1
+    assert usable(comm)
+
+
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize("where", ["argument", "world of one"])
+def test_a_wrong_call_on_one_rank_is_agreed_on_among_those_of_its_communicator(comm: Intracomm, where: str) -> None:
+    from mpi4py import MPI
+
+    if where == "argument":
+        with pytest.raises(InputError, match="comm and serial exclude each other") as caught:
+            simsplit.run(simulation(np.arange(5.0)), comm=comm, serial=comm.rank == 1)
+        assert caught.value.on_all_ranks
+    elif comm.rank == 1:
+        with pytest.raises(simsplit.LaunchError, match="2 ranks expected") as alone:
+            simsplit.run(simulation(np.arange(5.0)), comm=MPI.COMM_SELF, expect_ranks=2)
+        assert not alone.value.on_all_ranks
+        assert alone.value.reports_here
+    assert usable(comm)
+
+
+@pytest.mark.mpi(min_size=3)
+def test_a_result_that_differs_among_some_ranks_is_not_known_to_all(comm: Intracomm) -> None:
+    half = comm.Split(comm.rank % 2)
+    if half.size > 1:
+        with pytest.raises(VerificationError) as caught:
+            simsplit.run(simulation(np.arange(8.0), kernel=DependsOnSplit()), comm=half, verify=True)
+        assert not caught.value.on_all_ranks
+    half.Free()
+    assert usable(comm)
+
+
+class NoTextError(Exception):
+    """Cannot say what is wrong."""
+
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def test_an_error_that_has_no_text_is_still_an_error_on_all(comm: Intracomm) -> None:
+    with pytest.raises(KernelError, match="the kernel FailsInRow failed on rank 0") as caught:
+        simsplit.run(simulation(np.zeros(5), kernel=FailsInRow(0.0, NoTextError()), delta_t=1, steps=3), comm=comm)
+    assert "NoTextError" in str(caught.value)
+    assert usable(comm)
+
+
+@pytest.mark.mpi(min_size=2)
 def test_an_expected_number_of_ranks_must_be_the_same_on_all(comm: Intracomm) -> None:
     with pytest.raises(simsplit.LaunchError, match=f"99 ranks expected .* there are {comm.size}"):
         simsplit.run(simulation(np.arange(5.0)), comm=comm, expect_ranks=99 if comm.rank == 1 else None)

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simsplit.communicator import nothing
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -52,7 +50,7 @@ class ThreadRank:
     def any(self, flag: Any) -> bool:
         return any(self._exchange(bool(flag)))
 
-    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> Callable[[], object]:
+    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         assert (whole is not None) == (self.rank == 0)
         assert whole is None or whole.flags.c_contiguous
         data = self._exchange(None if whole is None else whole.tobytes())[0]
@@ -61,7 +59,6 @@ class ThreadRank:
             assert part.flags.c_contiguous
             assert len(part) == upper - lower
             _bytes(part)[:] = _rows(data, part.itemsize * prod(part.shape[1:]), lower, upper)
-        return nothing
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         assert (wholes is not None) == (self.rank == 0)

@@ -67,12 +67,10 @@ class SimsplitError(Exception):
     """
 
     exit_status: ClassVar[int] = 1
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.failures: tuple[RankFailure, ...] = ()
-        self.reports_here = True
-        self.on_all_ranks = False
+    # On the class, for a class derived from it may forget to call its __init__.
+    failures: tuple[RankFailure, ...] = ()
+    reports_here: bool = True
+    on_all_ranks: bool = False
 
 
 class InputError(SimsplitError, ValueError):

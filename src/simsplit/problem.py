@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from math import inf
 from numbers import Number
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,8 @@ class Problem:
         self.delta_t = finite("delta_t", delta_t)
         self.start_time = finite("start_time", start_time)
         self.steps = integer("steps", steps, least=0)
+        if self.steps > sys.maxsize:
+            raise InputError(f"steps must be {sys.maxsize:,} at most, not {self.steps:,}")
         try:
             last = self.time(max(0, self.steps - 1))
         except OverflowError:
@@ -97,8 +100,10 @@ class Problem:
             If a parameter of the kernel is not a number.
         """
         kernel = self.kernel
+        if not isinstance(kernel.name, str):
+            raise InputError(f"the name of a kernel must be a text, not {kernel.name!r}. Is it a property?")
         return {
-            "kernel": kernel.name,
+            "kernel": f"{kernel.name}",
             **{f"parameter {name}": _text(kernel, name, value) for name, value in kernel.parameters.items()},
             "delta_t": repr(self.delta_t),
             "start_time": repr(self.start_time),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from time import sleep
 from typing import TYPE_CHECKING, NoReturn
 
 from .communicator import abort_job, interrupts
@@ -12,6 +13,8 @@ from .errors import INTERRUPTED, SimsplitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_PATIENCE = 1.0  # seconds
 
 
 def script(main: Callable[[], int | None]) -> NoReturn:
@@ -36,7 +39,8 @@ def script(main: Callable[[], int | None]) -> NoReturn:
     interrupts.install()
     try:
         status = main() or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except SimsplitError as error:
         _finish(error)
     except KeyboardInterrupt as error:
@@ -47,20 +51,24 @@ def script(main: Callable[[], int | None]) -> NoReturn:
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
         if isinstance(error.code, str):
-            print(error.code, file=sys.stderr)
+            _tell(error.code)
         _exit(status, everywhere=status == 0)
     except BaseException:  # noqa: BLE001, whatever it is: the other ranks must not wait for this one
         import traceback
 
-        traceback.print_exc()
+        _tell(traceback.format_exc().rstrip())
         _exit(1, everywhere=False)
+    if interrupts.pending:  # it came in the last collective call
+        _exit(INTERRUPTED, everywhere=False)
     sys.exit(status)
 
 
 def _finish(error: SimsplitError) -> NoReturn:
     if error.reports_here:
         _flush()
-        print(f"simsplit: {error}", file=sys.stderr, flush=True)
+        _tell(f"simsplit: {error}")
+    elif not error.on_all_ranks:
+        sleep(_PATIENCE)  # the rank that reports must not be ended before it has
     _exit(error.exit_status, everywhere=error.on_all_ranks)
 
 
@@ -72,8 +80,17 @@ def _exit(status: int, *, everywhere: bool) -> NoReturn:
     sys.exit(status)
 
 
+# A stream that takes nothing (a full disk, a closed terminal) must not keep the job from ending.
+
+
+def _tell(text: str) -> None:
+    """Write a message to stderr."""
+    with suppress(OSError, ValueError, AttributeError):
+        print(text, file=sys.stderr, flush=True)
+
+
 def _flush() -> None:
-    """Write out what is held back; a stream that takes nothing more must not keep the job from ending."""
+    """Write out what is held back."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, AttributeError):
             stream.flush()

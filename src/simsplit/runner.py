@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from math import prod
 from time import perf_counter
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .communicator import Agreement, Communicator, connect
+from .communicator import Agreement, Communicator, connect, interrupts
 from .engine import Plan, Timings, run_steps, scatter
 from .errors import InputError, KernelError, VerificationError
 from .problem import NUMERIC, Problem
@@ -17,8 +18,6 @@ from .store.memory import GatheredHistory
 from .text import counted, ranks_in_short, readable
 
 if TYPE_CHECKING:
-    import os
-
     import numpy.typing as npt
     from mpi4py.MPI import Intracomm
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
     """What a run gives, on every rank.
 
@@ -123,7 +122,7 @@ def run(
     """
     communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
     result = execute(problem, communicator, verify=verify, output=output)
-    require_identical(result)
+    require_identical(result, communicator)
     return result
 
 
@@ -138,19 +137,23 @@ def execute(
 
     A history that turns out to be different is not written.
     """
+    with interrupts.held():
+        return _execute(problem, communicator, verify=verify, output=output)
+
+
+def _execute(
+    problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
+) -> Result:
     root = communicator.rank == 0
-    plan, contiguous = _common_plan(problem, communicator, verify=verify)
+    plan, contiguous = _common_plan(problem, communicator, verify=verify, output=output)
     with Agreement(communicator):
         file = _output(output, plan.history_nbytes) if root and output is not None else None
         receiver = GatheredHistory(communicator, plan)
     timings = Timings()
     begun = perf_counter()
-    part, finish = scatter(communicator, plan, problem.initial, contiguous=contiguous)
+    part = scatter(communicator, plan, problem.initial, contiguous=contiguous)
     timings.scatter = perf_counter() - begun
-    try:
-        run_steps(communicator, plan, problem, part, receiver, timings)
-    finally:
-        finish()
+    run_steps(communicator, plan, problem, part, receiver, timings)
     verification = None
     if verify:
         with Agreement(communicator):
@@ -191,32 +194,33 @@ def _output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
     return NpyOutput(path, nbytes)
 
 
-def require_identical(result: Result) -> None:
-    """Raise on every rank if the result was verified and is different."""
-    if result.verification is None or result.verification.identical:
-        return
-    error = VerificationError(
-        f"the result of {counted(result.ranks, 'rank')} is not that of one process. {result.verification}. "
-        "Nothing was written. A kernel must be row-local and give the same for any run of rows."
-    )
-    error.on_all_ranks = True
-    error.reports_here = result.history is not None
-    raise error
+def require_identical(result: Result, communicator: Communicator) -> None:
+    """Raise on every rank if the result was verified and is different. Collective."""
+    with Agreement(communicator):
+        if result.verification is not None and not result.verification.identical:
+            raise VerificationError(
+                f"the result of {counted(result.ranks, 'rank')} is not that of one process. {result.verification}. "
+                "Nothing was written. A kernel must be row-local, write all of out, and give the same each time."
+            )
 
 
-def _common_plan(problem: Problem, communicator: Communicator, *, verify: bool) -> tuple[Plan, bool]:
+def _common_plan(
+    problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
+) -> tuple[Plan, bool]:
     """Return the plan that root's array asks for, once all ranks are found to have the same problem."""
     facts = None
     settings: dict[str, str] = {}
     with Agreement(communicator):
-        settings = problem.settings() | {"verify": repr(bool(verify))}
+        if not isinstance(problem, Problem):
+            raise InputError(f"problem must be a simsplit.Problem, not {problem!r}")
+        settings = problem.settings() | {"verify": repr(bool(verify)), "output": _path(output)}
         if communicator.rank == 0:
             if problem.initial is None:
                 raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")
             plan = Plan(
                 problem.initial.shape,
-                problem.initial.dtype,
-                _history_dtype(problem, problem.initial.dtype),
+                _plain(problem.initial.dtype),
+                _plain(_history_dtype(problem, problem.initial.dtype)),
                 problem.steps,
                 communicator.size,
             )
@@ -236,6 +240,18 @@ def _common_plan(problem: Problem, communicator: Communicator, *, verify: bool) 
     return plan, contiguous
 
 
+def _path(output: Any) -> str:
+    try:
+        return "none" if output is None else repr(os.fsdecode(output))
+    except TypeError:
+        raise InputError(f"output must be a path, such as 'history.npy', not {output!r}") from None
+
+
+def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype without what users may hang on it, which need not travel."""
+    return np.dtype(dtype.str)
+
+
 def _require_countable(plan: Plan, communicator: Communicator) -> None:
     rows, row = plan.shape[0], prod(plan.shape[1:]) * max(plan.dtype.itemsize, plan.history_dtype.itemsize)
     if max(rows, row) > communicator.largest_count:
@@ -248,7 +264,10 @@ def _require_countable(plan: Plan, communicator: Communicator) -> None:
 
 def _history_dtype(problem: Problem, dtype: np.dtype[Any]) -> np.dtype[Any]:
     try:
-        result = np.dtype(problem.kernel.result_dtype(dtype.newbyteorder("=")))
+        given: Any = problem.kernel.result_dtype(dtype.newbyteorder("="))
+        if given is None:
+            raise TypeError("result_dtype() returned nothing")  # noqa: TRY301, reported like what it raises itself
+        result: np.dtype[Any] = np.dtype(given)
     except Exception as error:
         raise KernelError(f"the kernel {problem.kernel.name} gives no dtype for an array of {dtype}") from error
     if result.kind not in NUMERIC or not result.isnative:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .errors import KernelError
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -74,12 +76,18 @@ def compare(problem: Problem, history: Array) -> Verification:
     rows = max(1, _AT_ONCE // row_nbytes)
     different_steps = different_values = 0
     first = None
-    for k in range(len(history)):
+    for k in range(len(history)) if history.size else ():
         in_step = 0
         for lower in range(0, len(initial), rows):
             x = np.ascontiguousarray(initial[lower : lower + rows], initial.dtype.newbyteorder("="))
-            with np.errstate(all="ignore"):
-                expected = problem.kernel.reference(x, problem.time(k))
+            try:
+                with np.errstate(all="ignore"):
+                    expected = problem.kernel.reference(x, problem.time(k))
+            except Exception as error:
+                raise KernelError(
+                    f"the kernel {problem.kernel.name} failed on rank 0 when one process recomputed step {k}, "
+                    f"rows {lower}–{lower + len(x) - 1}"
+                ) from error
             differs = different(expected, history[k, lower : lower + rows])
             if differs.any():
                 if first is None:

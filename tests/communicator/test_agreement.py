@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simsplit.communicator import Agreement, agreement
-from simsplit.communicator.agreement import Interrupts
+from simsplit.communicator.interrupts import Interrupts
 from simsplit.communicator.single import SingleProcess
 from simsplit.errors import (
     InputError,
@@ -213,20 +213,36 @@ def test_ctrl_c_inside_a_block_is_raised_at_once() -> None:
     assert agree(SingleProcess(), None) == "went on"
 
 
-def test_ctrl_c_outside_waits_for_the_end_of_the_next_block(interrupts: Interrupts) -> None:
-    signal.raise_signal(signal.SIGINT)
-    assert interrupts.pending
-    with pytest.raises(KeyboardInterrupt):
+def test_ctrl_c_while_it_is_held_back_waits_for_the_end_of_the_next_block(interrupts: Interrupts) -> None:
+    with interrupts.held():
+        signal.raise_signal(signal.SIGINT)
+        assert interrupts.pending
+        with pytest.raises(KeyboardInterrupt):
+            agree(SingleProcess(), None)
+        assert not interrupts.pending
+        assert agree(SingleProcess(), None) == "went on"
+
+
+def test_ctrl_c_outside_is_raised_at_once_also_after_a_block(interrupts: Interrupts) -> None:
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        assert not interrupts.pending
+        assert agree(SingleProcess(), None) == "went on"
+
+
+def test_after_a_block_it_is_held_back_as_before(interrupts: Interrupts) -> None:
+    with interrupts.held():
         agree(SingleProcess(), None)
-    assert not interrupts.pending
-    assert agree(SingleProcess(), None) == "went on"
+        signal.raise_signal(signal.SIGINT)
+    assert interrupts.pending
 
 
 def test_a_second_ctrl_c_that_finds_the_first_waiting_is_raised(interrupts: Interrupts) -> None:
-    signal.raise_signal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupts.held():
         signal.raise_signal(signal.SIGINT)
-    assert interrupts.pending
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize(

@@ -88,26 +88,19 @@ def test_with_mpi_all_ranks_of_the_job_take_part(
         ({"SLURM_STEP_NUM_TASKS": "8"}, "srun started 8 processes (SLURM_STEP_NUM_TASKS=8)"),
     ],
 )
-@pytest.mark.parametrize("serial", [False, True])
 def test_many_processes_that_each_believe_to_be_alone_are_refused(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], seen: str, *, serial: bool
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], seen: str
 ) -> None:
     start(monkeypatch, environment, 1)
     with pytest.raises(LaunchError) as caught:
-        connect(serial=serial)
+        connect()
     assert f"wrong launch: {seen}, but MPICH 5.0.2 sees one rank in each" in str(caught.value)
 
 
-def test_serial_never_looks_for_mpi_in_an_ordinary_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    for environment in ({}, OF_ONE):
+def test_serial_is_this_process_alone_whatever_the_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    for environment in ({}, OF_ONE, OF_FOUR, {"SIMSPLIT_EXPECT_RANKS": "4"}):
         start(monkeypatch, environment, AssertionError("MPI was loaded"))
         assert type(connect(serial=True)) is SingleProcess
-
-
-def test_serial_of_many_ranks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    start(monkeypatch, OF_FOUR, 4)
-    with pytest.raises(LaunchError, match="but --serial is for one, so the work would be done 4 times"):
-        connect(serial=True)
 
 
 def test_a_communicator_of_the_callers_is_used_without_a_look_at_the_launch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,9 +150,10 @@ def test_the_expectation_holds_for_one_process_and_for_a_communicator_of_the_cal
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     start(monkeypatch, {"SIMSPLIT_EXPECT_RANKS": "4"}, MISSING[0])
-    for serial in (False, True):
-        with pytest.raises(LaunchError, match="Seen: no launcher, no MPI library"):
-            connect(serial=serial)
+    with pytest.raises(LaunchError, match="Seen: no launcher, no MPI library"):
+        connect()
+    with pytest.raises(LaunchError, match="Seen: no launcher, no MPI library"):
+        connect(serial=True, expect_ranks=2)
     comm: Any = SimpleNamespace(size=2)
     with pytest.raises(LaunchError, match="3 ranks expected"):
         connect(comm, expect_ranks=3)

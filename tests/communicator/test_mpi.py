@@ -60,7 +60,7 @@ def test_scatterv_brings_each_rank_its_rows(world: MPICommunicator, size: int, r
     spans = bounds(size, world.size)
     lower, upper = spans[world.rank]
     part = np.full((upper - lower, *row), -1.0)
-    world.scatterv(whole if world.rank == 0 else None, spans, part)()
+    world.scatterv(whole if world.rank == 0 else None, spans, part)
     expected = np.full_like(part, -1.0) if world.rank == 0 else whole[lower:upper]
     assert np.array_equal(part, expected)
 
@@ -95,7 +95,7 @@ def test_every_dtype_travels_as_it_is(world: MPICommunicator, dtype: str) -> Non
     spans = bounds(11, world.size)
     lower, upper = spans[world.rank]
     part = np.zeros(upper - lower, dtype)
-    world.scatterv(whole if world.rank == 0 else None, spans, part)()
+    world.scatterv(whole if world.rank == 0 else None, spans, part)
     if world.rank == 0:
         back = np.zeros((1, 11), dtype)
         back[0, lower:upper] = whole[lower:upper]
@@ -115,7 +115,7 @@ def test_displacements_have_64_bits(world: MPICommunicator) -> None:
     world.gatherv(part, spans, whole)
     if whole is not None:
         assert whole[0, far:].tolist() == [5, 6]
-    world.scatterv(None if whole is None else whole[0], spans, part[0])()
+    world.scatterv(None if whole is None else whole[0], spans, part[0])
     assert part.tolist() == [[5, 6] if world.rank == world.size - 1 else []]
 
 

@@ -45,9 +45,7 @@ def scattered(initial: Array, ranks: int, **staging: int) -> list[Any]:
 
     def parts(rank: ThreadRank) -> Array:
         mine = initial if rank.rank == 0 else None
-        part, finish = scatter(rank, plan, mine, contiguous=initial.flags.c_contiguous, **staging)
-        finish()
-        return part
+        return scatter(rank, plan, mine, contiguous=initial.flags.c_contiguous, **staging)
 
     return on_ranks(ranks, parts)
 
@@ -60,10 +58,7 @@ def same_bytes(one: Array, other: Array) -> bool:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_one_process_gets_a_view_of_the_whole_array_whatever_its_layout(layout: str) -> None:
     initial = laid_out(np.arange(24.0).reshape(6, 4), layout)
-    part, finish = scatter(
-        SingleProcess(), plan_of(initial, 1), initial, contiguous=initial.flags.c_contiguous, staging=1
-    )
-    finish()
+    part = scatter(SingleProcess(), plan_of(initial, 1), initial, contiguous=initial.flags.c_contiguous, staging=1)
     assert part.base is not None
     assert np.shares_memory(part, initial)
     assert part.strides == initial.strides
@@ -111,10 +106,10 @@ def test_root_packs_no_more_than_its_staging_at_a_time() -> None:
     packed: list[int] = []
 
     class Watched(ThreadRank):
-        def scatterv(self, whole: Array | None, *others: Any) -> Any:
+        def scatterv(self, whole: Array | None, *others: Any) -> None:
             if whole is not None:
                 packed.append(whole.nbytes)
-            return super().scatterv(whole, *others)
+            super().scatterv(whole, *others)
 
     def parts(rank: ThreadRank) -> None:
         rank.__class__ = Watched

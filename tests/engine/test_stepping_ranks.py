@@ -26,9 +26,8 @@ def test_the_history_does_not_depend_on_tiles_and_blocks(
     problem = Problem(initial, kernels.affine(offset=0.1, multiplier=-1.7), delta_t=0.3, steps=steps, start_time=2.2)
     plan = Plan(shape, initial.dtype, initial.dtype, steps, world.size, tile_nbytes=tile)
     receiver = GatheredHistory(world, plan)
-    part, finish = scatter(world, plan, initial, contiguous=True)
+    part = scatter(world, plan, initial, contiguous=True)
     run_steps(world, plan, problem, part, receiver, Timings(), block=block)
-    finish()
     assert (receiver.history is None) == (world.rank > 0)
     if receiver.history is not None:
         expected = np.stack([(0.1 + initial * -1.7) * (2.2 + k * 0.3) for k in range(steps)])

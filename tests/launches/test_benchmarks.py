@@ -26,6 +26,7 @@ def test_startup() -> None:
 
 
 def test_memory() -> None:
-    ended = run([str(BIN / "python"), str(FOLDER / "memory.py"), "3000"], timeout=90)
+    # Rows enough that a second copy of the history, 92 MiB, would be found out.
+    ended = run([str(BIN / "python"), str(FOLDER / "memory.py"), "3000000"], timeout=90)
     assert ended.status == 0
     assert ended.out.count(" MiB beside them: less than 64 MiB") == 6

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.launching import SIMSPLIT, Ended, environment, finish, mpiexec, run, start
+from tests.launching import BIN, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
 
@@ -158,6 +158,8 @@ def test_an_error_can_be_caught_and_the_ranks_go_on() -> None:
         ("error", 2, "simsplit: wrong on rank 1 alone"),
         ("pipe", 1, ""),
         ("full", 5, "simsplit: the disk is full"),
+        ("mute", 5, ""),
+        ("careless", 2, "simsplit: no init"),
         ("kill", None, ""),
     ],
 )
@@ -177,10 +179,19 @@ def test_a_run_that_is_killed_leaves_no_file_under_the_name_of_its_output(tmp_pa
     assert (tmp_path / "old.npy").read_text() == "still here"
 
 
+def until_ready(file: Path) -> None:
+    """Wait until a program has come to its kernel."""
+    for _ in range(200):
+        if file.exists():
+            return
+        time.sleep(0.1)
+    raise AssertionError("the program did not come to its kernel")
+
+
 @pytest.mark.parametrize("group", [False, True], ids=["mpiexec", "all processes"])
-def test_an_interrupt_ends_all_ranks_quietly(group: bool) -> None:
-    process = start(mpiexec(4, PROGRAMS / "broken_kernel.py", "slow"))
-    time.sleep(2)
+def test_an_interrupt_ends_all_ranks_quietly(group: bool, tmp_path: Path) -> None:
+    process = start(mpiexec(4, PROGRAMS / "broken_kernel.py", "slow", tmp_path / "ready"))
+    until_ready(tmp_path / "ready")
     (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
     ended = finish(process, timeout=5)
     assert ended.status != 0
@@ -189,9 +200,38 @@ def test_an_interrupt_ends_all_ranks_quietly(group: bool) -> None:
     assert "Abort" not in ended.err
 
 
-def test_an_interrupt_of_one_process_is_130() -> None:
-    process = start([*mpiexec(1, PROGRAMS / "broken_kernel.py", "slow")[3:]])
-    time.sleep(1.5)
+def test_an_interrupt_of_one_process_is_130(tmp_path: Path) -> None:
+    process = start([*mpiexec(1, PROGRAMS / "broken_kernel.py", "slow", tmp_path / "ready")[3:]])
+    until_ready(tmp_path / "ready")
     process.send_signal(signal.SIGINT)
     ended = finish(process, timeout=5)
     assert (ended.status, ended.out, ended.err) == (130, "", "")
+
+
+def test_an_interrupt_of_the_users_own_code_ends_it(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import time, simsplit\n"
+        "def main():\n"
+        "    open('ready', 'w').close()\n"
+        "    time.sleep(3600)\n"
+        "simsplit.script(main)\n"
+    )
+    process = start([str(BIN / "python"), str(program)], cwd=tmp_path)
+    until_ready(tmp_path / "ready")
+    process.send_signal(signal.SIGINT)
+    assert finish(process, timeout=5).status == 130
+
+
+@pytest.mark.parametrize("text", ["--help", "--version"])
+def test_help_for_one_rank_does_not_leave_the_others_waiting(text: str) -> None:
+    ended = run([*mpiexec(1, *SIMSPLIT, "run", "--quiet"), ":", *mpiexec(1, *SIMSPLIT, text)[1:]])
+    assert ended.status == 2
+    assert "the options on rank 1 are not those of rank 0" in ended.err
+
+
+@pytest.mark.parametrize(("closed", "status"), [(">&-", 0), ("2>&-", 0), (">/dev/full", 0)])
+def test_a_stream_that_is_closed_or_full_changes_no_verdict(closed: str, status: int) -> None:
+    command = f"{BIN / 'python'} -m simsplit run --quiet {closed}"
+    assert run(["bash", "-c", command]).status == status
+    assert run(["bash", "-c", f"{BIN / 'python'} -m simsplit run --steps x {closed}"]).status == 2

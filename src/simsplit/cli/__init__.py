@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..communicator import launch
-from .parser import Answer, parse
+from ..errors import LaunchError
+from .parser import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,13 +34,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     SimsplitError
         On every rank, with the exit status.
     """
-    parsed = parse(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(parsed, Answer):
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    if options.answer is not None:
         launcher = launch.detect()
         if launcher is None or launcher.rank == 0:
-            print(parsed.text, end="")
-        return 0
+            print(options.answer, end="", flush=True)
+        if launcher is None or launcher.count == 1:
+            return 0
     from . import run
 
-    run.command(parsed)
+    if options.answer is not None:
+        with suppress(LaunchError):  # help is given under a wrong launch, too
+            run.meet(options)  # the others may have been asked for a run: none is to wait for this one
+        return 0
+    run.command(options)
     return 0

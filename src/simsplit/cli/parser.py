@@ -27,15 +27,11 @@ exit status: 0 done, 2 bad input or option, 3 wrong launch, 4 a kernel failed, 5
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Text that the options ask for instead of a run: the help, the version."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Options:
-    """The options of ``simsplit run``; `error` stands for all of them if they are wrong."""
+    """The options of ``simsplit run``.
+
+    `error` stands for all of them if they are wrong, `answer` if they ask for a text: the help, the version.
+    """
 
     offset: float = 3.0
     multiplier: float = 5.0
@@ -51,11 +47,12 @@ class Options:
     json: bool = False
     serial: bool = False
     expect_ranks: int | None = None
+    answer: str | None = None
     error: InputError | None = None
 
 
-def parse(arguments: Sequence[str]) -> Options | Answer:
-    """Return the options, or the text that they ask for. Never exits: the ranks end together."""
+def parse(arguments: Sequence[str]) -> Options:
+    """Return the options. Never exits: the ranks end together."""
     if not arguments:
         return Options(verify=True)
     parser, run = _parsers()
@@ -67,7 +64,7 @@ def parse(arguments: Sequence[str]) -> Options | Answer:
         if unknown:
             return Options(error=InputError(_unknown(unknown[0], run)))
     except _AnswerError as answer:
-        return Answer(answer.text)
+        return Options(answer=answer.text)
     except InputError as error:
         return Options(error=error)
     values = vars(found)

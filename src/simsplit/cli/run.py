@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import kernels
-from ..communicator import Agreement, connect
+from ..communicator import Agreement, connect, interrupts, launch
 from ..errors import InputError, OutputError
 from ..memory import require
 from ..problem import NUMERIC, Problem
@@ -38,8 +38,12 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    communicator = connect(serial=options.serial, expect_ranks=options.expect_ranks)
-    _require_same(options, communicator)
+    with interrupts.held():
+        _command(options)
+
+
+def _command(options: Options) -> None:
+    communicator = meet(options)
     with Agreement(communicator):
         initial = _initial(options) if communicator.rank == 0 else None
         problem = Problem(
@@ -54,12 +58,26 @@ def command(options: Options) -> None:
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
             _report(options, problem, result)
-    require_identical(result)
+    require_identical(result, communicator)
 
 
-def _require_same(options: Options, communicator: Communicator) -> None:
-    """Raise on every rank if the options are wrong on any, or not those of rank 0."""
+def meet(options: Options) -> Communicator:
+    """Return the communicator of the command's ranks. Collective.
+
+    Raises
+    ------
+    SimsplitError
+        On every rank, if the options are wrong on any, or not those of rank 0.
+    """
+    launcher = launch.detect()
+    misled = options.serial and launcher is not None and launcher.count > 1
+    # A rank of many that asks for serial meets the others all the same: they would wait for it in MPI's start.
+    alone = options.serial and not misled
+    expected = launch.expected_ranks(options.expect_ranks) if alone else options.expect_ranks
+    communicator = connect(serial=alone, expect_ranks=expected)
     with Agreement(communicator):
+        if misled and launcher is not None:
+            raise launch.not_serial(launcher)
         if options.error is not None:
             raise options.error
     everyone = communicator.allgather(repr(options))
@@ -69,6 +87,7 @@ def _require_same(options: Options, communicator: Communicator) -> None:
             raise InputError(
                 f"the options on {ranks_in_short(wrong)} are not those of rank 0. Give every rank the same options."
             )
+    return communicator
 
 
 def _initial(options: Options) -> Array:
@@ -108,7 +127,7 @@ def _counting(size: int, dtype: np.dtype[Any]) -> Array:
     kind = dtype.kind
     greatest = {"b": 1, "i": 0, "u": 0}.get(kind)
     if greatest is None:
-        greatest = int(np.finfo(dtype).max)
+        greatest = 2 ** (np.finfo(dtype).nmant + 1)  # beyond it not every whole number is there
     elif kind != "b":
         greatest = int(np.iinfo(dtype).max)
     if size - 1 > greatest:

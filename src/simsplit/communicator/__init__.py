@@ -1,9 +1,9 @@
 """How ranks talk: one contract, with MPI behind it or with a single process."""
 
-from .agreement import Agreement, interrupts
+from .agreement import Agreement
 from .connect import connect
 from .contract import Communicator
+from .interrupts import interrupts
 from .mpi import abort_job
-from .single import nothing
 
-__all__ = ["Agreement", "Communicator", "abort_job", "connect", "interrupts", "nothing"]
+__all__ = ["Agreement", "Communicator", "abort_job", "connect", "interrupts"]

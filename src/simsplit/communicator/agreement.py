@@ -10,7 +10,6 @@ The block must not contain a collective call: a rank that fails before it would 
 
 from __future__ import annotations
 
-import signal
 from typing import TYPE_CHECKING, Literal
 
 from ..errors import (
@@ -22,45 +21,15 @@ from ..errors import (
     one_of_ours,
 )
 from ..text import ranks_in_short
+from .interrupts import interrupts
 
 if TYPE_CHECKING:
-    from types import FrameType, TracebackType
+    from types import TracebackType
 
     from .contract import Communicator
 
 _PACKAGE = __file__.removesuffix("communicator/agreement.py")
 _SHOWN = 8  # different tracebacks after the first, before the rest is only counted
-
-
-class Interrupts:
-    """Ctrl-C, held back where raising it would leave other ranks in a collective call.
-
-    Inside an agreed block it raises KeyboardInterrupt at once, and the ranks agree on that like on any
-    other failure. Outside, in the midst of a collective call, it waits for the next block. A second one
-    that finds the first still waiting raises in any case.
-    """
-
-    def __init__(self) -> None:
-        self.inside = False
-        self.pending = False
-
-    def install(self) -> None:
-        """Take over SIGINT, unless it is ignored or this is not the main thread."""
-        import threading
-
-        if threading.current_thread() is threading.main_thread() and (
-            signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):
-            signal.signal(signal.SIGINT, self._handle)
-
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
-        if self.inside or self.pending:
-            self.pending = True
-            raise KeyboardInterrupt
-        self.pending = True
-
-
-interrupts = Interrupts()
 
 
 class _Elsewhere(Exception):  # noqa: N818, the cause shown under an error, not raised by itself
@@ -109,15 +78,18 @@ class Agreement:
         self._communicator = communicator
 
     def __enter__(self) -> None:
-        interrupts.inside = True
+        self._held = interrupts.hold(False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[False]:
-        interrupts.inside = False
-        failed = error is not None or interrupts.pending
-        if self._communicator.any(failed):
-            self._raise_everywhere(error)
+        interrupts.hold(True)
+        try:
+            failed = error is not None or interrupts.pending
+            if self._communicator.any(failed):
+                self._raise_everywhere(error)
+        finally:
+            interrupts.hold(self._held)
         return False
 
     def _raise_everywhere(self, error: BaseException | None) -> None:
@@ -151,12 +123,23 @@ def _kind(error: BaseException) -> str:
 def _describe(error: BaseException, communicator: Communicator) -> RankFailure:
     import traceback
 
-    message = str(error)
+    message = _text(error)
     if isinstance(error, MemoryError):
         message = f"not enough memory: {message or 'an allocation failed'}. Use more nodes, or a smaller problem."
     cause = error.__cause__ if isinstance(error, KernelError) and error.__cause__ else error
-    lines = traceback.format_exception(type(cause), cause, _users_part(cause.__traceback__), chain=False)
+    try:
+        lines = traceback.format_exception(type(cause), cause, _users_part(cause.__traceback__), chain=False)
+    except Exception:  # noqa: BLE001, an error that cannot be written down is still an error
+        lines = [f"{type(cause).__name__}: {_text(cause)}\n"]
     return RankFailure(communicator.rank, communicator.host, type(cause).__name__, message, "".join(lines))
+
+
+def _text(error: BaseException) -> str:
+    """Return the text of an error as a plain string, whatever its class makes of it."""
+    try:
+        return "".join([str(error)])
+    except Exception:  # noqa: BLE001, see above
+        return f"<a {type(error).__name__} that has no text>"
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:
@@ -172,7 +155,7 @@ def _build(kind: str, failures: tuple[RankFailure, ...], size: int, error: BaseE
     first = failures[0]
     foreseen = kind not in (KernelError.__name__, SimsplitError.__name__)
     if foreseen:
-        if type(error) is one_of_ours(kind) and str(error) == first.message:
+        if type(error) is one_of_ours(kind) and _text(error) == first.message:
             assert isinstance(error, SimsplitError)  # noqa: S101, for the type checker
             return error
         return one_of_ours(kind)(first.message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
@@ -27,9 +26,9 @@ def connect(comm: Intracomm | None = None, *, serial: bool = False, expect_ranks
         The ranks that take part. By default all of ``MPI.COMM_WORLD``, or this process alone where MPI
         is missing and no launcher was seen.
     serial : bool
-        Do without MPI.
+        This process alone, without MPI, whatever the others do.
     expect_ranks : int, optional
-        Any other number of ranks is an error. Without `comm`, the variable ``SIMSPLIT_EXPECT_RANKS``
+        Any other number of ranks is an error. Of the whole job the variable ``SIMSPLIT_EXPECT_RANKS``
         says the same.
 
     Raises
@@ -39,27 +38,33 @@ def connect(comm: Intracomm | None = None, *, serial: bool = False, expect_ranks
     LaunchError
         If the number of ranks is not the expected one, or not the one that the launcher started.
     """
-    if comm is not None and serial:
-        raise InputError("comm and serial exclude each other: give one of them")
+    if comm is not None:
+        communicator: Communicator = MPICommunicator(comm)
+        with Agreement(communicator):
+            if serial:
+                raise InputError("comm and serial exclude each other: give one of them")
+            _require_expected(launch.expected_ranks(expect_ranks, {}), communicator, None)
+        return communicator
+    if serial:
+        communicator = SingleProcess()
+        _require_expected(launch.expected_ranks(expect_ranks, {}), communicator, None)
+        return communicator
     launcher = launch.detect()
-    many = launcher is not None and launcher.count > 1
-    # A rank of many that asks for serial meets the others all the same: they would wait for it in MPI's start.
-    communicator = MPICommunicator(comm) if comm is not None else _world(launcher, serial=serial and not many)
-    if comm is None and communicator.size == 1 and launcher is not None and many:
+    communicator = _world(launcher)
+    if communicator.size == 1 and launcher is not None and launcher.count > 1:
         raise launch.alone(launcher, communicator.library)
     # Ranks that can talk to each other agree on the error; those that are alone raise it each for itself.
     with Agreement(communicator) if communicator.size > 1 else nullcontext():
-        if serial and launcher is not None and many:
-            raise launch.not_serial(launcher)
-        expected = launch.expected_ranks(expect_ranks, {} if comm is not None else os.environ)
-        if expected is not None and communicator.size != expected:
-            raise launch.unexpected(expected, communicator.size, communicator.library, launcher)
+        _require_expected(launch.expected_ranks(expect_ranks), communicator, launcher)
     return communicator
 
 
-def _world(launcher: launch.Launcher | None, *, serial: bool) -> Communicator:
-    if serial:
-        return SingleProcess()
+def _require_expected(expected: int | None, communicator: Communicator, launcher: launch.Launcher | None) -> None:
+    if expected is not None and communicator.size != expected:
+        raise launch.unexpected(expected, communicator.size, communicator.library, launcher)
+
+
+def _world(launcher: launch.Launcher | None) -> Communicator:
     try:
         mpi = load()
     except (ImportError, RuntimeError) as reason:

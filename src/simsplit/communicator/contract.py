@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -50,8 +50,8 @@ class Communicator(Protocol):
     def any(self, flag: bool) -> bool:
         """Return whether `flag` is true on at least one rank. Cheap: it is asked at every step."""
 
-    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> Callable[[], object]:
-        """Begin to send each rank its rows of root's `whole` into `part`; root's own stay where they are.
+    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
+        """Send each rank its rows of root's `whole` into `part`; root's own stay where they are.
 
         Parameters
         ----------
@@ -60,12 +60,6 @@ class Communicator(Protocol):
             Where each rank's rows lie in `whole`: ``[lower, upper)``, not overlapping.
         part : ndarray, shape (upper - lower, ...), C-contiguous
             Not touched on root. The dtype and the shape of a row are the same on every rank.
-
-        Returns
-        -------
-        callable
-            To be called without arguments, on every rank: it returns when the rows of this rank are
-            there, and, on root, when `whole` may be changed again.
         """
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:

@@ -14,10 +14,9 @@ from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
-from .single import nothing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from mpi4py.MPI import Datatype, Intracomm
 
@@ -100,17 +99,18 @@ class MPICommunicator:
         self._comm.Allreduce(self._flag, self._answer, op=self._mpi.MAX)
         return bool(self._answer[0])
 
-    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> Callable[[], object]:
-        """Begin to send each rank its rows of root's `whole`."""
+    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
+        """Send each rank its rows of root's `whole`."""
         row = self._row_type(part.itemsize, part.shape[1:])
         if row is None:
-            return nothing
-        if whole is not None:
-            request = self._comm.Iscatterv([whole, _layout(spans), row], self._mpi.IN_PLACE, root=0)
-        else:
-            request = self._comm.Iscatterv(None, [part, len(part), row], root=0)
-        row.Free()  # MPI keeps it until the request is complete
-        return request.Wait
+            return
+        try:
+            if whole is not None:
+                self._comm.Scatterv([whole, _layout(spans), row], self._mpi.IN_PLACE, root=0)
+            else:
+                self._comm.Scatterv(None, [part, len(part), row], root=0)
+        finally:
+            row.Free()
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Bring each rank's `parts` into root's `wholes`."""

@@ -7,15 +7,11 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from .contract import Array
 
 T = TypeVar("T")
-
-
-def nothing() -> None:
-    """Wait for what is there already."""
 
 
 class SingleProcess:
@@ -43,9 +39,8 @@ class SingleProcess:
         """Return `flag`."""
         return flag
 
-    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> Callable[[], object]:
+    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Do nothing: all rows are root's own."""
-        return nothing
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Do nothing: all rows are root's own."""

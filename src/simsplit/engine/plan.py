@@ -80,8 +80,10 @@ class Plan:
     def tiles(self) -> Iterator[Tile]:
         """Return the tiles in the order of the run: all rows of a few steps, then the next steps."""
         at_once, rows, *_ = self.tile_shape
+        if not rows:
+            return
         for k in range(0, self.steps, at_once or 1):
-            for start in range(0, max(self.counts), rows or 1):
+            for start in range(0, max(self.counts), rows):
                 spans = [(min(lower + start, upper), min(lower + start + rows, upper)) for lower, upper in self.bounds]
                 yield Tile(range(k, min(k + at_once, self.steps)), spans)
 

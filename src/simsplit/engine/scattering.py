@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..communicator import Agreement, nothing
+from ..communicator import Agreement
 from ..memory import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
     from ..communicator import Communicator
@@ -26,12 +24,12 @@ STAGING = 16 * 2**20  # bytes on root for packing rows that do not lie one behin
 
 def scatter(
     communicator: Communicator, plan: Plan, initial: Array | None, *, contiguous: bool, staging: int = STAGING
-) -> tuple[Array, Callable[[], object]]:
+) -> Array:
     """Return this rank's part of the initial array. Collective.
 
-    An array in C order is sent from where it lies, in one ``Scatterv``, while root may go on. Any other
-    (Fortran order, a slice with gaps) is packed on root a few rows of each rank at a time, so that root
-    never holds a second copy of it.
+    An array in C order is sent from where it lies, in one ``Scatterv``. Any other (Fortran order, a
+    slice with gaps) is packed on root a few rows of each rank at a time, so that root never holds a
+    second copy of it.
 
     Parameters
     ----------
@@ -45,20 +43,16 @@ def scatter(
 
     Returns
     -------
-    part : ndarray, shape ``plan.part_shape(rank)``, dtype ``plan.dtype``
+    ndarray, shape ``plan.part_shape(rank)``, dtype ``plan.dtype``
         On root a view of `initial`.
-    finish : callable
-        To be called without arguments, on every rank, after the run: until then root may be sending.
     """
     root = communicator.rank == 0
     whole = initial if root else None
     with Agreement(communicator):
         part = _own(plan, communicator.rank) if whole is None else whole[: plan.counts[0]]
     if contiguous:
-        finish = communicator.scatterv(whole, plan.bounds, part)
-        if not root:
-            finish()
-        return part, finish if root else nothing
+        communicator.scatterv(whole, plan.bounds, part)
+        return part
     row_nbytes = max(1, plan.initial_nbytes // max(1, plan.shape[0]))
     at_once = max(1, staging // (row_nbytes * max(1, plan.ranks - 1)))
     for start in range(0, max(plan.counts[1:], default=0), at_once):
@@ -68,8 +62,8 @@ def scatter(
             packed = None if whole is None else _packed(whole, spans)
         ends = list(accumulate(upper - lower for lower, upper in spans))
         places = list(pairwise([0, *ends]))
-        communicator.scatterv(packed, places, part[:0] if root else part[start : start + at_once])()
-    return part, nothing
+        communicator.scatterv(packed, places, part[:0] if root else part[start : start + at_once])
+    return part
 
 
 def _own(plan: Plan, rank: int) -> Array:
@@ -83,5 +77,6 @@ def _own(plan: Plan, rank: int) -> Array:
 def _packed(whole: Array, spans: list[tuple[int, int]]) -> Array:
     """Return the rows of all spans, one behind the other, in C order."""
     rows = sum(upper - lower for lower, upper in spans)
+    require(rows * (whole.nbytes // max(1, len(whole))), "packing rows for other ranks", "Use an array in C order.")
     packed = np.empty((rows, *whole.shape[1:]), whole.dtype)
     return np.concatenate([whole[lower:upper] for lower, upper in spans], out=packed)

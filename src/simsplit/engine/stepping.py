@@ -85,6 +85,8 @@ def _compute(kernel: Kernel, x: Array, times: list[tuple[int, float]], out: Arra
     try:
         x = np.ascontiguousarray(x, x.dtype.newbyteorder("="))
         prepared = kernel.prepare(x, out[-1])
+        if not isinstance(prepared, np.ndarray):
+            raise TypeError(f"prepare() returned {type(prepared).__name__}; it must return x, or scratch")  # noqa: TRY301
         for (k, t), target in zip(times, out, strict=True):  # noqa: B007, for the message
             returned: object = kernel.evaluate(prepared, t, target)
             if returned is not None and returned is not target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,8 @@ class GatheredHistory:
             require(plan.history_nbytes, what, "Compute fewer steps or rows, or use a node with more memory.")
             self.history = np.empty(plan.history_shape, plan.history_dtype)
         else:
+            nbytes = prod(plan.tile_shape) * plan.history_dtype.itemsize
+            require(nbytes, f"a tile of results on rank {communicator.rank}", "Use more nodes, or shorter rows.")
             self._buffer = np.empty(plan.tile_shape, plan.history_dtype)
 
     def rows(self, tile: Tile) -> Array:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +27,7 @@ def fail(how: str) -> None:
     elif how == "exit":
         sys.exit(7)
     elif how == "slow":
+        Path(sys.argv[2]).write_text("ready")
         time.sleep(3600)
 
 

@@ -7,6 +7,16 @@ import sys
 import simsplit
 
 
+class CarelessError(simsplit.InputError):
+    """Does not call the __init__ of its base."""
+
+    def __init__(self) -> None:
+        pass
+
+    def __str__(self) -> str:
+        return "no init"
+
+
 def main() -> None:
     """Wait for each other, but for rank 1."""
     from mpi4py import MPI
@@ -21,6 +31,11 @@ def main() -> None:
             raise simsplit.InputError("wrong on rank 1 alone")
         if how == "pipe":
             raise BrokenPipeError
+        if how == "mute":
+            os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+            raise simsplit.OutputError("nobody can read this")
+        if how == "careless":
+            raise CarelessError
         if how == "full":
             os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
             print("what nobody can write", end="")

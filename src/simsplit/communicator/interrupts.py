@@ -1,0 +1,57 @@
+"""Ctrl-C, held back where raising it would leave other ranks in a collective call."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+
+class Interrupts:
+    """What becomes of SIGINT: it raises KeyboardInterrupt at once, unless it is held back.
+
+    It is held back while ranks work together; at the next agreed block they agree on it like on any
+    other failure. Inside such a block it raises, too. A second one that finds the first still waiting
+    raises in any case.
+    """
+
+    def __init__(self) -> None:
+        self._held = False
+        self.pending = False
+
+    def install(self) -> None:
+        """Take over SIGINT, unless it is ignored or this is not the main thread."""
+        import threading
+
+        if threading.current_thread() is threading.main_thread() and (
+            signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        ):
+            signal.signal(signal.SIGINT, self._handle)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it back in the block."""
+        before = self.hold(True)
+        try:
+            yield
+        finally:
+            self.hold(before)
+
+    def hold(self, held: bool) -> bool:
+        """Say whether it is held back from now on; return whether it was."""
+        before, self._held = self._held, held
+        return before
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self._held and not self.pending:
+            self.pending = True
+            return
+        self.pending = False
+        raise KeyboardInterrupt
+
+
+interrupts = Interrupts()
