@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simsplit import InputError
-from simsplit.checks import finite, integer
+from simsplit.checks import finite, integer, number
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,51 @@ def test_integer_names_the_value_that_it_refuses(value: Any) -> None:
     with pytest.raises(InputError) as caught:
         integer("steps", value, least=1)
     assert str(caught.value) == f"steps must be an integer of 1 or more, not {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (3, 3),
+        (True, True),
+        (np.True_, True),
+        (np.int8(-7), -7),
+        (np.array(5), 5),
+        (0.1, 0.1),
+        (np.float32(0.5), 0.5),
+        (np.longdouble(0.25), 0.25),
+        (Fraction(1, 4), 0.25),
+        (1j, 1j),
+        (np.complex64(1 + 2j), 1 + 2j),
+        (-0.0, -0.0),
+    ],
+    ids=repr,
+)
+def test_number_gives_a_number_of_python(value: Any, expected: complex) -> None:
+    result = number("rate", value)
+    assert type(result) is type(expected)
+    assert repr(result) == repr(expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        nan,
+        inf,
+        complex(0, inf),
+        complex(nan, 1),
+        "1",
+        b"1",
+        None,
+        [1.0],
+        {},
+        10**400,
+        np.datetime64(1, "s"),
+        np.str_("1"),
+    ],
+    ids=repr,
+)
+def test_number_names_the_value_that_it_refuses(value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        number("rate", value)
+    assert str(caught.value) == f"rate must be a finite number, not {value!r}"

@@ -67,11 +67,94 @@ def test_an_array_that_cannot_be_split_is_refused_by_name(initial: Any, message:
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("kernel", [None, "affine", kernels.affine, kernels.Affine], ids=str)
-def test_what_is_not_a_kernel_is_refused_with_an_example_of_one(kernel: Any) -> None:
+@pytest.mark.parametrize("kernel", [None, "affine", 3.0], ids=str)
+def test_what_is_not_a_kernel_is_refused_by_what_would_be_one(kernel: Any) -> None:
     with pytest.raises(InputError) as caught:
         make(kernel=kernel)
-    assert str(caught.value) == (f"kernel must be a simsplit.kernels.Kernel, such as kernels.affine(), not {kernel!r}")
+    assert str(caught.value) == f"a kernel must be a function, a ufunc or a Kernel, not {kernel!r}"
+
+
+@pytest.mark.parametrize("kernel", [kernels.affine, kernels.Affine], ids=lambda kernel: kernel.__name__)
+def test_what_makes_kernels_is_not_a_kernel(kernel: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(kernel=kernel)
+    name = kernel.__name__
+    assert str(caught.value) == f"the function {name} must take the rows as its first argument"
+
+
+@pytest.mark.parametrize("function", [np.sqrt, np.add, lambda x: x, lambda x, t: x * t], ids=str)
+def test_a_callable_becomes_a_map_kernel(function: Any) -> None:
+    kernel = make(kernel=function).kernel
+    assert isinstance(kernel, kernels.Kernel)
+    assert kernel.kind == "map"
+    assert kernel.name == function.__name__
+
+
+@pytest.mark.parametrize("kind", ["Map", "", None, 3])
+def test_a_kernel_of_no_known_kind_is_refused(kind: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(kernel=kernels.function(np.sqrt, kind=kind))
+    assert str(caught.value) == f'the kind of the kernel sqrt must be "map" or "step", not {kind!r}'
+
+
+@pytest.mark.parametrize("value", [0, 7, 2**64 - 1, np.uint64(5)])
+def test_a_seed_is_kept_as_a_plain_integer(value: Any) -> None:
+    problem = make(seed=value)
+    assert problem.seed == value
+    assert type(problem.seed) is int
+
+
+@pytest.mark.parametrize("value", [-1, 1.0, "1", None, True])
+def test_a_seed_that_is_not_a_whole_number_is_refused(value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(seed=value)
+    assert str(caught.value) == f"seed must be an integer of 0 or more, not {value!r}"
+
+
+def test_a_seed_of_more_than_64_bits_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        make(seed=2**64)
+    assert str(caught.value) == f"seed must be an integer from 0 to 2^64 - 1, not {2**64}"
+
+
+@pytest.mark.parametrize("value", ["Error", True, None, "ignore"])
+def test_nan_is_allowed_or_an_error_and_nothing_else(value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(nan=value)
+    assert str(caught.value) == f'nan must be "allow" or "error", not {value!r}'
+
+
+@pytest.mark.parametrize(
+    ("shape", "parameter"),
+    [((5,), (5,)), ((5, 3), (5,)), ((5, 3), (5, 1)), ((5, 3), (5, 3)), ((5, 2, 3), (5, 3)), ((5, 2, 3), (5, 2, 1))],
+)
+def test_a_parameter_by_row_broadcasts_with_the_rows(shape: tuple[int, ...], parameter: tuple[int, ...]) -> None:
+    make(initial=np.zeros(shape), kernel=kernels.affine(offset=np.zeros(parameter)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "parameter"),
+    [
+        ((5,), (4,)),
+        ((5,), (5, 1)),
+        ((5,), (5, 3)),
+        ((5, 3), (3,)),
+        ((5, 3), (5, 2)),
+        ((5, 3), (5, 1, 3)),
+        ((5, 1), (5, 3)),
+    ],
+)
+def test_a_parameter_that_does_not_go_with_the_rows_is_refused(
+    shape: tuple[int, ...], parameter: tuple[int, ...]
+) -> None:
+    kernel = kernels.affine(offset=np.zeros(parameter))
+    with pytest.raises(InputError) as caught:
+        make(initial=np.zeros(shape), kernel=kernel)
+    assert str(caught.value) == (
+        f"parameter offset has the shape {parameter}, which does not go with the array's {shape}: it must have "
+        f"{shape[0]} rows, each one value or of a shape that broadcasts to {shape[1:]}"
+    )
+    make(initial=None, kernel=kernel)  # only root's is used
 
 
 @pytest.mark.parametrize("name", ["delta_t", "start_time"])
@@ -128,37 +211,29 @@ def test_settings_are_all_but_the_array_as_texts_that_tell_any_two_numbers_apart
     problem = make(kernel=kernels.affine(offset=-0.0, multiplier=0.1 + 0.2), start_time=-1, steps=np.int64(4))
     assert problem.settings() == {
         "kernel": "affine",
+        "kind of the kernel": "map",
+        "source of the kernel": "None",
         "parameter offset": "-0.0",
         "parameter multiplier": "0.30000000000000004",
         "delta_t": "0.5",
         "start_time": "-1.0",
         "steps": "4",
+        "seed": "0",
+        "nan": "allow",
     }
 
 
-class Scaled(kernels.Affine):
-    """Has parameters of any kind."""
-
-    def __init__(self, **parameters: Any) -> None:
-        super().__init__(0.0, 1.0)
-        self.given = parameters
-
-    @property
-    def parameters(self) -> dict[str, Any]:
-        return self.given
+def test_of_a_parameter_by_row_the_settings_say_no_more_than_that() -> None:
+    for value in (np.zeros(2), [1, 2], None):
+        assert make(kernel=kernels.affine(offset=value)).settings()["parameter offset"] == "an array"
 
 
 def test_the_parameters_of_a_kernel_may_be_numbers_of_any_kind() -> None:
-    settings = make(kernel=Scaled(steps=2, factor=np.float32(0.5), turn=1j, limit=nan)).settings()
+    kernel = kernels.Affine(steps=2, factor=np.float32(0.5), turn=1j, flag=True)
+    settings = make(kernel=kernel).settings()
     assert settings["steps"] == "5"  # a parameter of the same name hides nothing
-    assert [settings[f"parameter {name}"] for name in ("steps", "factor", "turn", "limit")] == ["2", "0.5", "1j", "nan"]
-
-
-@pytest.mark.parametrize("value", ["high", None, [1.0], np.zeros(2)], ids=repr)
-def test_a_parameter_of_a_kernel_that_is_no_number_is_refused_by_name(value: Any) -> None:
-    with pytest.raises(InputError) as caught:
-        make(kernel=Scaled(scale=value)).settings()
-    assert str(caught.value) == f"the parameter scale of the kernel affine must be a number, not {value!r}"
+    found = [settings[f"parameter {name}"] for name in ("steps", "factor", "turn", "flag")]
+    assert found == ["2", "0.5", "1j", "True"]
 
 
 def test_repr_shows_the_size_of_the_array_but_no_values() -> None:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from simsplit.kernels import Block
+
     Array = npt.NDArray[Any]
 
 
@@ -54,18 +56,18 @@ def make(initial: Any = None, **changes: Any) -> Problem:
 class NotRowLocal(kernels.Kernel):
     """Depends on how many rows it is given: what no kernel may do."""
 
-    def evaluate(self, x: Array, t: float, out: Array) -> None:
-        np.add(x, len(x) * t, out=out)
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
+        np.add(x, len(x) * block.t, out=out)
 
 
 class GivesDtype(kernels.Affine):
     """Claims a dtype of the result."""
 
     def __init__(self, dtype: Any) -> None:
-        super().__init__(3.0, 5.0)
+        super().__init__(offset=3.0, multiplier=5.0)
         self.dtype = dtype
 
-    def result_dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+    def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         if isinstance(self.dtype, Exception):
             raise self.dtype
         return self.dtype  # type: ignore[no-any-return]
@@ -122,7 +124,7 @@ def test_every_history_is_verified_bit_for_bit(
     kernel = kernels.affine(offset=offset, multiplier=multiplier)
     problem = Problem(initial, kernel, delta_t=delta_t, start_time=start_time, steps=steps)
     result = run(problem, serial=True, verify=True)
-    assert result.verification == Verification(True, steps, steps * initial.size, 0, 0, None)
+    assert result.verification == Verification(steps, steps * initial.size, 0, 0, None, 0.0)
     assert result.times.tolist() == [start_time + k * delta_t for k in range(steps)]
 
 
@@ -197,8 +199,10 @@ def test_a_kernel_that_is_not_row_local_is_found_and_nothing_is_written(tmp_path
         run(problem, serial=True, verify=True, output=tmp_path / "h.npy")
     message = str(caught.value)
     assert "is not that of one process. DIFFERENT: 80,000 of 120,000 values in 2 of 3 steps, first at step 1" in message
+    whole, rest = np.array([40_000.0, 40_000.0 - 32_768]).view(np.int64)  # of two positive floats the bits are in order
     assert message.endswith(
-        "row 0. Nothing was written. A kernel must be row-local, write all of out, and give the same each time."
+        f"row 0, at most {whole - rest:.2g} ulp apart. Nothing was written. A kernel must be row-local, write all of "
+        "out, and give the same each time."
     )
     assert caught.value.on_all_ranks
     assert caught.value.reports_here
@@ -243,7 +247,7 @@ def test_a_kernel_that_gives_no_number_is_told_what_it_must_give(dtype: np.dtype
 
 @pytest.mark.parametrize("dtype", [ValueError("not for me"), "no dtype"])
 def test_a_kernel_that_fails_to_give_a_dtype_is_named(dtype: Any) -> None:
-    with pytest.raises(KernelError, match="gives no dtype for an array of float64"):
+    with pytest.raises(KernelError, match="the kernel affine failed for the first row, of float64"):
         run(make(kernel=GivesDtype(dtype)), serial=True)
 
 
@@ -271,7 +275,7 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_computed(
     tmp_path: Path, output: str, kind: type[Exception], text: str
 ) -> None:
     class Never(kernels.Kernel):
-        def evaluate(self, x: Array, t: float, out: Array) -> None:
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
             raise AssertionError
 
     with pytest.raises(kind, match=text):
@@ -300,8 +304,8 @@ def test_what_is_no_problem_is_refused() -> None:
 
 def test_a_kernel_that_forgets_to_write_is_found_out() -> None:
     class Forgetful(kernels.Kernel):
-        def evaluate(self, x: Array, t: float, out: Array) -> None:
-            x * t
+        def evaluate(self, x: Array, block: kernels.Block, out: Array) -> None:
+            x * block.t
 
     with pytest.raises(VerificationError, match="write all of out"):
         run(Problem(np.arange(100_000.0), Forgetful(), delta_t=0.5, steps=2), serial=True, verify=True)
@@ -309,10 +313,10 @@ def test_a_kernel_that_forgets_to_write_is_found_out() -> None:
 
 def test_a_kernel_gets_rows_in_c_order() -> None:
     class Particular(kernels.Kernel):
-        def evaluate(self, x: Array, t: float, out: Array) -> None:
+        def evaluate(self, x: Array, block: kernels.Block, out: Array) -> None:
             assert x.flags.c_contiguous
             assert x.dtype.isnative
-            np.multiply(x, t, out=out)
+            np.multiply(x, block.t, out=out)
 
     initial = np.asfortranarray(np.arange(24.0).reshape(8, 3)).astype(">f8")
     assert run(Problem(initial, Particular(), delta_t=0.5, steps=2), serial=True).history is not None
@@ -320,20 +324,20 @@ def test_a_kernel_gets_rows_in_c_order() -> None:
 
 def test_a_kernel_without_a_result_dtype_is_refused() -> None:
     class Shy(kernels.Affine):
-        def result_dtype(self, dtype: np.dtype[Any]) -> Any:
+        def result_dtype(self, x: Array, block: kernels.Block) -> Any:
             return None
 
     with pytest.raises(KernelError, match=r"result_dtype\(\) returned nothing"):
-        run(make(kernel=Shy(1.0, 2.0)), serial=True)
+        run(make(kernel=Shy(offset=1.0, multiplier=2.0)), serial=True)
 
 
 def test_a_kernel_that_prepares_nothing_is_refused() -> None:
     class Unprepared(kernels.Affine):
-        def prepare(self, x: Array, scratch: Array) -> Any:
+        def prepare(self, x: Array, block: kernels.Block, scratch: Array) -> Any:
             return None
 
     with pytest.raises(KernelError, match=r"prepare\(\) returned NoneType; it must return x, or scratch"):
-        run(make(kernel=Unprepared(1.0, 2.0)), serial=True)
+        run(make(kernel=Unprepared(offset=1.0, multiplier=2.0)), serial=True)
 
 
 def test_a_kernel_whose_name_is_a_method_is_refused() -> None:
@@ -342,13 +346,22 @@ def test_a_kernel_whose_name_is_a_method_is_refused() -> None:
             return "misnamed"
 
     with pytest.raises(InputError, match=r"the name of a kernel must be a text, not <bound method"):
-        run(make(kernel=Misnamed(1.0, 2.0)), serial=True)
+        run(make(kernel=Misnamed(offset=1.0, multiplier=2.0)), serial=True)
 
 
 def test_no_rows_take_no_time_however_many_steps() -> None:
     result = run(Problem(np.zeros(0), kernels.affine(), delta_t=1e-9, steps=10**12), serial=True, verify=True)
     assert result.history is not None
     assert result.history.shape == (10**12, 0)
+
+
+def test_a_single_complex_number_has_the_bits_of_many() -> None:
+    problem = Problem(
+        np.array([5e-324 - 1e-200j]), kernels.affine(offset=0.0, multiplier=1.0), delta_t=-4e-243, steps=2
+    )
+    result = run(problem, serial=True, verify=True)
+    assert result.verification is not None
+    assert result.verification.identical
 
 
 def test_results_are_told_apart_by_identity() -> None:
@@ -362,9 +375,12 @@ def test_results_are_told_apart_by_identity() -> None:
     [
         ({"steps": 6}, "steps"),
         ({"delta_t": 0.25, "start_time": 1.0}, "delta_t, start_time"),
-        ({"kernel": kernels.affine(offset=4)}, "parameter offset"),
+        ({"kernel": kernels.affine(offset=4, multiplier=5)}, "parameter offset"),
         ({"start_time": -0.0}, "start_time"),
         ({"kernel": NotRowLocal()}, "kernel, parameter multiplier, parameter offset"),
+        ({"seed": 1, "nan": "error"}, "nan, seed"),
+        ({"kernel": kernels.affine(offset=3.0, multiplier=5)}, "parameter offset"),  # integers are computed otherwise
+        ({"kernel": kernels.affine(offset=None, multiplier=5)}, "parameter offset"),
     ],
 )
 def test_problems_that_differ_between_ranks_are_refused_on_all_with_what_differs(

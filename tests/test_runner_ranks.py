@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-import simsplit
-from simsplit import InputError, KernelError, OutputError, Problem, SimsplitError, VerificationError, kernels
+import simsplit.communicator
+import simsplit.text
+from simsplit import (
+    InputError,
+    KernelError,
+    OutputError,
+    Problem,
+    SimsplitError,
+    Verification,
+    VerificationError,
+    kernels,
+)
+from simsplit.kernels.loading import BUILT_IN
+from simsplit.kernels.random import Draws
+from simsplit.runner import execute
 from simsplit.verification import different
+from tests.blocks import history_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,12 +110,13 @@ class FailsInRow(kernels.Kernel):
     """Fails where a value is found, at a given time."""
 
     def __init__(self, value: float, error: BaseException) -> None:
+        super().__init__()
         self.value = value
         self.error = error
 
-    def evaluate(self, x: Any, t: float, out: Any) -> None:
+    def evaluate(self, x: Any, block: Any, out: Any) -> None:
         """Copy, or fail."""
-        if self.value in x and t > 1:
+        if self.value in x and block.t > 1:
             raise self.error
         out[...] = x
 
@@ -136,9 +152,9 @@ def test_an_interrupt_in_the_kernel_interrupts_all(comm: Intracomm) -> None:
 class WritesToInput(kernels.Kernel):
     """Breaks the contract."""
 
-    def evaluate(self, x: Any, t: float, out: Any) -> None:
+    def evaluate(self, x: Any, block: Any, out: Any) -> None:
         """Spoil the initial array."""
-        x[...] = t
+        x[...] = block.t
         out[...] = x
 
 
@@ -152,9 +168,9 @@ def test_a_kernel_cannot_write_to_the_initial_array(comm: Intracomm) -> None:
 class DependsOnSplit(kernels.Kernel):
     """Not row-local: gives the mean of the rows that it sees."""
 
-    def evaluate(self, x: Any, t: float, out: Any) -> None:
+    def evaluate(self, x: Any, block: Any, out: Any) -> None:
         """Mix rows."""
-        out[...] = x.mean() + t
+        out[...] = x.mean() + block.t
 
 
 @pytest.mark.mpi(min_size=2)
@@ -162,7 +178,7 @@ def test_a_kernel_that_is_not_row_local_is_found_out_and_nothing_is_written(
     comm: Intracomm, mpi_tmp_path: Path
 ) -> None:
     file = mpi_tmp_path / "history.npy"
-    with pytest.raises(VerificationError, match=r"DIFFERENT: 48 of 48 values in 6 of 6 steps, first at step 0, row 0"):
+    with pytest.raises(VerificationError, match=r"DIFFERENT: \d+ of 48 values in 6 of 6 steps, first at step 0, row 0"):
         simsplit.run(simulation(np.arange(8.0), kernel=DependsOnSplit()), comm=comm, verify=True, output=file)
     assert not list(mpi_tmp_path.iterdir())
     assert usable(comm)
@@ -177,6 +193,8 @@ def test_a_kernel_that_is_not_row_local_is_found_out_and_nothing_is_written(
         ({"start_time": 1.0}, "start_time"),
         ({"kernel": kernels.affine(offset=0.2, multiplier=-1.7)}, "parameter offset"),
         ({"kernel": WritesToInput()}, "kernel, parameter multiplier, parameter offset"),
+        ({"seed": 3}, "seed"),
+        ({"nan": "error"}, "nan"),
     ],
 )
 def test_a_problem_that_is_another_on_one_rank_is_refused(comm: Intracomm, change: dict[str, Any], name: str) -> None:
@@ -187,10 +205,28 @@ def test_a_problem_that_is_another_on_one_rank_is_refused(comm: Intracomm, chang
     assert usable(comm)
 
 
-def test_a_parameter_that_is_no_number_is_refused(comm: Intracomm, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(WritesToInput, "parameters", {"rate": lambda t: t})
-    with pytest.raises(InputError, match="the parameter rate of the kernel WritesToInput must be a number, not <func"):
-        simsplit.run(simulation(np.arange(5.0), kernel=WritesToInput()), comm=comm)
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize("value", [0.5, np.zeros(5), None], ids=["number", "array", "None"])
+def test_a_parameter_that_is_an_array_on_root_only_may_be_none_elsewhere_and_nothing_else(
+    comm: Intracomm, value: Any
+) -> None:
+    rate = np.arange(5.0) if comm.rank == 0 else value
+    problem = simulation(np.arange(5.0) if comm.rank == 0 else None, kernel=kernels.affine(offset=rate))
+    if isinstance(value, float):
+        others = simsplit.text.ranks_in_short(range(1, comm.size))
+        with pytest.raises(InputError, match=f"not the same on all ranks: parameter offset on {others} differ from"):
+            simsplit.run(problem, comm=comm)
+    else:
+        result = simsplit.run(problem, comm=comm, verify=True)
+        if result.history is not None:
+            assert result.history[2].tolist() == ((np.arange(5.0) + np.arange(5.0) * 5.0) * 0.6).tolist()
+    assert usable(comm)
+
+
+def test_a_parameter_that_root_does_not_have_is_an_error_on_all(comm: Intracomm) -> None:
+    for kernel in (kernels.affine(offset=None), kernels.function(lambda x, offset: x + offset, offset=None)):
+        with pytest.raises(InputError, match="parameter offset is None on rank 0: rank 0 must have the array"):
+            simsplit.run(simulation(np.arange(5.0), kernel=kernel), comm=comm)
     assert usable(comm)
 
 
@@ -318,4 +354,129 @@ def test_every_error_can_be_caught_as_one_of_ours(comm: Intracomm) -> None:
             simsplit.run(problem, comm=comm, output=output)
         assert caught.value.on_all_ranks
         assert caught.value.reports_here == (comm.rank == 0)
+    assert usable(comm)
+
+
+def built_in(name: str, n: int, *, by_row: bool, root: bool) -> tuple[kernels.Kernel, Any]:
+    """Return a built-in kernel and an array of its components; of arrays only root has the values."""
+    rng = np.random.default_rng(n)
+    components = {"sir": (3,), "oscillator": (2,), "lorenz": (3,)}.get(name, ())
+    initial = rng.uniform(0.5, 1.5, (n, *components))
+    kernel = kernels.load(name)
+    if by_row:
+        values = {parameter: rng.uniform(0.2, 1.0, n) for parameter in kernel.parameters}
+        kernel = kernels.load(name, **(values if root else dict.fromkeys(values)))
+    return kernel, (initial if root else None)
+
+
+@pytest.mark.parametrize("by_row", [False, True], ids=["numbers", "by row"])
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 50, 1001])
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_built_in_kernel_gives_the_bits_of_one_process(
+    comm: Intracomm, name: str, n: int, *, by_row: bool
+) -> None:
+    kernel, initial = built_in(name, n, by_row=by_row, root=comm.rank == 0)
+    result = simsplit.run(simulation(initial, kernel=kernel, delta_t=0.125, seed=17), comm=comm, verify=True)
+    assert result.verification is not None
+    assert result.verification.identical
+    if result.history is not None:
+        kernel, initial = built_in(name, n, by_row=by_row, root=True)
+        expected = history_of(simulation(initial, kernel=kernel, delta_t=0.125, seed=17))
+        assert not different(expected, result.history).any()
+
+
+@pytest.mark.parametrize("layout", ["C", "F", ">f8", "f4", "gaps"])
+@pytest.mark.parametrize(
+    ("shape", "parameter"),
+    [((7,), (7,)), ((7, 3), (7,)), ((7, 3), (7, 1)), ((7, 3), (7, 3)), ((2, 3), (2, 3)), ((0,), (0,))],
+)
+def test_parameters_by_row_are_scattered_with_the_rows(
+    comm: Intracomm, shape: tuple[int, ...], parameter: tuple[int, ...], layout: str
+) -> None:
+    rng = np.random.default_rng(3)
+    initial, rate = rng.normal(size=shape), rng.normal(size=parameter)
+    rate = {
+        "C": rate,
+        "F": np.asfortranarray(rate),
+        ">f8": rate.astype(">f8"),
+        "f4": rate.astype("f4"),
+        "gaps": np.repeat(rate, 2, axis=0)[::2],
+    }[layout]
+
+    def problem(rate: Any, initial: Any) -> Problem:
+        kernel = kernels.function(lambda x, rate, k: x * rate + k, kind="step", name="grows", rate=rate)
+        return simulation(initial, kernel=kernel)
+
+    own = problem(rate, initial) if comm.rank == 0 else problem(None, None)
+    result = simsplit.run(own, comm=comm, verify=True)
+    if result.history is not None:
+        assert not different(history_of(problem(rate, initial)), result.history).any()
+
+
+def test_random_numbers_do_not_depend_on_the_ranks(comm: Intracomm) -> None:
+    kernel = kernels.function(lambda x, random: x + random.normal(3) + random.uniform(3), name="noise")
+    result = simsplit.run(simulation(np.zeros((23, 3)), kernel=kernel, seed=2**64 - 1), comm=comm, verify=True)
+    if result.history is not None:
+        for k, step in enumerate(result.history):
+            draws = Draws(2**64 - 1, k, 0, 23)
+            assert not different(np.zeros((23, 3)) + draws.normal(3) + draws.uniform(3), step).any()
+
+
+@pytest.mark.mpi(min_size=2)
+def test_a_kernel_whose_source_differs_on_one_rank_is_refused(comm: Intracomm, tmp_path: Path) -> None:
+    last = comm.size - 1
+    name = comm.bcast(f"simsplit_kernel_of_test_{os.getpid()}")
+    text = "def grow(x, t):\n    return x * t\n"
+    (tmp_path / f"{name}.py").write_text(text + ("# changed\n" if comm.rank == last else ""))
+    kernel = kernels.load(f"{name}:grow", folder=str(tmp_path))
+    with pytest.raises(InputError, match=rf"all ranks: source of the kernel on rank {last} differ from rank 0"):
+        simsplit.run(simulation(np.arange(5.0), kernel=kernel), comm=comm)
+    assert usable(comm)
+
+
+def test_a_kernel_with_the_same_source_in_another_place_is_the_same(comm: Intracomm, tmp_path: Path) -> None:
+    name = comm.bcast(f"simsplit_kernel_of_test_{os.getpid()}_same")
+    (tmp_path / f"{name}.py").write_text("def grow(x, t):\n    return x * t\n")
+    kernel = kernels.load(f"{name}:grow", folder=str(tmp_path), kind="step")
+    result = simsplit.run(simulation(np.arange(5.0), kernel=kernel), comm=comm, verify=True)
+    assert result.verification is not None
+    assert result.verification.identical
+
+
+@pytest.mark.mpi(min_size=2)
+def test_a_kernel_of_another_kind_on_one_rank_is_refused(comm: Intracomm) -> None:
+    kernel = kernels.function(np.multiply, kind="map" if comm.rank else "step")
+    with pytest.raises(InputError, match="not the same on all ranks: kind of the kernel on rank"):
+        simsplit.run(simulation(np.arange(5.0), kernel=kernel), comm=comm)
+    assert usable(comm)
+
+
+class RunsOtherwise(kernels.Affine):
+    """Errs at some steps and rows, but not when it is computed the plain way."""
+
+    def __init__(self, wrong: dict[tuple[int, int], int]) -> None:
+        super().__init__(offset=1.0, multiplier=1.0)
+        self.wrong = wrong
+
+    def evaluate(self, x: Any, block: kernels.Block, out: Any) -> None:
+        """Compute, then move some values by some units in the last place."""
+        super().evaluate(x, block, out)
+        for (k, row), ulp in self.wrong.items():
+            if block.k == k and block.lower <= row < block.upper:
+                out[row - block.lower].view(np.int64)[...] += ulp
+
+
+def test_all_differences_are_counted_on_all_ranks(comm: Intracomm) -> None:
+    wrong = {(1, 22): 3, (2, 0): 1, (2, 22): 2, (4, 5): 70, (5, 12): 1}
+    problem = simulation(np.arange(46.0).reshape(23, 2), kernel=RunsOtherwise(wrong))
+    with pytest.raises(VerificationError) as caught:
+        simsplit.run(problem, comm=comm, verify=True)
+    ranks = simsplit.text.counted(comm.size, "rank")
+    assert str(caught.value).startswith(
+        f"the result of {ranks} is not that of one process. DIFFERENT: 10 of 276 values in 4 of 6 steps, "
+        "first at step 1, row 22, at most 70 ulp apart. Nothing was written."
+    )
+    communicator = simsplit.communicator.connect(comm)
+    found = execute(problem, communicator, verify=True).verification
+    assert found == Verification(6, 276, 4, 10, (1, 22), 70.0)
     assert usable(comm)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simsplit.text import counted, ranks_in_short, readable
+from simsplit.text import counted, ranks_in_short, readable, rows_in_short
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,10 @@ def test_more_bytes_than_a_float_can_hold_are_no_error() -> None:
 )
 def test_things_are_counted(number: int, text: str) -> None:
     assert counted(number, "step") == text
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "text"), [(0, 0, "no rows"), (0, 1, "row 0"), (3, 5, "rows 3–4"), (7, 7, "no rows")]
+)
+def test_rows_are_named(lower: int, upper: int, text: str) -> None:
+    assert rows_in_short(lower, upper) == text

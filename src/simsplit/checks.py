@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
-from numbers import Real
+from numbers import Number, Real
 from operator import index
 from typing import Any
 
@@ -18,6 +18,19 @@ def finite(name: str, value: Any) -> float:
     except OverflowError:
         pass
     raise InputError(f"{name} must be a finite real number, not {value!r}")
+
+
+def number(name: str, value: Any) -> complex:
+    """Return `value` as a finite number of Python, or raise an `InputError` that names it."""
+    plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    try:
+        if isinstance(plain, (bool, int)) and abs(plain) < 2**63:
+            return plain
+        if isinstance(plain, Number) and isfinite(abs(complex(plain))):  # type: ignore[call-overload]
+            return complex(plain) if isinstance(plain, complex) else float(plain)  # type: ignore[arg-type]
+    except (OverflowError, TypeError):
+        pass
+    raise InputError(f"{name} must be a finite number, not {value!r}")
 
 
 def integer(name: str, value: Any, least: int) -> int:

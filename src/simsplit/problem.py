@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 from math import inf
-from numbers import Number
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,6 +13,8 @@ from .errors import InputError
 from .kernels import Kernel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
 NUMERIC = "biufc"  # dtype kinds: bool, integers, floats, complex
@@ -28,14 +29,18 @@ class Problem:
         The array at the start, of any numeric or complex dtype, byte order and memory layout. Axis 0
         is split over the ranks. Not copied: leave it alone until the run is over. It is significant
         on root only; the other ranks may give None, to save their memory.
-    kernel : Kernel
-        What is computed for each step.
+    kernel : Kernel or callable
+        What is computed for each step. A function or ufunc becomes a map kernel (see `kernels.function`).
     delta_t : float
         The time from one step to the next; the unit is yours.
     steps : int
         How many steps to compute, 0 or more.
     start_time : float, default 0.0
         The time of step 0, in the unit of `delta_t`.
+    seed : int, default 0
+        Of the random numbers of a kernel that asks for them, 0 to 2^64 - 1.
+    nan : {"allow", "error"}, default "allow"
+        Whether a result that is not a number ends the run.
 
     Raises
     ------
@@ -50,19 +55,25 @@ class Problem:
     1.5
     """
 
-    __slots__ = ("delta_t", "initial", "kernel", "start_time", "steps")
+    __slots__ = ("delta_t", "initial", "kernel", "nan", "seed", "start_time", "steps")
 
     def __init__(
         self,
         initial: npt.ArrayLike | None,
-        kernel: Kernel,
+        kernel: Kernel | Callable[..., Any],
         *,
         delta_t: float,
         steps: int,
         start_time: float = 0.0,
+        seed: int = 0,
+        nan: Literal["allow", "error"] = "allow",
     ) -> None:
         if not isinstance(kernel, Kernel):
-            raise InputError(f"kernel must be a simsplit.kernels.Kernel, such as kernels.affine(), not {kernel!r}")
+            from .kernels.functions import function
+
+            kernel = function(kernel)
+        if kernel.kind not in ("map", "step"):
+            raise InputError(f'the kind of the kernel {kernel.name} must be "map" or "step", not {kernel.kind!r}')
         self.initial = None if initial is None else _array(initial)
         self.kernel = kernel
         self.delta_t = finite("delta_t", delta_t)
@@ -70,6 +81,13 @@ class Problem:
         self.steps = integer("steps", steps, least=0)
         if self.steps > sys.maxsize:
             raise InputError(f"steps must be {sys.maxsize:,} at most, not {self.steps:,}")
+        self.seed = integer("seed", seed, least=0)
+        if self.seed >= 2**64:
+            raise InputError(f"seed must be an integer from 0 to 2^64 - 1, not {seed}")
+        if nan not in ("allow", "error"):
+            raise InputError(f'nan must be "allow" or "error", not {nan!r}')
+        self.nan = nan
+        _require_rows(kernel, self.initial)
         try:
             last = self.time(max(0, self.steps - 1))
         except OverflowError:
@@ -92,30 +110,45 @@ class Problem:
         return self.start_time + k * self.delta_t
 
     def settings(self) -> dict[str, str]:
-        """Return all but the array, by name, as texts: what every rank must have the same of.
-
-        Raises
-        ------
-        InputError
-            If a parameter of the kernel is not a number.
-        """
+        """Return all but the arrays, by name, as texts: what every rank must have the same of."""
         kernel = self.kernel
         if not isinstance(kernel.name, str):
             raise InputError(f"the name of a kernel must be a text, not {kernel.name!r}. Is it a property?")
         return {
             "kernel": f"{kernel.name}",
-            **{f"parameter {name}": _text(kernel, name, value) for name, value in kernel.parameters.items()},
+            "kind of the kernel": kernel.kind,
+            "source of the kernel": str(kernel.source),
+            **{f"parameter {name}": _text(value) for name, value in kernel.parameters.items()},
             "delta_t": repr(self.delta_t),
             "start_time": repr(self.start_time),
             "steps": repr(self.steps),
+            "seed": repr(self.seed),
+            "nan": self.nan,
         }
 
 
-def _text(kernel: Kernel, name: str, value: Any) -> str:
-    """Write a number so that it can be told from any other."""
-    if not isinstance(value, Number):
-        raise InputError(f"the parameter {name} of the kernel {kernel.name} must be a number, not {value!r}")
-    return repr(value.item() if isinstance(value, np.generic) else value)
+def _text(value: Any) -> str:
+    """Write a number so that it can be told from any other; of arrays root's is scattered."""
+    return "an array" if value is None or isinstance(value, np.ndarray) else repr(value)
+
+
+def _require_rows(kernel: Kernel, initial: npt.NDArray[Any] | None) -> None:
+    """Refuse parameters that do not give each row a value."""
+    if initial is None:
+        return
+    for name, value in kernel.parameters.items():
+        if not isinstance(value, np.ndarray):
+            continue
+        row = value.shape[1:]
+        fits = len(row) < initial.ndim and all(
+            ours in (1, theirs) for ours, theirs in zip(row[::-1], initial.shape[:0:-1], strict=False)
+        )
+        if value.shape[0] != initial.shape[0] or not fits:
+            raise InputError(
+                f"parameter {name} has the shape {value.shape}, which does not go with the array's {initial.shape}: "
+                f"it must have {initial.shape[0]} rows, each one value or of a shape that broadcasts to "
+                f"{initial.shape[1:]}"
+            )
 
 
 def _array(initial: npt.ArrayLike) -> npt.NDArray[Any]:

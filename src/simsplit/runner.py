@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .communicator import Agreement, Communicator, connect, interrupts
-from .engine import Plan, Timings, run_steps, scatter
-from .errors import InputError, KernelError, VerificationError
+from .engine import Plan, Rows, Timings, run_steps, scatter
+from .errors import InputError, KernelError, SimsplitError, VerificationError
 from .problem import NUMERIC, Problem
 from .store.memory import GatheredHistory
 from .text import counted, ranks_in_short, readable
@@ -145,23 +145,23 @@ def _execute(
     problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
 ) -> Result:
     root = communicator.rank == 0
-    plan, contiguous = _common_plan(problem, communicator, verify=verify, output=output)
+    plan, parameters = _common_plan(problem, communicator, verify=verify, output=output)
     with Agreement(communicator):
         file = _output(output, plan.history_nbytes) if root and output is not None else None
         receiver = GatheredHistory(communicator, plan)
     timings = Timings()
     begun = perf_counter()
-    part = scatter(communicator, plan, problem.initial, contiguous=contiguous)
+    part = scatter(communicator, plan, problem.initial)
+    own = {
+        name: scatter(communicator, plan.of(*value), problem.kernel.parameters[name])
+        if isinstance(value, tuple)
+        else value
+        for name, value in parameters.items()
+    }
     timings.scatter = perf_counter() - begun
-    run_steps(communicator, plan, problem, part, receiver, timings)
-    verification = None
-    if verify:
-        with Agreement(communicator):
-            from .verification import compare
-
-            if receiver.history is not None:
-                verification = compare(problem, receiver.history)
-        verification = communicator.bcast(verification)
+    rows = Rows(problem, plan.bounds[communicator.rank][0], part, own)
+    run_steps(communicator, plan, rows, receiver, timings)
+    verification = _verify(communicator, plan, rows, receiver.history) if verify else None
     with Agreement(communicator):
         if file is not None and receiver.history is not None and (verification is None or verification.identical):
             file.write(receiver.history)
@@ -188,6 +188,12 @@ def _execute(
     )
 
 
+def _verify(communicator: Communicator, plan: Plan, rows: Rows, history: Array | None) -> Verification:
+    from .engine.verifying import verify_steps
+
+    return verify_steps(communicator, plan, rows, history)
+
+
 def _output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
     from .store.npy import NpyOutput
 
@@ -206,8 +212,11 @@ def require_identical(result: Result, communicator: Communicator) -> None:
 
 def _common_plan(
     problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
-) -> tuple[Plan, bool]:
-    """Return the plan that root's array asks for, once all ranks are found to have the same problem."""
+) -> tuple[Plan, dict[str, Any]]:
+    """Return root's plan and parameters, once all ranks are found to have the same problem.
+
+    A parameter that is an array is given by its shape and dtype.
+    """
     facts = None
     settings: dict[str, str] = {}
     with Agreement(communicator):
@@ -217,16 +226,23 @@ def _common_plan(
         if communicator.rank == 0:
             if problem.initial is None:
                 raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")
+            for name, value in problem.kernel.parameters.items():
+                if value is None:
+                    raise InputError(f"parameter {name} is None on rank 0: rank 0 must have the array")
             plan = Plan(
                 problem.initial.shape,
                 _plain(problem.initial.dtype),
-                _plain(_history_dtype(problem, problem.initial.dtype)),
+                _plain(history_dtype(problem, problem.initial)),
                 problem.steps,
                 communicator.size,
             )
             _require_countable(plan, communicator)
-            facts = (plan, problem.initial.flags.c_contiguous, settings)
-    plan, contiguous, roots = communicator.bcast(facts)
+            parameters = {
+                name: (value.shape, value.dtype) if isinstance(value, np.ndarray) else value
+                for name, value in problem.kernel.parameters.items()
+            }
+            facts = (plan, parameters, settings)
+    plan, parameters, roots = communicator.bcast(facts)
     mine = sorted(name for name in settings.keys() | roots.keys() if settings.get(name) != roots.get(name))
     differing = communicator.allgather(mine)
     wrong = [rank for rank, names in enumerate(differing) if names]
@@ -237,7 +253,7 @@ def _common_plan(
                 f"the problem is not the same on all ranks: {names} on {ranks_in_short(wrong)} differ from rank 0. "
                 "Give every rank the same options."
             )
-    return plan, contiguous
+    return plan, parameters
 
 
 def _path(output: Any) -> str:
@@ -262,17 +278,32 @@ def _require_countable(plan: Plan, communicator: Communicator) -> None:
         )
 
 
-def _history_dtype(problem: Problem, dtype: np.dtype[Any]) -> np.dtype[Any]:
+def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:
+    """Return the dtype that the kernel gives, found out with the first row."""
+    kernel = problem.kernel
+    first = {
+        name: _first(value) if isinstance(value, np.ndarray) else value for name, value in kernel.parameters.items()
+    }
+    rows = Rows(problem, 0, _first(initial), first)
     try:
-        given: Any = problem.kernel.result_dtype(dtype.newbyteorder("="))
+        with np.errstate(all="ignore"):
+            block = rows.block(0, 0, 1, rows.parameters(0, 1))
+            given: Any = kernel.result_dtype(rows.initial(0, 1), block)
         if given is None:
             raise TypeError("result_dtype() returned nothing")  # noqa: TRY301, reported like what it raises itself
         result: np.dtype[Any] = np.dtype(given)
-    except Exception as error:
-        raise KernelError(f"the kernel {problem.kernel.name} gives no dtype for an array of {dtype}") from error
+    except (SimsplitError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise KernelError(f"the kernel {kernel.name} failed for the first row, of {initial.dtype}") from error
     if result.kind not in NUMERIC or not result.isnative:
         raise KernelError(
-            f"the kernel {problem.kernel.name} gives {result} for an array of {dtype}: "
+            f"the kernel {kernel.name} gives {result} for an array of {initial.dtype}: "
             "it must be a numeric or complex dtype in the machine's byte order"
         )
     return result
+
+
+def _first(array: Array) -> Array:
+    """Return the first row, or one of zeros if there is none."""
+    return array[:1] if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)

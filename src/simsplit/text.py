@@ -30,6 +30,17 @@ def readable(nbytes: int) -> str:
     return f"{number:.3g} {units[0]}" if number < 999.5 else f"{number:.2e} {units[0]}"  # noqa: PLR2004
 
 
+def rows_in_short(lower: int, upper: int) -> str:
+    """Write which rows ``[lower, upper)`` are.
+
+    >>> rows_in_short(0, 3), rows_in_short(6, 7), rows_in_short(7, 7)
+    ('rows 0–2', 'row 6', 'no rows')
+    """
+    if upper - lower > 1:
+        return f"rows {lower}–{upper - 1}"
+    return f"row {lower}" if upper > lower else "no rows"
+
+
 def ranks_in_short(ranks: Sequence[int]) -> str:
     """Write sorted ranks as people do.
 

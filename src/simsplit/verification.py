@@ -1,101 +1,63 @@
-"""The proof: recompute in one process, the plain way, and compare bit for bit."""
+"""Comparing bit for bit, and what was found."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import KernelError
-
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .problem import Problem
-
     Array = npt.NDArray[Any]
 
-_AT_ONCE = 8 * 2**20  # bytes of reference held at a time, so that verifying needs no second history
 _X87_BYTES = 10  # of an 80-bit long double; the rest of its 16 bytes is padding, and holds anything
 _X87_MANTISSA = 63
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What comparing found.
+    """What comparing with one process found.
 
     Attributes
     ----------
-    identical : bool
-        Whether every value of every step has the same bits.
     steps, values : int
         How many were compared.
     different_steps, different_values : int
-        How many of them differ.
+        How many of them differ in a bit.
     first : tuple of (int, int) or None
         Step and row of the first value that differs.
+    ulp : float
+        The greatest distance, in units in the last place: how many other numbers of its dtype one must
+        pass. Infinite if it cannot be told (not a number on one side, a long double, another dtype).
     """
 
-    identical: bool
     steps: int
     values: int
     different_steps: int
     different_values: int
     first: tuple[int, int] | None
+    ulp: float
+
+    @property
+    def identical(self) -> bool:
+        """Whether every value of every step has the same bits."""
+        return self.different_values == 0
 
     def __str__(self) -> str:
-        if self.identical:
+        if self.first is None:
             return (
                 f"identical: {self.steps:,} of {self.steps:,} steps, {self.values:,} of {self.values:,} values, "
                 "bit for bit"
             )
-        assert self.first is not None  # noqa: S101, for the type checker
+        ulp = f"{self.ulp:,.0f}" if self.ulp < 1e6 else f"{self.ulp:.2g}"  # noqa: PLR2004, where digits say little
+        apart = f", at most {ulp} ulp apart" if isfinite(self.ulp) else ""
         return (
             f"DIFFERENT: {self.different_values:,} of {self.values:,} values in {self.different_steps:,} of "
-            f"{self.steps:,} steps, first at step {self.first[0]}, row {self.first[1]}"
+            f"{self.steps:,} steps, first at step {self.first[0]}, row {self.first[1]}{apart}"
         )
-
-
-def compare(problem: Problem, history: Array) -> Verification:
-    """Compare a history with what one process computes. Root only; not collective.
-
-    Parameters
-    ----------
-    problem : Problem
-        With its initial array.
-    history : ndarray, shape (steps, n, ...)
-
-    Returns
-    -------
-    Verification
-    """
-    initial = problem.initial
-    assert initial is not None  # noqa: S101, for the type checker: root has the array
-    row_nbytes = max(1, history.nbytes // max(1, history.shape[0] * history.shape[1]))
-    rows = max(1, _AT_ONCE // row_nbytes)
-    different_steps = different_values = 0
-    first = None
-    for k in range(len(history)) if history.size else ():
-        in_step = 0
-        for lower in range(0, len(initial), rows):
-            x = np.ascontiguousarray(initial[lower : lower + rows], initial.dtype.newbyteorder("="))
-            try:
-                with np.errstate(all="ignore"):
-                    expected = problem.kernel.reference(x, problem.time(k))
-            except Exception as error:
-                raise KernelError(
-                    f"the kernel {problem.kernel.name} failed on rank 0 when one process recomputed step {k}, "
-                    f"rows {lower}–{lower + len(x) - 1}"
-                ) from error
-            differs = different(expected, history[k, lower : lower + rows])
-            if differs.any():
-                if first is None:
-                    first = (k, lower + int(np.argwhere(differs)[0][0]))
-                in_step += int(np.count_nonzero(differs))
-        different_values += in_step
-        different_steps += in_step > 0
-    return Verification(different_values == 0, len(history), history.size, different_steps, different_values, first)
 
 
 def different(expected: Array, found: Array) -> npt.NDArray[np.bool_]:
@@ -107,6 +69,26 @@ def different(expected: Array, found: Array) -> npt.NDArray[np.bool_]:
         return np.ones(found.shape, np.bool_)
     differs: npt.NDArray[np.bool_] = (_bits(expected) != _bits(found)).any(axis=-1)
     return differs
+
+
+def ulps(expected: Array, found: Array) -> float:
+    """Return the greatest distance between two arrays in units in the last place (see `Verification.ulp`)."""
+    if expected.shape != found.shape or expected.dtype != found.dtype:
+        return inf
+    real = expected.real.dtype
+    if real.kind != "f" or real.itemsize > 8:  # noqa: PLR2004, bytes of the widest float with an integer like it
+        return inf
+    one, other = (np.ascontiguousarray(array)[..., None].view(real) for array in (expected, found))
+    if (np.isnan(one) != np.isnan(other)).any():
+        return inf
+    integer = np.dtype(f"i{real.itemsize}")
+    least = np.iinfo(integer).min
+    # The bits of floats, read as integers, are in order if those with a sign are counted downwards from zero.
+    ordered = [np.where(bits < 0, least - bits, bits) for bits in (one.view(integer), other.view(integer))]
+    low, high = np.minimum(*ordered), np.maximum(*ordered)
+    unsigned = np.dtype(f"u{real.itemsize}")
+    distance = high.view(unsigned) - low.view(unsigned)  # wraps to the distance, which may need all bits
+    return float(np.where(np.isnan(one), 0, distance).max(initial=0))
 
 
 def _bits(array: Array) -> Array:

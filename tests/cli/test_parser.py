@@ -14,8 +14,13 @@ from simsplit.cli.parser import Options, parse
 from tests.arrays import FINITE
 
 OPTIONS = [
+    "--kernel",
+    "--kind",
+    "--import-from",
     "--offset",
     "--multiplier",
+    "--seed",
+    "--nan",
     "--size",
     "--input",
     "--dtype",
@@ -42,7 +47,7 @@ def message(*arguments: str) -> str:
 def test_without_arguments_the_tutorial_is_verified() -> None:
     assert parse([]) == Options(verify=True)
     assert parse(["run"]) == Options()
-    assert Options() == Options(3.0, 5.0, None, None, 0.5, 0.0, 5, None, None)
+    assert {getattr(Options(), option[2:].replace("-", "_")) for option in OPTIONS[:14]} == {None}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +68,10 @@ def test_without_arguments_the_tutorial_is_verified() -> None:
         ),
         ("--delta-t -1_000", Options(delta_t=-1000.0)),
         ("--input -1", Options(input="-1")),
+        ("a.toml --steps 2", Options(problem="a.toml", steps=2)),
+        ("--kernel lorenz --set rho=3 --set sigma=-1", Options(kernel="lorenz", set=("rho=3", "sigma=-1"))),
+        ("--kernel m:f --kind step --import-from .", Options(kernel="m:f", kind="step", import_from=".")),
+        ("--seed 7 --nan error", Options(seed=7, nan="error")),
     ],
 )
 def test_options_mean_what_they_say(arguments: str, expected: Options) -> None:
@@ -111,8 +120,17 @@ def test_whole_numbers_are_accepted_from_their_least_on(value: int, name: str) -
         ("run --deltat=3", ["unknown argument --deltat=3. Did you mean --delta-t?"]),
         ("run --off 3", ["unknown argument --off. Did you mean --offset?"]),
         ("run --frobnicate", ["unknown argument --frobnicate. (see: simsplit run --help)"]),
-        ("run 7", ["unknown argument 7. (see: simsplit run --help)"]),
-        ("run --offset 1 -2", ["unknown argument -2."]),
+        ("run 7", ["a problem file must end in .toml, not '7'", "simsplit run --help"]),
+        ("run --offset 1 -2", ["a problem file must end in .toml, not '-2'"]),
+        ("run a.toml b.toml", ["unknown argument b.toml. (see: simsplit run --help)"]),
+        ("run --kind maps", ["argument --kind: invalid choice: 'maps' (choose from 'map', 'step')"]),
+        ("run --nan ignore", ["argument --nan: invalid choice: 'ignore' (choose from 'allow', 'error')"]),
+        ("run --seed -1", ["argument --seed: must be an integer of 0 or more, not '-1'"]),
+        ("plan", ["the following arguments are required: --ranks", "simsplit plan --help"]),
+        ("plan --ranks 0", ["argument --ranks: must be an integer of 1 or more, not '0'"]),
+        ("plan --ranks 4 --verify", ["unknown argument --verify. (see: simsplit plan --help)"]),
+        ("example", ["the following arguments are required: KERNEL", "simsplit example --help"]),
+        ("doctor --ranks 4", ["unknown argument --ranks. Did you mean --expect-ranks?"]),
         ("ruin", ["invalid choice: 'ruin'", "'run'", "simsplit --help"]),
         ("--verify", ["no command", "--verify", "Give one: simsplit run", "simsplit --help"]),
     ],

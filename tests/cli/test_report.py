@@ -14,17 +14,20 @@ from simsplit import Problem, Result, Verification, __version__, kernels
 from simsplit.bounds import bounds
 from simsplit.cli.report import as_json, as_table
 from simsplit.engine import Timings
+from tests.blocks import history_of
 
-IDENTICAL = Verification(True, 5, 35, 0, 0, None)
-DIFFERENT = Verification(False, 5, 35, 1, 2, (3, 4))
+IDENTICAL = Verification(5, 35, 0, 0, None, 0.0)
+DIFFERENT = Verification(5, 35, 1, 2, (3, 4), 7.0)
 
 
-def make(initial: Any = None, steps: int = 5, **changes: Any) -> tuple[Problem, Result]:
+def make(
+    initial: Any = None, steps: int = 5, kernel: Any = None, seed: int = 0, **changes: Any
+) -> tuple[Problem, Result]:
     """Return the tutorial's problem and its result on four ranks, but for the changes."""
+    kernel = kernels.affine(offset=3, multiplier=5) if kernel is None else kernel
     array = np.arange(7.0) if initial is None else initial
-    problem = Problem(array, kernels.affine(offset=3, multiplier=5), delta_t=0.5, steps=steps)
-    times = np.array([problem.time(k) for k in range(steps)])
-    history = np.array([problem.kernel.reference(array, t) for t in times]).reshape(steps, *array.shape)
+    problem = Problem(array, kernel, delta_t=0.5, steps=steps, seed=seed)
+    history = history_of(problem)
     values: dict[str, Any] = {
         "history": history,
         "time_grid": (problem.start_time, problem.delta_t, problem.steps),
@@ -164,12 +167,14 @@ def test_the_json_says_everything_in_plain_numbers() -> None:
         "simsplit": __version__,
         "problem": {
             "kernel": "affine",
+            "kind": "map",
             "parameters": {"offset": 3.0, "multiplier": 5.0},
             "shape": [7, 2],
             "dtype": "float32",
             "delta_t": 0.5,
             "start_time": 0.0,
             "steps": 5,
+            "seed": 0,
         },
         "ranks": 4,
         "nodes": 2,
@@ -192,3 +197,30 @@ def test_the_json_has_the_verdict(verification: Verification | None, identical: 
     assert found["identical"] is identical
     assert found["verification"] == text
     assert found["mpi"] is None
+
+
+def test_parameters_by_row_are_described_and_complex_ones_written_as_text() -> None:
+    kernel = kernels.affine(offset=np.zeros((7,), np.float32), multiplier=1j)
+    problem, result = make(kernel=kernel, seed=11)
+    assert table(problem, result)[0].endswith("offset by row, multiplier 0+1j")
+    found = report(problem, result)["problem"]
+    assert found["parameters"] == {"offset": "array of float32, shape (7,)", "multiplier": "1j"}
+    assert found["seed"] == 11
+
+
+@pytest.mark.parametrize("length", [7, 40])
+def test_a_step_kernel_is_shown_beside_one_process_too(length: int) -> None:
+    kernel = kernels.logistic(rate=np.linspace(0.5, 1.5, length), capacity=2)
+    problem, result = make(np.linspace(0.1, 0.9, length), steps=25, kernel=kernel)
+    lines = table(problem, result)
+    rows = [re.split(r"  +(?=\[)", line) for line in lines if re.match(r" +[0-9]+ +[0-9]", line)]
+    assert len(rows) == 6
+    assert all(found == expected for _, found, expected in rows)
+    assert report(problem, result)["problem"]["kind"] == "step"
+
+
+def test_random_numbers_are_drawn_anew_for_the_rows_that_are_shown() -> None:
+    problem, result = make(np.ones(40), steps=4, kernel=kernels.gbm(), seed=5)
+    rows = [line.split("  [")[1:] for line in table(problem, result) if re.match(r" +[0-9]+ +[0-9]", line)]
+    assert len(rows) == 4
+    assert all(found.strip() == expected.strip() for found, expected in rows)

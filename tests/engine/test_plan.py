@@ -69,7 +69,8 @@ def test_no_tile_is_larger_than_the_largest_and_that_keeps_to_its_bytes_or_has_o
 @given(plan=plans)
 def test_bytes_and_shapes_add_up_over_the_ranks(plan: Plan) -> None:
     parts = [plan.part_shape(rank) for rank in range(plan.ranks)]
-    assert [shape[0] for shape in parts] == plan.counts
+    assert [shape[0] for shape in parts] == [upper - lower for lower, upper in plan.bounds]
+    assert plan.longest == max(shape[0] for shape in parts)
     assert all(shape[1:] == plan.shape[1:] for shape in parts)
     assert plan.initial_nbytes == sum(prod(shape) for shape in parts) * F4.itemsize
     assert plan.history_nbytes == prod(plan.history_shape) * F8.itemsize
@@ -80,7 +81,7 @@ def test_bytes_and_shapes_add_up_over_the_ranks(plan: Plan) -> None:
 def test_the_tutorial_is_one_tile_of_four_steps_and_one_of_one() -> None:
     plan = make()
     assert plan.bounds == [(0, 2), (2, 4), (4, 6), (6, 7)]
-    assert plan.counts == [2, 2, 2, 1]
+    assert plan.longest == 2
     assert plan.tile_shape == (4, 2)
     assert [(tile.steps, tile.spans) for tile in plan.tiles()] == [
         (range(4), [(0, 2), (2, 4), (4, 6), (6, 7)]),

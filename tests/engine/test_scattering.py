@@ -45,7 +45,7 @@ def scattered(initial: Array, ranks: int, **staging: int) -> list[Any]:
 
     def parts(rank: ThreadRank) -> Array:
         mine = initial if rank.rank == 0 else None
-        return scatter(rank, plan, mine, contiguous=initial.flags.c_contiguous, **staging)
+        return scatter(rank, plan, mine, **staging)
 
     return on_ranks(ranks, parts)
 
@@ -58,7 +58,7 @@ def same_bytes(one: Array, other: Array) -> bool:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_one_process_gets_a_view_of_the_whole_array_whatever_its_layout(layout: str) -> None:
     initial = laid_out(np.arange(24.0).reshape(6, 4), layout)
-    part = scatter(SingleProcess(), plan_of(initial, 1), initial, contiguous=initial.flags.c_contiguous, staging=1)
+    part = scatter(SingleProcess(), plan_of(initial, 1), initial, staging=1)
     assert part.base is not None
     assert np.shares_memory(part, initial)
     assert part.strides == initial.strides
@@ -113,7 +113,7 @@ def test_root_packs_no_more_than_its_staging_at_a_time() -> None:
 
     def parts(rank: ThreadRank) -> None:
         rank.__class__ = Watched
-        scatter(rank, plan_of(initial, 5), initial if rank.rank == 0 else None, contiguous=False, staging=1000)
+        scatter(rank, plan_of(initial, 5), initial if rank.rank == 0 else None, staging=1000)
 
     assert on_ranks(5, parts) == [None] * 5
     assert max(packed) <= 1000

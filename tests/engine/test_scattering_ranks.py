@@ -30,12 +30,24 @@ def test_each_rank_gets_its_rows(layout: str, shape: tuple[int, ...], staging: i
     world = connect()
     whole: np.ndarray[Any, Any] = LAYOUTS[layout](np.arange(float(np.prod(shape))).reshape(shape))
     plan = Plan(whole.shape, whole.dtype, np.dtype(float), 1, world.size)
-    part = scatter(
-        world, plan, whole if world.rank == 0 else None, contiguous=whole.flags.c_contiguous, staging=staging
-    )
+    part = scatter(world, plan, whole if world.rank == 0 else None, staging=staging)
     lower, upper = plan.bounds[world.rank]
     assert part.dtype == whole.dtype
     assert part.dtype.byteorder == whole.dtype.byteorder
     assert np.array_equal(part, whole[lower:upper])
     if world.rank == 0 and part.size:
         assert np.shares_memory(part, whole)
+
+
+def test_several_arrays_are_scattered_at_once() -> None:
+    world = connect()
+    first, second = np.arange(22.0).reshape(11, 2), np.arange(11, dtype=">i2")
+    plan = Plan(first.shape, first.dtype, np.dtype(float), 1, world.size)
+    lower, upper = plan.bounds[world.rank]
+    parts = [
+        scatter(world, plan.of(array.shape, array.dtype), array if world.rank == 0 else None)
+        for array in (first, second, np.asfortranarray(first))
+    ]
+    for part, array in zip(parts, (first, second, first), strict=True):
+        assert part.dtype == array.dtype
+        assert np.array_equal(part, array[lower:upper])

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simsplit import KernelError, Problem
+from simsplit import InputError, KernelError, Problem
 from simsplit.communicator.single import SingleProcess
-from simsplit.engine import Plan, Timings, run_steps
+from simsplit.engine import Plan, Rows, Timings, run_steps
 from simsplit.kernels import Affine, Kernel, affine
 from simsplit.store.memory import GatheredHistory
 from simsplit.verification import different
 from tests.arrays import NUMERIC, random_array
+from tests.blocks import dtype_of, history_of
 from tests.threads import ThreadRank, on_ranks
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from simsplit.communicator import Communicator
     from simsplit.engine import Tile
+    from simsplit.kernels import Block
 
     Array = npt.NDArray[Any]
 
@@ -31,8 +33,17 @@ def plan_of(problem: Problem, ranks: int = 1, tile_nbytes: int = 2**20) -> Plan:
     """Return the plan of a problem."""
     initial = problem.initial
     assert initial is not None
-    dtype = problem.kernel.result_dtype(initial.dtype.newbyteorder("="))
-    return Plan(initial.shape, initial.dtype, dtype, problem.steps, ranks, tile_nbytes)
+    return Plan(initial.shape, initial.dtype, dtype_of(problem), problem.steps, ranks, tile_nbytes)
+
+
+def rows_of(problem: Problem, lower: int, upper: int) -> Rows:
+    """Return rows of a problem and of its parameters."""
+    assert problem.initial is not None
+    parameters = {
+        name: value[lower:upper] if isinstance(value, np.ndarray) else value
+        for name, value in problem.kernel.parameters.items()
+    }
+    return Rows(problem, lower, problem.initial[lower:upper], parameters)
 
 
 def steps_of(
@@ -44,9 +55,8 @@ def steps_of(
     receiver = GatheredHistory(communicator, plan)
     if receiver.history is not None:
         receiver.history.view(np.uint8)[...] = 0xAA
-    lower, upper = plan.bounds[communicator.rank]
-    assert problem.initial is not None
-    run_steps(communicator, plan, problem, problem.initial[lower:upper], receiver, Timings(), **block)
+    rows = rows_of(problem, *plan.bounds[communicator.rank])
+    run_steps(communicator, plan, rows, receiver, Timings(), **block)
     return receiver.history
 
 
@@ -56,48 +66,43 @@ def problem_of(initial: Array, kernel: Kernel | None = None, steps: int = 6) -> 
 
 
 def is_exact(problem: Problem, history: Array | None) -> bool:
-    """Return whether every step has the bits of the plain formula on the whole array."""
+    """Return whether every step has the bits of a plain loop on the whole array."""
     assert history is not None
-    initial = problem.initial
-    assert initial is not None
-    x = initial.astype(initial.dtype.newbyteorder("="), order="C")
-    with np.errstate(all="ignore"):
-        steps = [problem.kernel.reference(x, problem.time(k)) for k in range(problem.steps)]
-    return len(history) == len(steps) and not any(
-        different(step, found).any() for step, found in zip(steps, history, strict=True)
-    )
+    return len(history) == problem.steps and not different(history_of(problem), history).any()
 
 
 class Recording(Affine):
     """Notes which rows were prepared and evaluated, told by their values, and what they looked like."""
 
     def __init__(self) -> None:
-        super().__init__(0.0, 1.0)
+        super().__init__(offset=0.0, multiplier=1.0)
         self.prepared: list[list[float]] = []
         self.evaluated: list[tuple[float, list[float]]] = []
 
-    def prepare(self, x: Array, scratch: Array) -> Array:
+    def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
         assert x.flags.c_contiguous
         assert x.dtype.isnative
         assert scratch.shape == x.shape
         self.prepared.append(x.tolist())
-        return super().prepare(x, scratch)
+        return super().prepare(x, block, scratch)
 
-    def evaluate(self, x: Array, t: float, out: Array) -> None:
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
         assert out.flags.c_contiguous
-        self.evaluated.append((t, x.tolist()))
-        super().evaluate(x, t, out)
+        assert block.upper - block.lower == len(x)
+        self.evaluated.append((block.t, x.tolist()))
+        super().evaluate(x, block, out)
 
 
 class Failing(Kernel):
     """Raises when it meets the value 13 at a time of 0.5 or later."""
 
     def __init__(self, error: BaseException) -> None:
+        super().__init__()
         self.error = error
 
-    def evaluate(self, x: Array, t: float, out: Array) -> None:
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
         out[...] = x
-        if t >= 0.5 and (x == 13).any():
+        if block.t >= 0.5 and (x == 13).any():
             raise self.error
 
 
@@ -168,8 +173,8 @@ def test_a_block_smaller_than_a_row_is_one_row() -> None:
 
 def test_the_rows_that_a_kernel_gets_cannot_be_written_to() -> None:
     class Careless(Kernel):
-        def evaluate(self, x: Array, t: float, out: Array) -> None:
-            x += t
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            x += block.t
             out[...] = x
 
     initial = np.arange(4.0)
@@ -181,8 +186,8 @@ def test_the_rows_that_a_kernel_gets_cannot_be_written_to() -> None:
 
 def test_infinities_and_nans_are_results_and_no_warnings() -> None:
     class Inverse(Kernel):
-        def evaluate(self, x: Array, t: float, out: Array) -> None:
-            np.divide(t, x, out=out)
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            np.divide(block.t, x, out=out)
 
     history = steps_of(Problem(np.array([0.0, 2.0]), Inverse(), delta_t=1.0, steps=2))
     np.testing.assert_array_equal(history, [[np.nan, 0.0], [np.inf, 0.5]])
@@ -218,7 +223,7 @@ def test_an_interrupt_is_not_taken_for_a_failure_of_the_kernel() -> None:
 @pytest.mark.parametrize("value", [3.5, np.zeros(4)])
 def test_a_kernel_that_returns_a_value_is_told_to_write_it_into_out(value: Any) -> None:
     class Returning(Kernel):
-        def evaluate(self, x: Array, t: float, out: Array) -> None:
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
             return value
 
     with pytest.raises(KernelError) as caught:
@@ -229,8 +234,8 @@ def test_a_kernel_that_returns_a_value_is_told_to_write_it_into_out(value: Any) 
 
 def test_a_kernel_may_return_out_itself() -> None:
     class Returning(Kernel):
-        def evaluate(self, x: Array, t: float, out: Array) -> None:
-            return np.add(x, t, out=out)
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            return np.add(x, block.t, out=out)
 
     history = steps_of(Problem(np.arange(3.0), Returning(), delta_t=1.0, steps=2))
     np.testing.assert_array_equal(history, [[0.0, 1.0, 2.0], [1.0, 2.0, 3.0]])
@@ -266,9 +271,245 @@ def test_each_tile_is_delivered_once_in_order_and_the_time_is_taken() -> None:
             delivered.append(tile)
 
     timings = Timings(compute=5.0, gather=7.0)
-    assert problem.initial is not None
-    run_steps(SingleProcess(), plan, problem, problem.initial, Receiver(), timings)
+    run_steps(SingleProcess(), plan, rows_of(problem, 0, 10), Receiver(), timings)
     assert delivered == list(plan.tiles())
     assert timings.scatter == 0.0
     assert 5.0 < timings.compute < 6.0
     assert 7.0 < timings.gather < 8.0
+
+
+class Mixes(Kernel):
+    """A step that depends on everything that a block tells, in an order that rounding would show."""
+
+    kind = "step"
+
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
+        row = block.row.reshape(-1, *[1] * (x.ndim - 1))
+        np.multiply(x, block["rate"], out=out)
+        out += np.sin(row * 0.1 + block.k)
+        out *= 1.0 + block.t * block["shift"] * block.delta_t
+        out += block.random.uniform(*x.shape[1:])
+
+
+def by_row(name: str, shape: tuple[int, ...]) -> Array | float:
+    """Return values for each row, in one of several layouts."""
+    values = np.random.default_rng(len(shape) + 1).uniform(0.5, 1.5, shape)
+    layouts: dict[str, Any] = {
+        "number": 0.7,
+        "C": values,
+        "F": np.asfortranarray(values),
+        "big-endian": values.astype(">f8"),
+        "float32": values.astype(np.float32),
+        "gaps": np.repeat(values, 2, axis=0)[::2],
+        "backwards": values[::-1],
+    }
+    return layouts[name]  # type: ignore[no-any-return]
+
+
+LAYOUTS = ["number", "C", "F", "big-endian", "float32", "gaps", "backwards"]
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    rows=st.integers(1, 25),
+    width=st.sampled_from([(), (1,), (3,), (2, 3)]),
+    ranks=st.integers(1, 4),
+    steps=st.integers(0, 10),
+    tile_nbytes=st.integers(0, 900),
+    block=st.integers(0, 200),
+    layout=st.sampled_from(LAYOUTS),
+    order=st.sampled_from("CF"),
+)
+def test_a_step_kernel_gives_the_bits_of_a_plain_loop(
+    rows: int, width: tuple[int, ...], ranks: int, steps: int, tile_nbytes: int, block: int, layout: str, order: Any
+) -> None:
+    initial = np.array(random_array("float64", rows * int(np.prod(width)), 3).reshape(rows, *width), order=order)
+    before = initial.tobytes()
+    kernel = Mixes(rate=by_row(layout, (rows,)), shift=0.25)
+    problem = Problem(initial, kernel, delta_t=0.1, steps=steps, start_time=-0.2, seed=12)
+    if ranks == 1:
+        history = steps_of(problem, tile_nbytes=tile_nbytes, block=block)
+    else:
+        history, *others = on_ranks(ranks, lambda rank: steps_of(problem, rank, tile_nbytes=tile_nbytes, block=block))
+        assert others == [None] * (ranks - 1)
+    assert is_exact(problem, history)
+    assert initial.tobytes() == before
+
+
+@pytest.mark.parametrize("kind", ["map", "step"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("shape", "parameter"),
+    [((13,), (13,)), ((13, 3), (13,)), ((13, 3), (13, 1)), ((13, 3), (13, 3)), ((13, 2, 3), (13, 3)), ((13, 1), (13,))],
+)
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_each_row_gets_its_own_parameters(
+    shape: tuple[int, ...], parameter: tuple[int, ...], layout: str, kind: Any, ranks: int
+) -> None:
+    class Checked(Mixes):
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            for value in block.parameters.values():
+                if isinstance(value, np.ndarray):
+                    assert value.ndim == x.ndim
+                    assert np.broadcast_shapes(value.shape, x.shape) == x.shape
+                    assert value.dtype.isnative
+                    assert value.flags.c_contiguous
+                    assert not value.flags.writeable
+            super().evaluate(x, block, out)
+
+    kernel = Checked(rate=by_row(layout, parameter), shift=by_row("C", shape[:1]))
+    kernel.kind = kind
+    problem = Problem(random_array("float32", int(np.prod(shape)), 3).reshape(shape), kernel, delta_t=0.1, steps=6)
+    options: dict[str, Any] = {"tile_nbytes": 400, "block": 60}
+    history = (
+        steps_of(problem, **options) if ranks == 1 else on_ranks(ranks, lambda r: steps_of(problem, r, **options))[0]
+    )
+    assert not isinstance(history, BaseException), history
+    assert is_exact(problem, history)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("shape", "parameter", "index"),
+    [
+        ((13,), (13,), (slice(None),)),
+        ((13, 3), (13,), (slice(None), None)),
+        ((13, 3), (13, 1), (slice(None), slice(None))),
+        ((13, 3), (13, 3), (slice(None), slice(None))),
+        ((13, 2, 3), (13,), (slice(None), None, None)),
+        ((13, 2, 3), (13, 3), (slice(None), None, slice(None))),
+        ((13, 2, 3), (13, 2, 1), (slice(None), slice(None), slice(None))),
+    ],
+)
+def test_parameters_broadcast_along_the_last_axes_of_a_row(
+    shape: tuple[int, ...], parameter: tuple[int, ...], index: Any, layout: str
+) -> None:
+    initial, rate = np.random.default_rng(1).normal(size=shape), by_row(layout, parameter)
+    history = steps_of(problem_of(initial, affine(offset=rate, multiplier=0.0)), block=60)
+    assert history is not None
+    expected = np.broadcast_to(rate[index], shape) if isinstance(rate, np.ndarray) else np.full(shape, rate)
+    assert history[3].tolist() == ((expected + initial * 0.0) * (-0.2 + 3 * 0.1)).tolist()
+
+
+def test_a_step_kernel_is_told_the_step_and_the_time_of_the_state_that_it_gets() -> None:
+    told: list[tuple[int, float, int, int, list[float]]] = []
+
+    class Watched(Kernel):
+        kind = "step"
+
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            assert not x.flags.writeable
+            told.append((block.k, block.t, block.lower, block.upper, x.tolist()))
+            np.add(x, 1.0, out=out)
+
+    problem = Problem(np.arange(3.0), Watched(), delta_t=0.5, steps=6, start_time=2.0)
+    history = steps_of(problem, tile_nbytes=4 * 2 * 8, block=2 * 8)  # tiles of 2 rows and 4 steps
+    np.testing.assert_array_equal(history, np.arange(6.0)[:, None] + np.arange(3.0))
+    assert told == [
+        (k, 2.0 + k * 0.5, lower, upper, [row + k for row in range(lower, upper)])
+        for steps in ([0, 1, 2], [3, 4])
+        for lower, upper in ((0, 2), (2, 3))
+        for k in steps
+    ]
+
+
+@pytest.mark.parametrize("dtype", [">i2", "bool", "float32", ">c8"])
+def test_step_0_is_the_initial_array_in_the_dtype_of_the_history(dtype: str) -> None:
+    initial = np.array([0, 1, 1, 0, 1]).astype(dtype)
+    problem = problem_of(initial, Mixes(rate=0.5, shift=1), steps=1)
+    history = steps_of(problem)
+    assert history is not None
+    assert history.dtype == np.result_type(initial.dtype.newbyteorder("="), 0.0)
+    np.testing.assert_array_equal(history[0], initial)
+
+
+def test_a_step_kernel_cannot_write_to_the_state() -> None:
+    class Careless(Kernel):
+        kind = "step"
+
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            x += 1
+            out[...] = x
+
+    with pytest.raises(KernelError, match="read-only"):
+        steps_of(problem_of(np.arange(4.0), Careless()))
+
+
+def test_what_a_step_kernel_cannot_keep_of_the_initial_array_is_an_error() -> None:
+    class Real(Kernel):
+        kind = "step"
+
+        def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
+            return np.dtype(float)
+
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            out[...] = x
+
+    with pytest.raises(KernelError, match="Cannot cast"):
+        steps_of(problem_of(np.zeros(3, complex), Real()))
+
+
+def test_the_state_between_the_steps_must_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = problem_of(np.zeros(100), Mixes(rate=0.5, shift=1), steps=5)
+    plan = plan_of(problem)
+    receiver = GatheredHistory(SingleProcess(), plan)
+    monkeypatch.setattr("simsplit.memory.available", lambda: 799)
+    with pytest.raises(InputError, match=r"^the state between the steps takes 800 B, but 799 B of memory are left"):
+        run_steps(SingleProcess(), plan, rows_of(problem, 0, 100), receiver, Timings())
+    shorter = problem_of(np.zeros(100), Mixes(rate=0.5, shift=1), steps=4)  # one tile: no state outlives it
+    plan = plan_of(shorter)
+    run_steps(SingleProcess(), plan, rows_of(shorter, 0, 100), receiver, Timings())
+
+
+class Spoils(Kernel):
+    """Gives what is not a number where a value is found, at step 2 or later."""
+
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
+        out[...] = x
+        if block.k >= 2:
+            out[(x == 13) | (x == 14)] = np.nan
+
+
+@pytest.mark.parametrize("kind", ["map", "step"])
+@pytest.mark.parametrize("width", [(), (2,)])
+def test_not_a_number_is_an_error_if_it_is_to_be(kind: Any, width: tuple[int, ...]) -> None:
+    kernel = Spoils()
+    kernel.kind = kind
+    initial = np.arange(20.0).reshape(20, *[1] * len(width)) + np.zeros(width)
+    problem = Problem(initial, kernel, delta_t=0.25, steps=8, nan="error")
+    row = 8 * int(np.prod(width))
+    with pytest.raises(KernelError) as caught:
+        steps_of(problem, tile_nbytes=4 * 6 * row, block=3 * row)
+    message = str(caught.value)
+    host = SingleProcess().host
+    assert message.startswith(
+        f"the kernel Spoils failed on rank 0 of 1 (host {host}) at step 2, t = 0.5, rows 12–14:\nFloatingPointError"
+    )
+    assert "FloatingPointError: 2 of these rows are not a number, the first is row 13\n" in message
+    allowed = Problem(initial, kernel, delta_t=0.25, steps=8)
+    history = steps_of(allowed)
+    assert history is not None
+    assert np.isnan(history[4, 13]).all()
+
+
+def test_infinities_are_numbers_and_so_are_whole_ones() -> None:
+    class Whole(Spoils):
+        def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
+            return np.dtype(np.int16)
+
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            out[...] = 3
+
+    infinite = Problem(
+        np.array([np.inf, -np.inf]), affine(offset=1.0), delta_t=1.0, steps=3, start_time=1.0, nan="error"
+    )
+    assert np.isinf(steps_of(infinite)).all()  # type: ignore[arg-type]
+    assert steps_of(Problem(np.zeros(2), Whole(), delta_t=1.0, steps=1, nan="error")) is not None
+
+
+def test_not_a_number_on_one_rank_is_an_error_on_all() -> None:
+    problem = Problem(np.arange(20.0), Spoils(), delta_t=0.25, steps=8, nan="error")
+    errors = on_ranks(4, lambda rank: steps_of(problem, rank, block=16))
+    assert [type(error) for error in errors] == [KernelError] * 4
+    assert {tuple(failure.rank for failure in error.failures) for error in errors} == {(2,)}
+    assert "on rank 2 of 4 (host host1) at step 2, t = 0.5, rows 12–13" in str(errors[0])

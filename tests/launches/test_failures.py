@@ -31,7 +31,7 @@ BAD = [
     (["--dtype", "object"], 2, "not 'object'"),
     (["--dtype", "int8", "--size", "200"], 2, "--size 200: int8 holds whole numbers to 127 only"),
     (["--delta_t", "1"], 2, "unknown argument --delta_t. Did you mean --delta-t?"),
-    (["here.npy"], 2, "unknown argument here.npy"),
+    (["here.npy"], 2, "a problem file must end in .toml, not 'here.npy'"),
     (["--expect-ranks", "0"], 2, "--expect-ranks: must be an integer of 1 or more, not '0'"),
     (["--size", "3", "--input", "x.npy"], 2, "--input: not allowed with argument --size"),
     (["--output"], 2, "--output: expected one argument"),

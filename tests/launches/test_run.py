@@ -78,8 +78,8 @@ def test_json_says_all_in_one_object(ranks: int, tmp_path: Path) -> None:
     assert ended.out.count("\n") == 1
     report = json.loads(ended.out)
     assert report["problem"] == {
-        "kernel": "affine", "parameters": {"offset": -1.5, "multiplier": 0.001}, "shape": [10], "dtype": "float32",
-        "delta_t": 0.1, "start_time": -2.0, "steps": 3,
+        "kernel": "affine", "kind": "map", "parameters": {"offset": -1.5, "multiplier": 0.001}, "shape": [10],
+        "dtype": "float32", "delta_t": 0.1, "start_time": -2.0, "steps": 3, "seed": 0,
     }  # fmt: skip
     assert (report["ranks"], report["nodes"]) == (ranks, 1)
     assert report["bounds"][0] == [0, -(-10 // ranks)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ..communicator import launch
@@ -41,11 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(options.answer, end="", flush=True)
         if launcher is None or launcher.count == 1:
             return 0
-    from . import run
-
-    if options.answer is not None:
         with suppress(LaunchError):  # help is given under a wrong launch, too
-            run.meet(options)  # the others may have been asked for a run: none is to wait for this one
+            import_module(".run", __name__).meet(options)  # the others may run: none is to wait for this one
         return 0
-    run.command(options)
+    # The module of a command is loaded when it is called for.
+    module = {"verify": "run"}.get(options.command, options.command)
+    import_module(f".{module}", __name__).command(options)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from .. import __version__
 from ..errors import InputError
@@ -28,18 +28,26 @@ exit status: 0 done, 2 bad input or option, 3 wrong launch, 4 a kernel failed, 5
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options of ``simsplit run``.
+    """The options of all commands, None where not given.
 
-    `error` stands for all of them if they are wrong, `answer` if they ask for a text: the help, the version.
+    `error` stands for all of them if one is wrong, `answer` if they ask for a text: the help, the version.
     """
 
-    offset: float = 3.0
-    multiplier: float = 5.0
+    command: str = "run"
+    problem: str | None = None
+    kernel: str | None = None
+    set: tuple[str, ...] = ()
+    kind: Literal["map", "step"] | None = None
+    import_from: str | None = None
+    offset: float | None = None
+    multiplier: float | None = None
     size: int | None = None
     dtype: str | None = None
-    delta_t: float = 0.5
-    start_time: float = 0.0
-    steps: int = 5
+    delta_t: float | None = None
+    start_time: float | None = None
+    steps: int | None = None
+    seed: int | None = None
+    nan: Literal["allow", "error"] | None = None
     input: str | None = None
     output: str | None = None
     verify: bool = False
@@ -47,6 +55,9 @@ class Options:
     json: bool = False
     serial: bool = False
     expect_ranks: int | None = None
+    ranks: int | None = None
+    ranks_per_node: int | None = None
+    name: str | None = None
     answer: str | None = None
     error: InputError | None = None
 
@@ -55,20 +66,30 @@ def parse(arguments: Sequence[str]) -> Options:
     """Return the options. Never exits: the ranks end together."""
     if not arguments:
         return Options(verify=True)
-    parser, run = _parsers()
     try:
-        found, unknown = parser.parse_known_args(_bind_negative_numbers(arguments))
-        if found.command is None:
-            before = f" before {unknown[0]}" if unknown else ""
-            return Options(error=InputError(f"no command{before}. Give one: simsplit run … (see: simsplit --help)"))
-        if unknown:
-            return Options(error=InputError(_unknown(unknown[0], run)))
+        return _parsed(arguments)
     except _AnswerError as answer:
         return Options(answer=answer.text)
     except InputError as error:
         return Options(error=error)
+
+
+def _parsed(arguments: Sequence[str]) -> Options:
+    parser, parsers = _parsers()
+    found, unknown = parser.parse_known_args(_bind_negative_numbers(arguments))
+    if found.command is None:
+        before = f" before {unknown[0]}" if unknown else ""
+        raise InputError(f"no command{before}. Give one: simsplit run … (see: simsplit --help)")
+    if unknown:
+        raise InputError(_unknown(unknown[0], parsers[found.command]))
     values = vars(found)
-    del values["command"]
+    problem = values.get("problem")
+    if problem is not None and not problem.endswith(".toml"):
+        program = parsers[found.command].prog
+        raise InputError(f"a problem file must end in .toml, not {problem!r} (see: {program} --help)")
+    values["set"] = tuple(values.get("set", ()))
+    if found.command == "verify":
+        values["verify"] = True
     return Options(**values)
 
 
@@ -95,7 +116,7 @@ class _Version(argparse.Action):
         raise _AnswerError(f"simsplit {__version__}\n")
 
 
-def _parsers() -> tuple[_Parser, _Parser]:
+def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     parser = _Parser(
         prog="simsplit",
         description="Time-stepped simulations over a NumPy array, split over MPI ranks.",
@@ -106,23 +127,70 @@ def _parsers() -> tuple[_Parser, _Parser]:
     parser.add_argument("--version", action=_Version, nargs=0, dest=argparse.SUPPRESS, help="print the version")
     # With prog given argparse need not format a usage, for which it would load much.
     commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser, prog=parser.prog)
-    run = commands.add_parser(
-        "run",
-        help="run a simulation",
-        description="Run a simulation on all ranks: (offset + x * multiplier) * t for each time step.",
-        allow_abbrev=False,
+    described = {
+        "run": ("run a simulation", "Run a simulation on all ranks: a kernel over an array, for each time step."),
+        "verify": (
+            "run it and compare with one process",
+            "Run a simulation, and compare it bit for bit: run --verify.",
+        ),
+        "plan": (
+            "say what a run would take",
+            "Say who gets which rows and what fits where. Computes nothing, needs no MPI.",
+        ),
+        "doctor": ("say what is here", "Say what simsplit finds on all ranks, and what would slow or break a run."),
+        "example": ("print a problem file for a kernel", "Print a problem file with each key explained."),
+    }
+    parsers = {
+        name: commands.add_parser(name, help=short, description=long, allow_abbrev=False)
+        for name, (short, long) in described.items()
+    }
+    for name in ("run", "verify", "plan"):
+        _add_problem(parsers[name])
+    for name in ("run", "verify"):
+        _add_results(parsers[name])
+    parsers["run"].add_argument(
+        "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
     )
-    default = Options()
-    problem = run.add_argument_group("the problem")
+    plan = parsers["plan"]
+    plan.add_argument("--ranks", type=_integer(1), required=True, metavar="N", help="number of ranks")
+    plan.add_argument(
+        "--ranks-per-node", type=_integer(1), metavar="N", help="that share a node's memory (default: its cores)"
+    )
+    plan.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    doctor = parsers["doctor"]
+    doctor.add_argument("--json", action="store_true", help="print one JSON object instead of a list")
+    _add_ranks(doctor)
+    parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
+    return parser, parsers
+
+
+def _add_problem(parser: _Parser) -> None:
+    parser.add_argument("problem", nargs="?", metavar="PROBLEM.toml", help="a file; options override what it says")
+    problem = parser.add_argument_group("the problem")
     problem.add_argument(
-        "--offset", type=_number, default=default.offset, metavar="O", help="added to each value (default 3)"
+        "--kernel",
+        metavar="KERNEL",
+        help='built in (affine, gbm, logistic, lorenz, oscillator, sir), "package.module:function", or an expression '
+        'such as "(offset + x * multiplier) * t" (default affine)',
     )
     problem.add_argument(
-        "--multiplier",
-        type=_number,
-        default=default.multiplier,
-        metavar="M",
-        help="each value is multiplied by it first (default 5)",
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the kernel: a number, or a .npy file with a value for each row; may be repeated",
+    )
+    problem.add_argument(
+        "--kind",
+        choices=("map", "step"),
+        help="of a function or an expression: x is the initial array (map, the default) or the state (step)",
+    )
+    problem.add_argument(
+        "--import-from", metavar="DIR", help="where to look for package.module too; the current folder is ."
+    )
+    problem.add_argument("--offset", type=_number, metavar="O", help="of affine: added to each value (default 3)")
+    problem.add_argument(
+        "--multiplier", type=_number, metavar="M", help="of affine: each value is multiplied by it first (default 5)"
     )
     array = problem.add_mutually_exclusive_group()
     array.add_argument("--size", type=_integer(0), metavar="N", help="start from the array 0 … N-1 (default 7)")
@@ -130,29 +198,27 @@ def _parsers() -> tuple[_Parser, _Parser]:
     problem.add_argument(
         "--dtype", metavar="DTYPE", help="of the initial array, such as float32 (default float64, or that of the file)"
     )
+    problem.add_argument("--delta-t", type=_number, metavar="D", help="time from one step to the next (default 0.5)")
+    problem.add_argument("--start-time", type=_number, metavar="T", help="time of step 0 (default 0)")
+    problem.add_argument("--steps", type=_integer(0), metavar="S", help="number of steps (default 5)")
+    problem.add_argument("--seed", type=_integer(0), metavar="N", help="of random numbers (default 0)")
     problem.add_argument(
-        "--delta-t",
-        type=_number,
-        default=default.delta_t,
-        metavar="D",
-        help="time from one step to the next (default 0.5)",
+        "--nan", choices=("allow", "error"), help="whether a result that is not a number ends the run (default allow)"
     )
-    problem.add_argument(
-        "--start-time", type=_number, default=default.start_time, metavar="T", help="time of step 0 (default 0)"
-    )
-    problem.add_argument(
-        "--steps", type=_integer(0), default=default.steps, metavar="S", help="number of steps (default 5)"
-    )
-    results = run.add_argument_group("the results")
+
+
+def _add_results(parser: _Parser) -> None:
+    results = parser.add_argument_group("the results")
     results.add_argument(
         "--output", metavar="FILE.npy", help="write the history there, shape (steps, *shape of the array)"
     )
-    results.add_argument(
-        "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
-    )
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    ranks = run.add_argument_group("the ranks")
+    _add_ranks(parser)
+
+
+def _add_ranks(parser: _Parser) -> None:
+    ranks = parser.add_argument_group("the ranks")
     ranks.add_argument("--serial", action="store_true", help="one process, without MPI")
     ranks.add_argument(
         "--expect-ranks",
@@ -160,7 +226,6 @@ def _parsers() -> tuple[_Parser, _Parser]:
         metavar="N",
         help="fail unless there are N ranks (also: SIMSPLIT_EXPECT_RANKS)",
     )
-    return parser, run
 
 
 def _number(text: str) -> float:
@@ -206,11 +271,11 @@ def _is_float(text: str) -> bool:
     return True
 
 
-def _unknown(argument: str, run: argparse.ArgumentParser) -> str:
+def _unknown(argument: str, parser: argparse.ArgumentParser) -> str:
     import difflib
 
-    options = run._option_string_actions  # noqa: SLF001, argparse has no public list of them
+    options = parser._option_string_actions  # noqa: SLF001, argparse has no public list of them
     known = [option for option in options if option.startswith("--")]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
-    return f"unknown argument {argument}. {hint}(see: simsplit run --help)"
+    return f"unknown argument {argument}. {hint}(see: {parser.prog} --help)"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from .. import __version__
-from ..text import counted, readable
+from ..engine import Rows
+from ..engine.verifying import Trajectory
+from ..text import counted, readable, rows_in_short
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,12 +36,14 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
         "simsplit": __version__,
         "problem": {
             "kernel": problem.kernel.name,
-            "parameters": dict(problem.kernel.parameters),
+            "kind": problem.kernel.kind,
+            "parameters": {name: _as_json(value) for name, value in problem.kernel.parameters.items()},
             "shape": list(initial.shape),
             "dtype": initial.dtype.name,
             "delta_t": problem.delta_t,
             "start_time": problem.start_time,
             "steps": problem.steps,
+            "seed": problem.seed,
         },
         "ranks": result.ranks,
         "nodes": len(set(result.hosts)),
@@ -64,10 +68,9 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
     assert result.history is not None  # noqa: S101, the same
     nodes = len(set(result.hosts))
     ranks = counted(result.ranks, "rank")
-    parameters = ", ".join(f"{name} {value:g}" for name, value in problem.kernel.parameters.items())
+    kernel = ", ".join([f"{problem.kernel.name}: {problem.kernel.formula}", *_parameters(problem)])
     head = (
-        f"simsplit {__version__} · {ranks} on {counted(nodes, 'node')} · "
-        f"{result.library or 'no MPI'} · kernel {problem.kernel.name}: {problem.kernel.formula}, {parameters}"
+        f"simsplit {__version__} · {ranks} on {counted(nodes, 'node')} · {result.library or 'no MPI'} · kernel {kernel}"
     )
     lines = [
         head,
@@ -82,35 +85,41 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
     out.write("\n".join(lines) + "\n")
 
 
+def _parameters(problem: Problem) -> list[str]:
+    """Write each parameter."""
+    parameters = problem.kernel.parameters.items()
+    return [f"{name} {'by row' if isinstance(value, np.ndarray) else f'{value:g}'}" for name, value in parameters]
+
+
+def _as_json(value: Any) -> Any:
+    """Return a number, or the words that stand for one that JSON does not have."""
+    if isinstance(value, np.ndarray):
+        return f"array of {value.dtype.name}, shape {value.shape}"
+    return str(value) if isinstance(value, complex) else value
+
+
 def _array(array: Array) -> str:
     row = " × ".join(str(length) for length in array.shape[1:])
     return f"{counted(len(array), 'row')} of {row + ' ' if row else ''}{array.dtype.name}"
 
 
 def _who(bounds: list[tuple[int, int]]) -> str:
-    words = [f"{rank}: {_rows(lower, upper)}" for rank, (lower, upper) in enumerate(bounds)]
+    words = [f"{rank}: {rows_in_short(lower, upper)}" for rank, (lower, upper) in enumerate(bounds)]
     if len(words) > _RANKS:
         words[_EDGE:-_EDGE] = ["…"]
     return "rank " + " · ".join(words)
 
 
-def _rows(lower: int, upper: int) -> str:
-    if upper - lower > 1:
-        return f"rows {lower}–{upper - 1}"
-    return f"row {lower}" if upper > lower else "no rows"
-
-
 def _steps(problem: Problem, result: Result, ranks: str) -> list[str]:
     """Return the table: step, time, the ranks' result, and, if it was compared, one process's."""
-    history, initial = result.history, problem.initial
+    history = result.history
     assert history is not None  # noqa: S101, for the type checker
-    assert initial is not None  # noqa: S101, the same
     every = range(len(history))
     shown = [*every] if len(every) <= _STEPS else [*every[:_EDGE], *every[-_EDGE:]]
     columns = [[_lines(history[k]) for k in shown]]
     titles = [ranks]
     if result.verification is not None:
-        columns.append([_lines(_one_process(problem, k, history[k])) for k in shown])
+        columns.append([_lines(result) for result in _one_process(problem, shown, history)])
         titles.append("one process")
     times = [f"{problem.time(k):.12g}" for k in shown]
     time_width = max(4, *map(len, times)) if times else 4
@@ -139,17 +148,18 @@ def _lines(array: Array) -> list[str]:
     return text.splitlines()
 
 
-def _one_process(problem: Problem, k: int, like: Array) -> Array:
-    """Compute what is shown of a step: of a large array the rows at either end; the rest is not touched."""
-    initial = problem.initial
-    assert initial is not None  # noqa: S101, for the type checker
-    result = np.empty_like(like)
-    ends = [slice(None)] if like.size <= _VALUES else [slice(_EDGE), slice(-_EDGE, None)]
-    for rows in ends:
-        x = np.ascontiguousarray(initial[rows], initial.dtype.newbyteorder("="))
-        with np.errstate(all="ignore"):
-            result[rows] = problem.kernel.reference(x, problem.time(k))
-    return result
+def _one_process(problem: Problem, shown: list[int], history: Array) -> list[Array]:
+    """Compute what is shown of some steps: of large ones the rows at either end; the rest is not touched."""
+    assert problem.initial is not None  # noqa: S101, for the type checker
+    size, length = history[:1].size, len(problem.initial)
+    ends = [(0, length)] if size <= _VALUES or length <= 2 * _EDGE else [(0, _EDGE), (length - _EDGE, length)]
+    rows = Rows(problem, 0, problem.initial, problem.kernel.parameters)
+    results = [np.empty_like(history[k]) for k in shown]
+    for lower, upper in ends:
+        trajectory = Trajectory(rows, lower, upper, history.dtype)
+        for k, result in zip(shown, results, strict=True):
+            result[lower:upper] = trajectory.at(k)
+    return results
 
 
 def _summary(result: Result, output: str | None) -> str:

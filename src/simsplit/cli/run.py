@@ -1,33 +1,24 @@
-"""``simsplit run``."""
+"""``simsplit run`` and ``simsplit verify``."""
 
 from __future__ import annotations
 
 import os
 import sys
-import warnings
 from io import TextIOWrapper
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from .. import kernels
 from ..communicator import Agreement, connect, interrupts, launch
 from ..errors import InputError, OutputError
-from ..memory import require
-from ..problem import NUMERIC, Problem
 from ..runner import execute, require_identical
 from ..text import ranks_in_short
+from . import problem as problems
+from .settings import resolve
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from ..communicator import Communicator
+    from ..problem import Problem
     from ..runner import Result
     from .parser import Options
-
-    Array = npt.NDArray[Any]
-
-_DEFAULT_SIZE = 7
 
 
 def command(options: Options) -> None:
@@ -44,21 +35,33 @@ def command(options: Options) -> None:
 
 def _command(options: Options) -> None:
     communicator = meet(options)
+    text = None
     with Agreement(communicator):
-        initial = _initial(options) if communicator.rank == 0 else None
-        problem = Problem(
-            initial,
-            kernels.affine(offset=options.offset, multiplier=options.multiplier),
-            delta_t=options.delta_t,
-            steps=options.steps,
-            start_time=options.start_time,
-        )
-        del initial
-    result = execute(problem, communicator, verify=options.verify, output=options.output)
+        if options.problem is not None and communicator.rank == 0:
+            text = read(options.problem)
+    if options.problem is not None:
+        text = communicator.bcast(text)  # one rank asks the file system, not all of them
+    with Agreement(communicator):
+        settings = resolve(options, text)
+        problem = problems.make(settings, root=communicator.rank == 0)
+    result = execute(problem, communicator, verify=options.verify, output=settings.output)
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
-            _report(options, problem, result)
+            _report(options, problem, result, settings.output)
     require_identical(result, communicator)
+
+
+def read(path: str) -> str:
+    """Return the text of a problem file."""
+    from pathlib import Path
+
+    try:
+        return Path(path).read_text("utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(
+            f"cannot read the problem {path}: {reason}. Give a TOML file. (see: simsplit example affine)"
+        ) from None
 
 
 def meet(options: Options) -> Communicator:
@@ -90,76 +93,19 @@ def meet(options: Options) -> Communicator:
     return communicator
 
 
-def _initial(options: Options) -> Array:
-    """Return the initial array; root only."""
-    dtype = None if options.dtype is None else _dtype(options.dtype)
-    if options.input is None:
-        size = _DEFAULT_SIZE if options.size is None else options.size
-        return _counting(size, np.dtype(np.float64) if dtype is None else dtype)
-    if options.output is not None and _same_file(options.input, options.output):
-        raise InputError(f"--output would replace the input {options.input}. Name another file.")
-    from ..store.npy import read_npy
-
-    array = read_npy(options.input)
-    if dtype is None or array.dtype.kind not in NUMERIC:  # which the problem refuses
-        return array
-    if not np.can_cast(array.dtype, dtype, casting="same_kind"):
-        raise InputError(
-            f"--dtype {options.dtype}: the {array.dtype} of {options.input} would lose more than precision"
-        )
-    return array.astype(dtype, copy=False)
-
-
-def _dtype(name: str) -> np.dtype[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # NumPy warns of some old names, which are refused anyway
-        try:
-            dtype = np.dtype(name)
-        except (TypeError, ValueError, SyntaxError):
-            dtype = None
-    if dtype is None or dtype.kind not in NUMERIC:
-        raise InputError(f"--dtype must be a numeric or complex NumPy dtype, such as float32, not {name!r}")
-    return dtype
-
-
-def _counting(size: int, dtype: np.dtype[Any]) -> Array:
-    """Return 0 … size-1."""
-    kind = dtype.kind
-    greatest = {"b": 1, "i": 0, "u": 0}.get(kind)
-    if greatest is None:
-        greatest = 2 ** (np.finfo(dtype).nmant + 1)  # beyond it not every whole number is there
-    elif kind != "b":
-        greatest = int(np.iinfo(dtype).max)
-    if size - 1 > greatest:
-        raise InputError(f"--size {size}: {dtype} holds whole numbers to {greatest} only. Choose a wider --dtype.")
-    require(size * dtype.itemsize, f"the array of --size {size}", "Choose a smaller --size, or more memory.")
-    if kind == "b":
-        return np.array([False, True][:size])
-    return np.arange(size, dtype=dtype.newbyteorder("=")).astype(dtype, copy=False)
-
-
-def _report(options: Options, problem: Problem, result: Result) -> None:
+def _report(options: Options, problem: Problem, result: Result, output: str | None) -> None:
     from . import report
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # "·" and "–" are no reason to fail under an old locale
     try:
         write = report.as_json if options.json else report.as_table
-        write(problem, result, options.output, sys.stdout)
+        write(problem, result, output, sys.stdout)
         sys.stdout.flush()
     except OSError as error:
         _discard_stdout()
         if not isinstance(error, BrokenPipeError):  # whose reader had enough: `simsplit | head -1`
             raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
-
-
-def _same_file(one: str, other: str) -> bool:
-    from pathlib import Path
-
-    try:
-        return Path(one).samefile(other)
-    except OSError:
-        return False
 
 
 def _discard_stdout() -> None:

@@ -126,9 +126,13 @@ def _describe(error: BaseException, communicator: Communicator) -> RankFailure:
     message = _text(error)
     if isinstance(error, MemoryError):
         message = f"not enough memory: {message or 'an allocation failed'}. Use more nodes, or a smaller problem."
-    cause = error.__cause__ if isinstance(error, KernelError) and error.__cause__ else error
+    of_kernel = isinstance(error, KernelError)
+    cause = error.__cause__ if of_kernel and error.__cause__ else error
+    trace = _users_part(cause.__traceback__)
+    if of_kernel and trace is cause.__traceback__ and trace is not None and _is_ours(trace):
+        trace = None  # what simsplit itself found wrong needs no traceback
     try:
-        lines = traceback.format_exception(type(cause), cause, _users_part(cause.__traceback__), chain=False)
+        lines = traceback.format_exception(type(cause), cause, trace, chain=False)
     except Exception:  # noqa: BLE001, an error that cannot be written down is still an error
         lines = [f"{type(cause).__name__}: {_text(cause)}\n"]
     return RankFailure(communicator.rank, communicator.host, type(cause).__name__, message, "".join(lines))
@@ -145,9 +149,13 @@ def _text(error: BaseException) -> str:
 def _users_part(trace: TracebackType | None) -> TracebackType | None:
     """Drop the frames of simsplit above the user's code; keep all where there is no other code."""
     theirs = trace
-    while theirs is not None and theirs.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+    while theirs is not None and _is_ours(theirs):
         theirs = theirs.tb_next
     return theirs or trace
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    return trace.tb_frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def _build(kind: str, failures: tuple[RankFailure, ...], size: int, error: BaseException | None) -> SimsplitError:

@@ -50,6 +50,9 @@ class Communicator(Protocol):
     def any(self, flag: bool) -> bool:
         """Return whether `flag` is true on at least one rank. Cheap: it is asked at every step."""
 
+    def ping(self) -> float | None:
+        """Return the seconds that a small message to the next rank and back takes; None on the last rank."""
+
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Send each rank its rows of root's `whole` into `part`; root's own stay where they are.
 

@@ -11,6 +11,7 @@ import sys
 import warnings
 from array import array
 from math import prod
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from .contract import Array
 
 T = TypeVar("T")
+
+_PINGS = 20
 
 
 def load() -> Any:
@@ -98,6 +101,27 @@ class MPICommunicator:
         self._flag[0] = flag
         self._comm.Allreduce(self._flag, self._answer, op=self._mpi.MAX)
         return bool(self._answer[0])
+
+    def ping(self) -> float | None:
+        """Return the seconds that a small message to the next rank and back takes."""
+        message, seconds = array("i", [0]), None
+        for turn in (0, 1):  # even ranks with the next ones, then odd ranks: each has one partner at a time
+            first = self.rank % 2 == turn
+            partner = self.rank + (1 if first else -1)
+            if not 0 <= partner < self.size:
+                continue
+            for number in range(_PINGS + 1):
+                if number == 1:  # the first one may have to open a connection
+                    begun = perf_counter()
+                if first:
+                    self._comm.Send(message, partner)
+                    self._comm.Recv(message, partner)
+                else:
+                    self._comm.Recv(message, partner)
+                    self._comm.Send(message, partner)
+            if first:
+                seconds = (perf_counter() - begun) / _PINGS
+        return seconds
 
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Send each rank its rows of root's `whole`."""

@@ -39,6 +39,10 @@ class SingleProcess:
         """Return `flag`."""
         return flag
 
+    def ping(self) -> float | None:
+        """Return None: there is nobody else."""
+        return None
+
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Do nothing: all rows are root's own."""
 

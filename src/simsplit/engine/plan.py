@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -64,17 +64,17 @@ class Plan:
         """The bounds ``[lower, upper)`` of each rank's rows."""
         return bounds(self.shape[0], self.ranks)
 
-    @cached_property
-    def counts(self) -> list[int]:
-        """The number of each rank's rows."""
-        return [upper - lower for lower, upper in self.bounds]
+    @property
+    def longest(self) -> int:
+        """The number of rows of the longest part, which is root's."""
+        return self.part_shape(0)[0]
 
     @property
     def tile_shape(self) -> tuple[int, ...]:
         """Shape of a rank's results in the largest tile, ``(steps, rows, *shape of a row)``."""
         steps = min(STEPS_AT_ONCE, self.steps)
         row = prod(self.shape[1:]) * self.history_dtype.itemsize
-        rows = min(max(1, self.tile_nbytes // max(1, steps * row)), max(self.counts))
+        rows = min(max(1, self.tile_nbytes // max(1, steps * row)), self.longest)
         return (steps, rows, *self.shape[1:])
 
     def tiles(self) -> Iterator[Tile]:
@@ -83,9 +83,17 @@ class Plan:
         if not rows:
             return
         for k in range(0, self.steps, at_once or 1):
-            for start in range(0, max(self.counts), rows):
-                spans = [(min(lower + start, upper), min(lower + start + rows, upper)) for lower, upper in self.bounds]
+            for spans in self.spans(rows):
                 yield Tile(range(k, min(k + at_once, self.steps)), spans)
+
+    def spans(self, rows: int) -> Iterator[list[tuple[int, int]]]:
+        """Return runs of `rows` rows of every part, until all are through; a part at its end gives none."""
+        for start in range(0, self.longest, rows):
+            yield [(min(lower + start, upper), min(lower + start + rows, upper)) for lower, upper in self.bounds]
+
+    def of(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan:
+        """Return the plan for another array that is split like this one, such as a parameter."""
+        return replace(self, shape=shape, dtype=dtype)
 
     def part_shape(self, rank: int) -> tuple[int, ...]:
         """Return the shape of the part of `rank`."""
@@ -118,5 +126,5 @@ class Plan:
         return self._away(self.history_dtype) * self.steps
 
     def _away(self, dtype: np.dtype[Any]) -> int:
-        rows = self.shape[0] - self.counts[0]
+        rows = self.shape[0] - self.longest
         return rows * prod(self.shape[1:]) * dtype.itemsize

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, pairwise
+from itertools import accumulate, count, pairwise
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 STAGING = 16 * 2**20  # bytes on root for packing rows that do not lie one behind the other
 
 
-def scatter(
-    communicator: Communicator, plan: Plan, initial: Array | None, *, contiguous: bool, staging: int = STAGING
-) -> Array:
-    """Return this rank's part of the initial array. Collective.
+def scatter(communicator: Communicator, plan: Plan, array: Array | None, *, staging: int = STAGING) -> Array:
+    """Return this rank's part of an array. Collective.
 
     An array in C order is sent from where it lies, in one ``Scatterv``. Any other (Fortran order, a
     slice with gaps) is packed on root a few rows of each rank at a time, so that root never holds a
@@ -35,34 +33,30 @@ def scatter(
     ----------
     communicator : Communicator
     plan : Plan
-    initial : ndarray, shape `plan.shape`, on root; not used elsewhere
-    contiguous : bool
-        Whether root's `initial` is C-contiguous; the same on all ranks.
+    array : ndarray, shape `plan.shape`, on root; not used elsewhere
     staging : int
         Bytes that root may take for packing; at least one row of each rank is packed at a time.
 
     Returns
     -------
     ndarray, shape ``plan.part_shape(rank)``, dtype ``plan.dtype``
-        On root a view of `initial`.
+        On root a view of `array`.
     """
-    root = communicator.rank == 0
-    whole = initial if root else None
+    whole = array if communicator.rank == 0 else None
     with Agreement(communicator):
-        part = _own(plan, communicator.rank) if whole is None else whole[: plan.counts[0]]
-    if contiguous:
+        part = _own(plan, communicator.rank) if whole is None else whole[: plan.longest]
+    if communicator.bcast(None if whole is None else bool(whole.flags.c_contiguous)):
         communicator.scatterv(whole, plan.bounds, part)
         return part
     row_nbytes = max(1, plan.initial_nbytes // max(1, plan.shape[0]))
     at_once = max(1, staging // (row_nbytes * max(1, plan.ranks - 1)))
-    for start in range(0, max(plan.counts[1:], default=0), at_once):
-        spans = [(min(lower + start, upper), min(lower + start + at_once, upper)) for lower, upper in plan.bounds]
-        spans[0] = (0, 0)
+    for start, runs in zip(count(0, at_once), plan.spans(at_once), strict=False):
+        spans = [(0, 0), *runs[1:]]
         with Agreement(communicator):
             packed = None if whole is None else _packed(whole, spans)
         ends = list(accumulate(upper - lower for lower, upper in spans))
         places = list(pairwise([0, *ends]))
-        communicator.scatterv(packed, places, part[:0] if root else part[start : start + at_once])
+        communicator.scatterv(packed, places, part[:0] if whole is not None else part[start : start + at_once])
     return part
 
 

@@ -12,9 +12,9 @@ import simsplit
 class Broken(simsplit.kernels.Kernel):
     """Fails as the argument of the program says."""
 
-    def evaluate(self, x: np.ndarray, t: float, out: np.ndarray) -> None:
+    def evaluate(self, x: np.ndarray, block: simsplit.kernels.Block, out: np.ndarray) -> None:
         """Copy, or fail."""
-        if 5.0 in x and t == 3.0:
+        if 5.0 in x and block.t == 3.0:
             fail(sys.argv[1])
         out[...] = x
 

@@ -1,0 +1,223 @@
+"""``simsplit plan``: what a run would take, before it is paid for."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engine import Plan
+from ..errors import InputError
+from ..memory import available
+from ..problem import Problem
+from ..runner import history_dtype
+from ..text import counted, readable
+from . import problem as problems
+from .run import read
+from .settings import resolve
+
+if TYPE_CHECKING:
+    from .parser import Options
+    from .settings import Settings
+
+_INT32 = 2**31 - 1  # what an MPI library of version 3 of the standard counts to
+_INT64 = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a run would take.
+
+    Attributes
+    ----------
+    plan : Plan
+    ranks_per_node : int
+    root, other : int
+        Bytes on rank 0, and on the rank that has the most beside it.
+    left : int or None
+        Bytes of memory that are left on this machine.
+    shared : int or None
+        Bytes that are left in /dev/shm; a run needs none of them.
+    """
+
+    problem: Problem
+    plan: Plan
+    ranks_per_node: int
+    root: int
+    other: int
+    left: int | None
+    shared: int | None
+
+    @property
+    def node(self) -> int:
+        """Bytes on the node that rank 0 is on."""
+        return self.root + self.other * (min(self.ranks_per_node, self.plan.ranks) - 1)
+
+    @property
+    def count(self) -> int:
+        """The largest count, displacement or number of bytes of a row that MPI has to take."""
+        row = self.plan.initial_nbytes // max(1, self.plan.shape[0])
+        history_row = self.plan.history_nbytes // max(1, self.plan.steps * self.plan.shape[0])
+        return max(self.plan.shape[0], row, history_row)
+
+    @property
+    def obstacles(self) -> list[str]:
+        """Why it cannot run, if it cannot."""
+        reasons = []
+        if self.left is not None and self.node > self.left:
+            reasons.append(
+                f"the node of rank 0 needs {readable(self.node)}, but {readable(self.left)} of memory are left here"
+            )
+        if self.count > _INT64:
+            reasons.append(f"a count of {self.count:,} is more than any MPI library takes")
+        return reasons
+
+
+def command(options: Options) -> None:
+    """Print the plan. Not collective: it needs no MPI.
+
+    Raises
+    ------
+    InputError
+        If the problem is wrong, or does not fit.
+    """
+    if options.error is not None:
+        raise options.error
+    settings = resolve(options, None if options.problem is None else read(options.problem))
+    ranks = options.ranks or 1
+    per_node = min(ranks, options.ranks_per_node or os.cpu_count() or 1)
+    found = look(settings, ranks, per_node)
+    print(json.dumps(as_json(found)) if options.json else "\n".join(as_table(found)), flush=True)
+    if found.obstacles:
+        raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
+
+
+def look(settings: Settings, ranks: int, ranks_per_node: int) -> Outlook:
+    """Find out what a run would take; of the initial array only the header is read."""
+    shape, dtype, row = _initial(settings)
+    first = {name: _first_row(name, value, shape[0]) for name, value in settings.parameters.items()}
+    kernel = problems.kernel(replace(settings, parameters=first), root=True)
+    problem = Problem(
+        row, kernel, delta_t=settings.delta_t, steps=settings.steps, start_time=settings.start_time, seed=settings.seed
+    )
+    plan = Plan(shape, dtype, history_dtype(problem, row), settings.steps, ranks)
+    second = plan.part_shape(min(1, ranks - 1))[0]
+    row_nbytes = plan.initial_nbytes // max(1, shape[0])
+    history_row = plan.history_nbytes // max(1, plan.steps * shape[0])
+    tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
+    state = history_row if kernel.kind == "step" else 0
+    return Outlook(
+        problem=problem,
+        plan=plan,
+        ranks_per_node=ranks_per_node,
+        root=plan.initial_nbytes + plan.history_nbytes + state * plan.longest,
+        other=(row_nbytes + state) * second + tile if ranks > 1 else 0,
+        left=available(),
+        shared=_shared(),
+    )
+
+
+def _initial(settings: Settings) -> tuple[tuple[int, ...], np.dtype[Any], Any]:
+    """Return shape and dtype of the initial array, and its first row."""
+    wanted = None if settings.dtype is None else problems.dtype(settings.dtype)
+    if settings.input is None:
+        dtype = np.dtype(np.float64) if wanted is None else wanted
+        size = 7 if settings.size is None else settings.size
+        return (size,), dtype, np.zeros(1, dtype)
+    array = _header(settings.input)
+    dtype = array.dtype if wanted is None else wanted
+    row = np.array(array[:1], dtype) if len(array) else np.zeros((1, *array.shape[1:]), dtype)
+    return array.shape, dtype, row
+
+
+def _first_row(name: str, value: Any, rows: int) -> Any:
+    """Return a parameter as it is, or of an array its first row."""
+    array = _header(value) if isinstance(value, str) and value.endswith(".npy") else value
+    if not isinstance(array, (list, np.ndarray)):
+        return value
+    if len(array) != rows:
+        raise InputError(
+            f"parameter {name} has {len(array):,} rows, but the array has {rows:,}. Give each row a value."
+        )
+    return np.array(array[:1]) if rows else None
+
+
+def _header(path: str) -> Any:
+    """Return the array in a file, mapped, so that only what is used is read."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception:  # noqa: BLE001, whatever it is: reading it the ordinary way says it better
+        from ..store.npy import read_npy
+
+        return read_npy(path)
+
+
+def _shared() -> int | None:
+    try:
+        disk = os.statvfs("/dev/shm")
+    except OSError:
+        return None
+    return disk.f_bavail * disk.f_frsize
+
+
+def as_json(found: Outlook) -> dict[str, Any]:
+    """Return the plan for programs."""
+    plan = found.plan
+    length, longer = divmod(plan.shape[0], plan.ranks)
+    return {
+        "shape": list(plan.shape),
+        "dtype": plan.dtype.name,
+        "history_dtype": plan.history_dtype.name,
+        "steps": plan.steps,
+        "ranks": plan.ranks,
+        "ranks_per_node": found.ranks_per_node,
+        "rows": {"most": length + (longer > 0), "least": length, "ranks_with_most": longer or plan.ranks},
+        "bytes": {
+            "initial": plan.initial_nbytes,
+            "history": plan.history_nbytes,
+            "rank_0": found.root,
+            "other_rank": found.other,
+            "node_of_rank_0": found.node,
+            "scattered": plan.scattered_nbytes,
+            "gathered_each_step": plan.gathered_nbytes // max(1, plan.steps),
+            "left_here": found.left,
+            "shared_memory_left_here": found.shared,
+        },
+        "largest_count": found.count,
+        "fits": not found.obstacles,
+        "obstacles": found.obstacles,
+    }
+
+
+def as_table(found: Outlook) -> list[str]:
+    """Return the plan for people."""
+    plan, kernel = found.plan, found.problem.kernel
+    row = " × ".join(["", *map(str, plan.shape[1:])])
+    length, longer = divmod(plan.shape[0], plan.ranks)
+    if longer:
+        others = f"{length:,} on the other {plan.ranks - longer:,}"
+        parts = f"{counted(length + 1, 'row')} on {counted(longer, 'rank')}, {others}"
+    else:
+        parts = f"{counted(length, 'row')} on each of {counted(plan.ranks, 'rank')}"
+    counts = "fits every MPI library" if found.count <= _INT32 else "needs an MPI library of version 4 of the standard"
+    left = "" if found.left is None else f" of the {readable(found.left)} that are left here"
+    shared = "" if found.shared is None else f" · /dev/shm: {readable(found.shared)} left, none needed"
+    verdict = "fits" if not found.obstacles else f"does not fit: {'; '.join(found.obstacles)}"
+    history, on_node = readable(plan.history_nbytes), counted(min(found.ranks_per_node, plan.ranks), "rank")
+    moves = (plan.scattered_nbytes, plan.gathered_nbytes // max(1, plan.steps))
+    lines = {
+        "array": f"{counted(plan.shape[0], 'row')}{row}, {plan.dtype.name} · {readable(plan.initial_nbytes)}",
+        "kernel": f"{kernel.name}, {kernel.kind}, {counted(len(kernel.parameters), 'parameter')}",
+        "history": f"{counted(plan.steps, 'step')} of {plan.history_dtype.name} · {history} on rank 0",
+        "parts": parts,
+        "memory": f"rank 0: {readable(found.root)} · each other: {readable(found.other)}",
+        "node": f"{on_node}, with rank 0: {readable(found.node)}{left}{shared}",
+        "moves": f"{readable(moves[0])} from rank 0 at the start · {readable(moves[1])} to it each step",
+        "counts": f"largest {found.count:,}: {counts}",
+        "verdict": verdict,
+    }
+    return [f"{name:10}{text}" for name, text in lines.items()]

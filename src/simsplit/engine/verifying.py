@@ -1,0 +1,146 @@
+"""The proof: every rank recomputes its rows the plain way, and compares them with the history that root has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..communicator import Agreement
+from ..errors import KernelError
+from ..text import rows_in_short
+from ..verification import Verification, different, ulps
+from .stepping import BLOCK
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..communicator import Communicator
+    from .plan import Plan
+    from .stepping import Rows
+
+    Array = npt.NDArray[Any]
+
+AT_ONCE = 8 * 2**20  # bytes of a step that are recomputed at a time: many blocks, but no second history
+
+
+class Trajectory:
+    """What one process computes for some rows, step by step, the plain way.
+
+    Parameters
+    ----------
+    rows : Rows
+    lower, upper : int
+        Which of them.
+    dtype : numpy.dtype
+        Of the history.
+    """
+
+    def __init__(self, rows: Rows, lower: int, upper: int, dtype: np.dtype[Any]) -> None:
+        self._rows = rows
+        self._span = lower, upper
+        self._dtype = dtype
+        self._parameters = rows.parameters(lower, upper)
+        self._initial = rows.initial(lower, upper)
+        self._k, self._state = 0, self._initial.astype(dtype)
+
+    def at(self, k: int) -> Array:
+        """Return step `k`; those of a step kernel in rising order."""
+        kernel = self._rows.problem.kernel
+        with np.errstate(all="ignore"):
+            if kernel.kind == "map":
+                return kernel.reference(self._initial, self._block(k), self._dtype)
+            while self._k < k:
+                self._state = kernel.reference(self._state, self._block(self._k), self._dtype)
+                self._k += 1
+        return self._state
+
+    def _block(self, k: int) -> Any:
+        return self._rows.block(k, *self._span, self._parameters)
+
+
+def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, history: Array | None) -> Verification:
+    """Compare root's history with what one process computes. Collective.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    plan : Plan
+    rows : Rows
+        This rank's.
+    history : ndarray, shape (steps, n, ...), on root; None elsewhere
+
+    Returns
+    -------
+    Verification
+        The same on every rank.
+
+    Raises
+    ------
+    KernelError
+        On every rank, if the kernel failed on any.
+    """
+    values = plan.history_nbytes // plan.history_dtype.itemsize
+    if not values:
+        return Verification(plan.steps, 0, 0, 0, None, 0.0)
+    found = _Findings(plan.steps)
+    for spans in plan.spans(_rows_at_once(plan)):
+        lower, upper = spans[communicator.rank]
+        with Agreement(communicator):
+            own = np.empty((upper - lower, *plan.shape[1:]), plan.history_dtype)
+            expected = Trajectory(rows, lower, upper, plan.history_dtype)
+        for k in range(plan.steps):
+            communicator.scatterv(None if history is None else history[k], spans, own)
+            with Agreement(communicator):
+                try:
+                    here = own if history is None else history[k, lower:upper]
+                    if len(here):
+                        found.compare(k, lower, expected.at(k), here)
+                except Exception as error:
+                    raise KernelError(
+                        f"the kernel {rows.problem.kernel.name} failed on rank {communicator.rank} of "
+                        f"{communicator.size} (host {communicator.host}) when verifying step {k}, "
+                        f"{rows_in_short(lower, upper)}"
+                    ) from error
+    everyone = communicator.allgather(found.facts())
+    steps = np.bitwise_or.reduce([facts[0] for facts in everyone])
+    return Verification(
+        steps=plan.steps,
+        values=values,
+        different_steps=int(np.unpackbits(steps).sum()),
+        different_values=sum(facts[1] for facts in everyone),
+        first=min((facts[2] for facts in everyone if facts[2] is not None), default=None),
+        ulp=max(facts[3] for facts in everyone),
+    )
+
+
+def _rows_at_once(plan: Plan) -> int:
+    """Return how many rows to recompute in one piece: never the pieces of the run, so that both must agree."""
+    row = max(1, plan.history_nbytes // max(1, plan.steps * plan.shape[0]))
+    if plan.longest * row <= BLOCK:  # the run computed a part in one piece
+        return max(1, (plan.longest + 1) // 2)
+    return max(1, AT_ONCE // row)
+
+
+class _Findings:
+    """What one rank found."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = np.zeros(steps, np.bool_)
+        self._values = 0
+        self._first: tuple[int, int] | None = None
+        self._ulp = 0.0
+
+    def compare(self, k: int, lower: int, expected: Array, found: Array) -> None:
+        """Compare rows from `lower` of step `k`."""
+        differs = different(expected, found)
+        if differs.any():
+            self._steps[k] = True
+            self._values += int(np.count_nonzero(differs))
+            first = (k, lower + int(np.argwhere(differs)[0][0]))
+            self._first = first if self._first is None else min(first, self._first)
+            self._ulp = max(self._ulp, ulps(expected, found))
+
+    def facts(self) -> tuple[npt.NDArray[np.uint8], int, tuple[int, int] | None, float]:
+        """Return what the ranks tell each other."""
+        return np.packbits(self._steps), self._values, self._first, self._ulp

@@ -1,0 +1,39 @@
+"""What a rank computes: the contract, the kernels that come along, and ways to bring one's own."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .affine import Affine, affine
+from .contract import Block, Kernel
+
+if TYPE_CHECKING:
+    from .expressions import expression
+    from .functions import function
+    from .loading import load
+    from .models import gbm, logistic, lorenz, oscillator, sir
+
+__all__ = [
+    "Affine",
+    "Block",
+    "Kernel",
+    "affine",
+    "expression",
+    "function",
+    "gbm",
+    "load",
+    "logistic",
+    "lorenz",
+    "oscillator",
+    "sir",
+]
+
+# Imported when first asked for: most runs need one of them.
+_HOMES = {"expression": "expressions", "function": "functions", "load": "loading"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_HOMES.get(name, 'models')}", __name__), name)

@@ -1,0 +1,59 @@
+"""Offset and multiplier, the kernel of the tutorial that simsplit grew out of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .contract import Kernel
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from .contract import Block
+
+    Array = npt.NDArray[Any]
+
+
+class Affine(Kernel):
+    """``(offset + x * multiplier) * t``. Made by `affine`."""
+
+    name = "affine"
+    formula = "(offset + x * multiplier) * t"
+
+    def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
+        """Compute ``offset + x * multiplier``, with no temporary array."""
+        np.multiply(x, block["multiplier"], out=scratch, dtype=scratch.dtype)  # integers would overflow
+        np.add(block["offset"], scratch, out=scratch)
+        return scratch
+
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
+        """Multiply what is prepared by the time."""
+        if out.dtype.kind == "c" and np.may_share_memory(x, out):
+            # NumPy multiplies a single complex number in place by another loop, which may give another sign of zero.
+            x = x.copy()
+        np.multiply(x, block.t, out=out)
+
+    def reference(self, x: Array, block: Block, dtype: np.dtype[Any]) -> Array:
+        """Compute rows as one would write it down."""
+        result: Array = (block["offset"] + x.astype(dtype, copy=False) * block["multiplier"]) * block.t
+        return result
+
+
+def affine(*, offset: Any = 3.0, multiplier: Any = 5.0) -> Affine:
+    """Return the kernel ``(offset + x * multiplier) * t``.
+
+    Integers are promoted to float64 as NumPy does with Python floats; float32 and complex64 stay.
+
+    Parameters
+    ----------
+    offset, multiplier : number, or array_like of shape (n, ...)
+        In the unit of the array's values and without unit.
+
+    Examples
+    --------
+    >>> affine(offset=3).parameters
+    {'offset': 3, 'multiplier': 5.0}
+    """
+    return Affine(offset=offset, multiplier=multiplier)

@@ -1,0 +1,200 @@
+"""What a rank computes: the contract between the engine and a kernel.
+
+A kernel is row-local: a row of the result depends on the same row of its input, on the row's number and
+on the time, on nothing else, so that any run of rows may be computed on its own, on any rank. It never
+sees MPI.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..checks import number
+from ..errors import InputError
+from .random import Draws
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+
+class Block:
+    """The run of rows and the step that a kernel is asked for.
+
+    ``block["name"]`` is a parameter of the kernel: a number, or, if it was given as an array along axis
+    0, its values for these rows, of a shape that broadcasts with them.
+
+    Attributes
+    ----------
+    k : int
+        Number of the step, from 0.
+    t : float
+        Its time, ``start_time + k * delta_t``.
+    delta_t : float
+        The time from one step to the next.
+    lower, upper : int
+        The rows are ``[lower, upper)`` of the whole array.
+    """
+
+    __slots__ = ("_draws", "_parameters", "_seed", "delta_t", "k", "lower", "t", "upper")
+
+    def __init__(
+        self, k: int, t: float, delta_t: float, rows: tuple[int, int], parameters: Mapping[str, Any], seed: int = 0
+    ) -> None:
+        self.k = k
+        self.t = t
+        self.delta_t = delta_t
+        self.lower, self.upper = rows
+        self._parameters = parameters
+        self._seed = seed
+        self._draws: Draws | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parameters[name]
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """All parameters, by name."""
+        return self._parameters
+
+    @property
+    def row(self) -> npt.NDArray[np.int64]:
+        """The number of each row in the whole array, shape (m,)."""
+        return np.arange(self.lower, self.upper)
+
+    @property
+    def random(self) -> Draws:
+        """Random numbers for these rows and this step, the same whatever the split; each call draws anew."""
+        if self._draws is None or self._draws.step != self.k:
+            self._draws = Draws(self._seed, self.k, self.lower, self.upper)
+        return self._draws
+
+
+class Kernel(ABC):
+    """The contract: derive from it to bring a kernel of your own.
+
+    A *map* kernel gives step k from the initial array and the time t_k. A *step* kernel gives the state
+    of step k+1 from that of step k and the time t_k; the state of step 0 is the initial array. Only
+    `evaluate` must be written. It is called with NumPy's floating-point warnings off: inf and NaN are
+    results, not news on every rank.
+
+    Parameters
+    ----------
+    **parameters : number or array_like, shape (n, ...)
+        What `evaluate` finds in its block. An array along axis 0 gives each row a value of its own; only
+        root's is used, and scattered with the rows: the other ranks may give None.
+
+    Attributes
+    ----------
+    kind : {"map", "step"}
+    formula : str
+        What it computes, for people.
+    source : str or None
+        What stands for the user's code behind it, such as a digest; it must be the same on all ranks.
+    name : str
+        What messages call it; the name of the class by default.
+    parameters : dict of str to number or ndarray
+
+    Examples
+    --------
+    >>> class Decay(Kernel):
+    ...     def evaluate(self, x, block, out):
+    ...         np.multiply(x, np.exp(-block["rate"] * block.t), out=out)
+    >>> Decay(rate=0.5).parameters
+    {'rate': 0.5}
+    """
+
+    kind: Literal["map", "step"] = "map"
+    formula: str = ""
+    source: str | None = None
+
+    def __init__(self, **parameters: Any) -> None:
+        self.parameters: dict[str, Any] = {name: _parameter(name, value) for name, value in parameters.items()}
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
+
+    def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
+        """Compute what does not depend on the time, once for a few steps of a run of rows. Map kernels only.
+
+        By default there is nothing to prepare.
+
+        Parameters
+        ----------
+        x : ndarray, shape (m, ...)
+            Rows of the initial array: C-contiguous, in the machine's byte order. Not to be written to.
+        block : Block
+            Of the first of these steps.
+        scratch : ndarray, shape (m, ...)
+            The `out` of the last of these steps, free until then.
+
+        Returns
+        -------
+        ndarray
+            What `evaluate` is given as `x` for each of the steps: `x`, or `scratch`.
+        """
+        return x
+
+    @abstractmethod
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
+        """Compute a run of rows for one step.
+
+        Parameters
+        ----------
+        x : ndarray, shape (m, ...)
+            Rows of the initial array (map: what `prepare` returned), or of the state (step):
+            C-contiguous, in the machine's byte order. Not to be written to.
+        block : Block
+            Which rows, which step, and the parameters. For a step kernel k and t are those of `x`.
+        out : ndarray, shape (m, ...), C-contiguous
+            Where the result goes, of the dtype that `result_dtype` gave. It holds anything before the
+            call and must be written whole. It is `x` itself in the last step, if `prepare` returned its
+            `scratch`.
+        """
+
+    def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
+        """Return the dtype of the result.
+
+        By default that of NumPy's promotion with a Python float and the parameters: floats and complex
+        numbers stay what they are, integers become float64, and numbers as parameters change no precision.
+
+        Parameters
+        ----------
+        x : ndarray, shape (1, ...)
+            A row of the initial array, or of anything if it has none.
+        block : Block
+        """
+        values = (value.dtype if isinstance(value, np.ndarray) else value for value in block.parameters.values())
+        return np.result_type(x.dtype, 0.0, *values)
+
+    def reference(self, x: Array, block: Block, dtype: np.dtype[Any]) -> Array:
+        """Compute rows for one step the plain way; what verification compares with."""
+        out = np.empty(x.shape, dtype)
+        out.reshape(-1).view(np.uint8)[...] = 0xA5  # what the kernel forgets to write must not agree by chance
+        self.evaluate(self.prepare(x, block, out) if self.kind == "map" else x, block, out)
+        return out
+
+
+def _parameter(name: str, value: Any) -> Any:
+    """Return a parameter as a Python number, which changes no precision, as an array, or None for root's array."""
+    if value is None:
+        return None
+    if hasattr(value, "mask") and isinstance(value, np.ma.MaskedArray):  # numpy.ma is loaded on demand
+        raise InputError(f"parameter {name} must be a plain array: a mask would be lost. Use filled(...).")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"parameter {name} cannot be made an array: {error}") from error
+    if array.ndim == 0:
+        return number(f"parameter {name}", value)
+    if array.dtype.kind not in "biufc":
+        raise InputError(f"parameter {name} must be a number or an array of numbers, not an array of {array.dtype}")
+    return array

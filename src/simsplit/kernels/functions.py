@@ -1,0 +1,170 @@
+"""A function as a kernel: plain Python over NumPy arrays, a NumPy ufunc, a Numba ufunc or function."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..errors import InputError
+from .contract import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from .contract import Block
+
+    Array = npt.NDArray[Any]
+
+OFFERED = ("t", "k", "delta_t", "row", "random", "out")  # what a function may ask for, besides parameters
+
+
+class FunctionKernel(Kernel):
+    """A kernel that calls a function. Made by `function`."""
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        /,
+        *,
+        kind: Literal["map", "step"] = "map",
+        name: str | None = None,
+        **parameters: Any,
+    ) -> None:
+        super().__init__(**parameters)
+        self.kind = kind
+        self._function = function
+        self._name = name or str(getattr(function, "__name__", type(function).__name__))
+        for reserved in (*OFFERED, "x"):
+            if reserved in parameters:
+                raise InputError(f"a parameter cannot be called {reserved}: that is what the function gets anyway")
+        if hasattr(function, "nin"):
+            self._wanted = _wanted_by_ufunc(self._name, function, parameters)
+        else:
+            self._wanted = _wanted_by(self._name, function, parameters)
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self._name
+
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
+        """Call the function, and check what it gives."""
+        result = self._call(x, block, out)
+        if result is None and "out" in self._wanted:
+            return
+        array = self._checked(x, result)
+        if array.dtype != out.dtype:
+            raise TypeError(f"{self._name} gives {array.dtype} here, but gave {out.dtype} for the first row")
+        if array is not out:
+            out[...] = array
+
+    def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
+        """Return what the function gives for one row."""
+        if "out" in self._wanted:
+            return super().result_dtype(x, block)
+        dtype = self._checked(x, self._call(x, block, None)).dtype
+        if self.kind == "map":
+            return dtype
+        state = np.result_type(x.dtype, dtype)
+        again = self._checked(x, self._call(x.astype(state), block, None)).dtype
+        if again != state:
+            raise TypeError(f"{self._name} gives {again} for a state of {state}: a step must keep the dtype")
+        return state
+
+    def _call(self, x: Array, block: Block, out: Array | None) -> Any:
+        values = {name: _value(name, block, out) for name in self._wanted}
+        if hasattr(self._function, "nin"):
+            return self._function(x, *values.values())
+        return self._function(x, **values)
+
+    def _checked(self, x: Array, result: Any) -> Array:
+        if result is None:
+            raise TypeError(f"{self._name} returned nothing; it must return an array of shape {x.shape}")
+        array = np.asarray(result)
+        if array.shape != x.shape:
+            raise ValueError(f"{self._name} returned an array of shape {array.shape} for rows of shape {x.shape}")
+        return array
+
+
+def function(
+    function: Callable[..., Any], /, *, kind: Literal["map", "step"] = "map", name: str | None = None, **parameters: Any
+) -> FunctionKernel:
+    """Return a kernel that calls a function.
+
+    Parameters
+    ----------
+    function : callable
+        Its first argument is `x`, the rows, of shape (m, ...): of the initial array (map) or of the
+        state (step). Any further one is asked for by its name: `t`, `k`, `delta_t`, `row` (their numbers,
+        shape (m,)), `random` (see `Draws`), `out` (an array to write to), or a parameter. It returns an
+        array of the shape of `x`, or nothing if it takes `out`. A ufunc gets `x`, then `t` if it has an
+        input to spare, then the parameters in the order given.
+    kind : {"map", "step"}, default "map"
+    name : str, optional
+        What messages call it.
+    **parameters : number or array_like, shape (n, ...)
+
+    Raises
+    ------
+    InputError
+        If the function wants what is not there, or does not want what is given.
+
+    Examples
+    --------
+    >>> function(lambda x, t, rate: x * np.exp(-rate * t), name="decay", rate=0.5).name
+    'decay'
+    """
+    return FunctionKernel(function, kind=kind, name=name, **parameters)
+
+
+def _value(name: str, block: Block, out: Array | None) -> Any:
+    if name in block.parameters:
+        return block[name]
+    return out if name == "out" else getattr(block, name)
+
+
+def _wanted_by_ufunc(name: str, ufunc: Any, parameters: Mapping[str, Any]) -> list[str]:
+    spare = ufunc.nin - 1 - len(parameters)
+    if spare not in (0, 1) or ufunc.nout != 1:
+        raise InputError(
+            f"the ufunc {name} has {ufunc.nin} inputs and {ufunc.nout} outputs, which does not fit x, t and "
+            f"{len(parameters)} parameters. It must have one output, and inputs for x, t if wanted, and each parameter."
+        )
+    return [*(["t"] if spare else []), *parameters]
+
+
+def _wanted_by(name: str, function: Any, parameters: Mapping[str, Any]) -> list[str]:
+    """Return the names of the arguments that a function gets after the first, by keyword."""
+    if not callable(function):
+        raise InputError(f"a kernel must be a function, a ufunc or a Kernel, not {function!r}")
+    try:
+        signature = inspect.signature(getattr(function, "py_func", function)).parameters  # py_func: Numba's
+    except (ValueError, TypeError):
+        raise InputError(f"the arguments of {name} are not known. Wrap it: lambda x: {name}(x)") from None
+    kinds = inspect.Parameter
+    positional = [p for p in signature.values() if p.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)]
+    if not positional:
+        raise InputError(f"the function {name} must take the rows as its first argument")
+    rest = [p for p in signature.values() if p is not positional[0]]
+    open_ended = any(p.kind is kinds.VAR_KEYWORD for p in rest)
+    if any(p.kind is kinds.POSITIONAL_ONLY and p.default is kinds.empty for p in rest):
+        raise InputError(f"the function {name} can take only its first argument by position, but wants more")
+    named = [p for p in rest if p.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
+    names = [p.name for p in named]
+    for p in named:
+        if p.name not in parameters and p.name not in OFFERED and p.default is kinds.empty:
+            raise InputError(
+                f"the function {name} wants {p.name}, which is not given. Give it as a parameter, "
+                f"or use one of {', '.join(OFFERED)}."
+            )
+    unwanted = [parameter for parameter in parameters if parameter not in names and not open_ended]
+    if unwanted:
+        wanted = [wish for wish in names if wish not in OFFERED]
+        raise InputError(f"the function {name} has no parameter {unwanted[0]}; it has {', '.join(wanted) or 'none'}")
+    return [wish for wish in names if wish in parameters or wish in OFFERED] + (
+        [parameter for parameter in parameters if parameter not in names]
+    )

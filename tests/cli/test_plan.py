@@ -1,0 +1,106 @@
+"""``simsplit plan``: known before anything runs."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from simsplit import InputError, memory
+from simsplit.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have 1 GB of memory left."""
+    monkeypatch.setattr("simsplit.cli.plan.available", lambda: 10**9)
+    monkeypatch.setattr(memory, "available", lambda: 10**9)
+
+
+def plan(capsys: pytest.CaptureFixture[str], *arguments: Any) -> dict[str, Any]:
+    """Return the plan for programs."""
+    assert main(["plan", "--json", *map(str, arguments)]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_tutorial_on_four_ranks(capsys: pytest.CaptureFixture[str]) -> None:
+    found = plan(capsys, "--ranks", 4, "--ranks-per-node", 4)
+    assert found["rows"] == {"most": 2, "least": 1, "ranks_with_most": 3}
+    assert found["bytes"]["initial"] == 56
+    assert found["bytes"]["history"] == 280
+    assert found["bytes"]["scattered"] == 40
+    assert found["bytes"]["gathered_each_step"] == 40
+    assert found["bytes"]["rank_0"] == 336
+    assert found["bytes"]["other_rank"] == 16 + 4 * 2 * 8
+    assert found["bytes"]["node_of_rank_0"] == 336 + 3 * 80
+    assert (found["fits"], found["obstacles"]) == (True, [])
+
+
+def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--ranks", "4", "--ranks-per-node", "2", "--size", "8000000"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "array     8,000,000 rows, float64 · 64 MB"
+    assert lines[2] == "history   5 steps of float64 · 320 MB on rank 0"
+    assert lines[3] == "parts     2,000,000 rows on each of 4 ranks"
+    assert lines[6] == "moves     48 MB from rank 0 at the start · 48 MB to it each step"
+    assert lines[7] == "counts    largest 8,000,000: fits every MPI library"
+    assert lines[8] == "verdict   fits"
+
+
+def test_a_million_ranks_and_a_peta_row_are_instant(capsys: pytest.CaptureFixture[str]) -> None:
+    begun = time.perf_counter()
+    with pytest.raises(InputError, match="the plan does not fit: the node of rank 0 needs 16 PB, but 1 GB"):
+        main(["plan", "--json", "--ranks", "1000000", "--size", str(10**15), "--steps", "1"])
+    assert time.perf_counter() - begun < 2
+    found = json.loads(capsys.readouterr().out)
+    assert found["rows"] == {"most": 10**9, "least": 10**9, "ranks_with_most": 10**6}
+    assert found["bytes"]["scattered"] == 8 * (10**15 - 10**9)
+    assert found["largest_count"] == 10**15
+
+
+def test_what_only_newer_libraries_count_to_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simsplit.cli.plan.available", lambda: None)
+    assert main(["plan", "--ranks", "2", "--size", str(2**31), "--dtype", "int8"]) == 0
+    assert "needs an MPI library of version 4" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dtype", ["float32", ">f8", "int16"])
+def test_of_a_file_only_the_header_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "start.npy", np.zeros((10, 3), dtype))
+    found = plan(capsys, "--ranks", 3, "--kernel", "lorenz", "--input", tmp_path / "start.npy")
+    assert found["shape"] == [10, 3]
+    assert found["history_dtype"] == ("float32" if dtype == "float32" else "float64")
+
+
+def test_the_state_of_a_step_kernel_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    by_map = plan(capsys, "--ranks", 2, "--size", 10, "--kernel", "x * t")["bytes"]
+    by_step = plan(capsys, "--ranks", 2, "--size", 10, "--kernel", "x * 1.0", "--kind", "step")["bytes"]
+    assert by_step["other_rank"] - by_map["other_rank"] == 5 * 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--kernel nope", "there is no kernel 'nope'"),
+        ("--kernel lorenz", "the last axis must have 3 values"),
+        ("--input missing.npy", "there is no such file"),
+        ("--dtype f7", "--dtype must be a numeric or complex NumPy dtype"),
+        ("--set offset=short.npy", "parameter offset has 3 rows, but the array has 7"),
+    ],
+)
+def test_a_wrong_problem_is_refused(
+    arguments: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.save("short.npy", np.zeros(3))
+    with pytest.raises(InputError, match=message):
+        main(["plan", "--ranks", "4", *arguments.split()])

@@ -1,0 +1,43 @@
+"""docs/kernels.md: each program and each command in it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.launching import BIN, ROOT, environment, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+
+TEXT = (ROOT / "docs" / "kernels.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+PROGRAMS = [source for language, source in BLOCKS if language == "python" and not source.startswith("# mymodel.py")]
+MODULE = next(source for _, source in BLOCKS if source.startswith("# mymodel.py"))
+COMMANDS = [line[2:] for language, block in BLOCKS if language == "console" for line in block.splitlines()]
+
+
+def test_there_are_snippets() -> None:
+    assert (len(PROGRAMS), len(COMMANDS)) == (3, 6)
+
+
+@pytest.mark.parametrize("source", PROGRAMS, ids=["function", "class", "parameters"])
+def test_the_programs_run(source: str, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(source)
+    ended = run([str(BIN / "python"), "program.py"], cwd=tmp_path)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith("identical: ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_run(command: str, tmp_path: Path) -> None:
+    (tmp_path / "mymodel.py").write_text(MODULE)
+    ended = run(["bash", "-c", command], cwd=tmp_path, env=environment(PATH=f"{BIN}:{os.environ['PATH']}"))
+    assert (ended.status, ended.err) == (0, "")
+    if "example" not in command:
+        assert ended.out.splitlines()[-1].startswith("identical: ")
