@@ -4,6 +4,18 @@ from .agreement import Agreement, interrupts
 from .connect import connect
 from .contract import Communicator
 from .mpi import abort_job
+from .port import Message, Port, Transfer, loopback
 from .single import nothing
 
-__all__ = ["Agreement", "Communicator", "abort_job", "connect", "interrupts", "nothing"]
+__all__ = [
+    "Agreement",
+    "Communicator",
+    "Message",
+    "Port",
+    "Transfer",
+    "abort_job",
+    "connect",
+    "interrupts",
+    "loopback",
+    "nothing",
+]
