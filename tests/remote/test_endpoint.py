@@ -42,7 +42,7 @@ class Pair:
 
     def __init__(self, limit: int = LIMIT) -> None:
         one, other = loopback(2)
-        self.slow = Slow(1, one._boxes)  # noqa: SLF001, the same group
+        self.slow = Slow(1, one._boxes)
         del other
         self.port = one
         self.came: deque[Arrived] = deque()
@@ -188,6 +188,6 @@ def test_a_piece_of_another_size_spoils_its_frame_only(pair: Pair) -> None:
 
 def test_only_one_thread_moves_messages_at_a_time(pair: Pair) -> None:
     pair.send("a")
-    with pair.receiver._lock:  # noqa: SLF001, as another thread would hold it
+    with pair.receiver._lock:
         assert not pair.receiver.progress()
     assert pair.receiver.progress()

@@ -33,9 +33,9 @@ class Here:
     def send(self, value: Any, destination: int, *, limit: int = LIMIT) -> Callable[[], bool]:
         encoded = encode(value, HOOKS)
         frame = Frame(FrameKind.REQUEST, body=encoded.body, buffers=encoded.buffers)
-        self.endpoint._max_nbytes = limit  # noqa: SLF001, a sender that does not keep to it
+        self.endpoint._max_nbytes = limit
         sent = self.endpoint.send(frame, destination)
-        self.endpoint._max_nbytes = LIMIT  # noqa: SLF001, the same
+        self.endpoint._max_nbytes = LIMIT
         return sent
 
     def wait(self, count: int) -> list[Arrived]:

@@ -104,7 +104,7 @@ class Encoded:
     buffers: list[memoryview]
 
 
-def encode(value: Any, hooks: Hooks) -> Encoded:
+def encode(value: Any, hooks: Hooks, parts: Sequence[str] = ()) -> Encoded:
     """Return the value as bytes.
 
     Parameters
@@ -112,6 +112,8 @@ def encode(value: Any, hooks: Hooks) -> Encoded:
     value : object
         Arrays in it are not copied, and must not be changed until the buffers are sent.
     hooks : Hooks
+    parts : sequence of str, optional
+        What messages call the elements of the value, if it is a list.
 
     Raises
     ------
@@ -122,7 +124,7 @@ def encode(value: Any, hooks: Hooks) -> Encoded:
     try:
         tree = writer.write(value, 0)
     except _RefusedError as refusal:
-        raise CodecError(f"{refusal.where('value')} cannot travel: {refusal.reason}") from refusal.__cause__
+        raise CodecError(f"{refusal.where(parts)} cannot travel: {refusal.reason}") from refusal.__cause__
     try:
         body = _encoder.encode([writer.table, tree])
     except (UnicodeEncodeError, OverflowError, ValueError, TypeError) as error:
@@ -204,8 +206,12 @@ class _RefusedError(Exception):
         self.reason = reason
         self.path: list[str] = []
 
-    def where(self, root: str) -> str:
-        return root + "".join(reversed(self.path))
+    def where(self, parts: Sequence[str]) -> str:
+        """Return the path from the value, or from the part of it that has a name."""
+        named = {f"[{number}]": part for number, part in enumerate(parts)}
+        if self.path and self.path[-1] in named:
+            return named[self.path.pop()] + "".join(reversed(self.path))
+        return "value" + "".join(reversed(self.path))
 
 
 class _Writer:

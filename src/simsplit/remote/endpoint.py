@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import CodecError, RefusedError, RemoteError
 from .codec import Decoding, Hooks
-from .frame import CHUNK, LAST_TAG, LONGEST_HEAD, Flag, Frame, Head, unpack
+from .frame import AGREEMENT, CHUNK, LAST_TAG, LONGEST_HEAD, Flag, Frame, Head, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,11 +83,14 @@ class Endpoint:
     ----------
     counts : Counter
         ``malformed``: messages that were dropped, for they are no frames; ``refused``: frames over the limit.
+    sent, received : int
+        Frames, without those of the agreement on leaving, which asks for these numbers.
     """
 
     def __init__(self, port: Port, max_nbytes: int, accept: Callable[[Arrived], None]) -> None:
         self.rank, self.size, self.host = port.rank, port.size, port.host
         self.counts: Counter[str] = Counter()
+        self.sent = self.received = 0
         self._port = port
         self._max_nbytes = max_nbytes
         self._accept = accept
@@ -116,6 +119,8 @@ class Endpoint:
         if nbytes > self._max_nbytes:
             raise RefusedError(_too_large(nbytes, self._max_nbytes))
         with self._lock:
+            if frame.kind not in AGREEMENT:
+                self.sent += 1
             self._tag = self._tag % LAST_TAG + 1
             head, buffers = frame.pack(self._tag)
             last = self._begin_to_send(head, destination, HEADS)
@@ -186,7 +191,7 @@ class Endpoint:
     def _begin_to_receive(self, message: Message) -> None:
         source = message.source
         if message.nbytes > CHUNK:  # it cannot be let go of without memory for it, so it stays where it is
-            self._malformed(source, CodecError(f"a head of {message.nbytes:,} bytes"))
+            self.malformed(source, CodecError(f"a head of {message.nbytes:,} bytes"))
         elif source in self._arriving:
             self._arriving[source].append(self._receive(message))
         else:
@@ -205,7 +210,7 @@ class Endpoint:
             if len(data) > LONGEST_HEAD:
                 raise CodecError(f"a head of {len(data):,} bytes")  # noqa: TRY301, as unpack does
         except CodecError as error:
-            self._malformed(message.source, error)
+            self.malformed(message.source, error)
             return
         head.source = message.source
         arrived = Arrived(head)
@@ -213,6 +218,8 @@ class Endpoint:
             yield from self._receive_buffers(arrived, head)
         elif head.body:
             arrived.decode(head.body, ())
+        if head.kind not in AGREEMENT:
+            self.received += 1
         self._accept(arrived)
 
     def _receive_buffers(self, arrived: Arrived, head: Head) -> Iterator[None]:
@@ -256,7 +263,8 @@ class Endpoint:
             while not transfer.done():
                 yield
 
-    def _malformed(self, source: int, error: RemoteError) -> None:
+    def malformed(self, source: int, error: Exception) -> None:
+        """Count and log a message that was dropped."""
         self.counts["malformed"] += 1
         log.warning("dropped a message from rank %d: %s", source, error)
 

@@ -87,6 +87,7 @@ class Flag(IntFlag):
 
 
 KINDS = {int(kind): kind for kind in FrameKind}
+AGREEMENT = frozenset({FrameKind.IDLE, FrameKind.CONFIRM, FrameKind.CONFIRMED, FrameKind.END})  # on leaving
 _ALL_FLAGS = sum(Flag)
 
 

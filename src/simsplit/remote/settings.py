@@ -30,9 +30,6 @@ class Settings:
         Seconds that a look-up waits for a name to be registered.
     leave_wait : float, default 10
         Seconds that a rank which failed waits for the others before it leaves without them.
-    stall_wait : float, default 5
-        Seconds after which a rank that has reached `max_depth` and gets no answers refuses what it
-        cannot begin.
     cancel_wait : float, default 1
         Seconds that cancelling a call waits for the server's word.
     spin : float, default 0.0002
@@ -50,7 +47,7 @@ class Settings:
     max_in_flight : int, default 16384
         Requests of one rank that wait for their answer at another.
     max_depth : int, default 64
-        Calls that wait for each other, and requests that a thread runs inside each other.
+        Calls that wait for each other: a call within a call within a call.
     stream_window : int, default 16
         Items of a streamed generator that are fetched at once.
     stream_lifetime : float, default 60
@@ -76,7 +73,6 @@ class Settings:
     timeout: float | None = None
     lookup_wait: float = 10.0
     leave_wait: float = 10.0
-    stall_wait: float = 5.0
     cancel_wait: float = 1.0
     spin: float = 0.0002
     longest_pause: float = 0.002
@@ -95,7 +91,7 @@ class Settings:
     allowed_hosts: frozenset[str] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("lookup_wait", "leave_wait", "stall_wait", "cancel_wait", "spin", "stream_lifetime"):
+        for name in ("lookup_wait", "leave_wait", "cancel_wait", "spin", "stream_lifetime"):
             _seconds(name, getattr(self, name))
         if _seconds("longest_pause", self.longest_pause) == 0:
             raise InputError("longest_pause must be more than 0 seconds")
