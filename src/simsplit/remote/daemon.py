@@ -193,10 +193,11 @@ class Daemon:
             self._over(arrived)
         return arrived is not None
 
-    def refuse_all(self, reason: str) -> None:
-        """Answer all that nobody has begun with an error."""
+    def close(self, reason: str) -> None:
+        """Serve no more, and answer all that nobody has begun with an error."""
+        self.closed = reason
         while (arrived := self.queue.pop()) is not None:
-            self._answer_failure(arrived, RefusedError(reason))
+            self._answer_failure(arrived, GoneError(reason))
 
     def serve_one(self, floor: int = 0) -> bool:
         """Carry out the next request that is deeper than `floor`; return whether there was one."""

@@ -332,8 +332,7 @@ class Here:
 
     def _say_gone(self, reason: str, *, final: bool) -> None:
         body = encode([reason, final], _PLAIN).body
-        self._daemon.closed = reason
-        self._daemon.refuse_all(reason)
+        self._daemon.close(reason)
         for rank in range(self.size):
             if rank != self.rank:
                 self._endpoint.send(Frame(FrameKind.GONE, body=body), rank)

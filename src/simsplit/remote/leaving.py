@@ -125,11 +125,11 @@ class Leaving:
             self._send(Frame(FrameKind.CONFIRMED, body=body), ROOT)
         elif kind is FrameKind.IDLE:
             sent, received = arrived.value(_PLAIN)
-            self._reports[source] = (sent, received)
+            self._reports[source] = (int(sent), int(received))
         elif kind is FrameKind.CONFIRMED and self._confirmed is not None:
             wave, *counts_there = arrived.value(_PLAIN)
             if wave == self._wave:
-                self._confirmed[source] = (counts_there[0], counts_there[1]) if counts_there else None
+                self._confirmed[source] = (int(counts_there[0]), int(counts_there[1])) if counts_there else None
                 if not counts_there:
                     self._reports.pop(source, None)
 
