@@ -86,7 +86,7 @@ class Calculator:
     def context(self) -> dict[str, Any]:
         context = remote.call_context()
         assert context is not None
-        return {name: getattr(context, name) for name in context.__slots__}
+        return context._asdict()
 
     def nest(self, other: Any, back: Any, depth: int) -> int:
         """Call each other until the depth is reached, and count."""

@@ -7,8 +7,7 @@ import itertools
 import time
 from collections import Counter, deque
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CallTimeoutError, GoneError, RefusedError, RemoteError, UnknownNameError
 from .codec import encode
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from .uri import ObjectURI
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What is called, and how.
 
     Attributes
@@ -182,13 +180,13 @@ class Caller:
         self._peers: dict[int, Peer] = {}
         self._calls: dict[int, Pending] = {}
         self._numbers = itertools.count(1)
-        self._deadlines: list[tuple[float, int]] = []
-        self._finished: deque[Pending] = deque()  # of futures, to be settled outside of the endpoint's lock
+        self.deadlines: list[tuple[float, int]] = []
+        self.finished: deque[Pending] = deque()  # of futures, to be settled outside of the endpoint's lock
 
     @property
     def idle(self) -> bool:
         """Whether no call waits for its answer."""
-        return not self._calls and not self._finished
+        return not self._calls and not self.finished
 
     def call(self, request: Request) -> Any:
         """Call and return the result.
@@ -217,7 +215,7 @@ class Caller:
         pending = self._begin(request, deadline, future=True)
         assert pending.future is not None  # noqa: S101, for the type checker
         if deadline is not None:
-            heapq.heappush(self._deadlines, (deadline, pending.correlation))
+            heapq.heappush(self.deadlines, (deadline, pending.correlation))
         return pending.future
 
     def _begin(self, request: Request, deadline: float | None, *, future: bool = False) -> Pending:
@@ -302,7 +300,7 @@ class Caller:
         pending.peer.waiting.discard(pending.correlation)
         pending.answer = arrived
         if pending.future is not None:
-            self._finished.append(pending)
+            self.finished.append(pending)
 
     def accept_word(self, arrived: Arrived) -> None:
         """Take in a server's word on a call that was to be cancelled."""
@@ -336,19 +334,19 @@ class Caller:
         pending.peer.waiting.discard(pending.correlation)
         pending.error = error
         if pending.future is not None:
-            self._finished.append(pending)
+            self.finished.append(pending)
 
     def work(self) -> bool:
         """Settle the futures that are done or overdue; return whether there were any."""
         moved = False
-        while self._deadlines and self._deadlines[0][0] <= time.perf_counter():
-            _, correlation = heapq.heappop(self._deadlines)
+        while self.deadlines and self.deadlines[0][0] <= time.perf_counter():
+            _, correlation = heapq.heappop(self.deadlines)
             pending = self._calls.get(correlation)
             if pending is not None:
                 self._give_up(pending)
-        while self._finished:
+        while self.finished:
             try:
-                pending = self._finished.popleft()
+                pending = self.finished.popleft()
             except IndexError:  # another thread was faster
                 break
             assert pending.future is not None  # noqa: S101, for the type checker

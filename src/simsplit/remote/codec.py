@@ -120,16 +120,39 @@ def encode(value: Any, hooks: Hooks, parts: Sequence[str] = ()) -> Encoded:
     CodecError
         If something in it cannot travel; the message says where.
     """
-    writer = _Writer(hooks)
+    if _is_simple(value, 1):  # as are the arguments and the results of most calls
+        writer, tree = None, value
+    else:
+        writer, tree = _write(value, hooks, parts)
     try:
-        tree = writer.write(value, 0)
-    except _RefusedError as refusal:
-        raise CodecError(f"{refusal.where(parts)} cannot travel: {refusal.reason}") from refusal.__cause__
-    try:
-        body = _encoder.encode([writer.table, tree])
+        body = _encoder.encode([[], tree] if writer is None else [writer.table, tree])
     except (UnicodeEncodeError, OverflowError, ValueError, TypeError) as error:
         raise CodecError(f"value cannot travel: {error}") from None
-    return Encoded(body, writer.buffers)
+    return Encoded(body, [] if writer is None else writer.buffers)
+
+
+def _is_simple(value: Any, depth: int) -> bool:
+    """Return whether MessagePack has all of a value as it is, and no list or dict can be in it twice."""
+    cls = type(value)
+    if cls is list:
+        items = value
+    elif cls is dict and all(type(key) is str for key in value):
+        items = value.values()
+    else:
+        return cls in _AS_IT_IS or (cls is int and value in _INT64)
+    inner = [item for item in items if type(item) not in _AS_IT_IS and not (type(item) is int and item in _INT64)]
+    if not inner:
+        return True
+    kinds_apart = len({type(item) for item in inner}) == len(inner)  # two of a kind may be one object
+    return depth > 0 and kinds_apart and all(_is_simple(item, depth - 1) for item in inner)
+
+
+def _write(value: Any, hooks: Hooks, parts: Sequence[str]) -> tuple[_Writer, Any]:
+    writer = _Writer(hooks)
+    try:
+        return writer, writer.write(value, 0)
+    except _RefusedError as refusal:
+        raise CodecError(f"{refusal.where(parts)} cannot travel: {refusal.reason}") from refusal.__cause__
 
 
 class Decoding:

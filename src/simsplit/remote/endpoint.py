@@ -197,31 +197,57 @@ class Endpoint:
         elif source in self._arriving:
             self._arriving[source].append(self._receive(message))
         else:
-            arrival = self._receive(message)
+            data = bytearray(message.nbytes)
+            transfer = message.receive(data)
+            if transfer.done():
+                head = self._read(source, data)
+                if head is None:
+                    return
+                if not head.sizes:  # what most frames come to
+                    self._hand_on(Arrived(head))
+                    return
+                arrival = self._receive_rest(head)
+            else:
+                arrival = self._receive(message, data, transfer)
             if next(arrival, _OVER) is not _OVER:
                 self._arriving[source] = deque([arrival])
 
-    def _receive(self, message: Message) -> Iterator[None]:
+    def _receive(
+        self, message: Message, data: bytearray | None = None, transfer: Transfer | None = None
+    ) -> Iterator[None]:
         """Receive a frame and hand it on; stop at each place where there is something to wait for."""
-        data = bytearray(message.nbytes)
-        transfer = message.receive(data)
+        if data is None or transfer is None:
+            data = bytearray(message.nbytes)
+            transfer = message.receive(data)
         while not transfer.done():
             yield
+        head = self._read(message.source, data)
+        if head is not None:
+            yield from self._receive_rest(head)
+
+    def _receive_rest(self, head: Head) -> Iterator[None]:
+        arrived = Arrived(head)
+        if head.sizes:
+            yield from self._receive_buffers(arrived, head)
+        self._hand_on(arrived)
+
+    def _read(self, source: int, data: bytearray) -> Head | None:
         try:
             head = unpack(data)
             if len(data) > LONGEST_HEAD:
                 raise CodecError(f"a head of {len(data):,} bytes")  # noqa: TRY301, as unpack does
         except CodecError as error:
-            self.malformed(message.source, error)
-            return
-        head.source = message.source
-        arrived = Arrived(head)
-        if head.sizes:
-            yield from self._receive_buffers(arrived, head)
-        elif head.body:
-            arrived.decode(head.body, ())
+            self.malformed(source, error)
+            return None
+        head.source = source
+        return head
+
+    def _hand_on(self, arrived: Arrived) -> None:
+        head = arrived.head
         if head.kind not in AGREEMENT:
             self.received += 1
+        if not head.sizes and head.body:
+            arrived.decode(head.body, ())
         self._accept(arrived)
 
     def _receive_buffers(self, arrived: Arrived, head: Head) -> Iterator[None]:

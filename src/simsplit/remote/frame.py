@@ -34,7 +34,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
-from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
 from ..errors import CodecError
@@ -53,8 +52,8 @@ _HEAD = struct.Struct("<4sBBHQHHHHHHI")
 _HEAD_BYTES = _HEAD.size
 
 
-class FrameKind(IntEnum):
-    """What a message is for."""
+class FrameKind:
+    """What a message is for: plain integers, for they are compared often."""
 
     HELLO = 1  # the first from one rank to another: who am I
     CHALLENGE = 2  # prove that you know the passphrase
@@ -74,8 +73,8 @@ class FrameKind(IntEnum):
     END = 16  # all ranks may leave
 
 
-class Flag(IntFlag):
-    """How a request is meant, and how a message is laid out."""
+class Flag:
+    """How a request is meant, and how a message is laid out; plain integers, to be combined with ``|``."""
 
     NONE = 0
     ONEWAY = 1  # no answer is wanted
@@ -86,9 +85,9 @@ class Flag(IntFlag):
     BODY_APART = 32  # the first buffer is the body
 
 
-KINDS = {int(kind): kind for kind in FrameKind}
 AGREEMENT = frozenset({FrameKind.IDLE, FrameKind.CONFIRM, FrameKind.CONFIRMED, FrameKind.END})  # on leaving
-_ALL_FLAGS = sum(Flag)
+_LAST_KIND = FrameKind.END
+_ALL_FLAGS = 2 * Flag.BODY_APART - 1
 
 
 @dataclass(slots=True)
@@ -97,7 +96,8 @@ class Frame:
 
     Attributes
     ----------
-    kind : FrameKind
+    kind : int
+        Of `FrameKind`.
     correlation : int
         Below 2**64.
     object, method : str
@@ -112,7 +112,7 @@ class Frame:
         Contiguous bytes.
     """
 
-    kind: FrameKind
+    kind: int
     correlation: int = 0
     object: str = ""
     method: str = ""
@@ -124,7 +124,8 @@ class Frame:
     def pack(self, tag: int) -> tuple[bytes, list[memoryview]]:
         """Return the head, and the buffers that follow it under `tag`."""
         name, method = self.object.encode(), self.method.encode()
-        flags, body, buffers = int(self.flags), self.body, list(self.buffers)
+        flags, body = self.flags, self.body
+        buffers = list(self.buffers) if self.buffers else []
         if _HEAD_BYTES + len(name) + len(method) + 8 * len(buffers) + len(body) > LONGEST_HEAD:
             flags |= Flag.BODY_APART
             buffers.insert(0, memoryview(body))
@@ -153,7 +154,7 @@ class Frame:
 class Head:
     """A head that came; `sizes` are those of the buffers that follow under `tag`. The rest is as in `Frame`."""
 
-    kind: FrameKind
+    kind: int
     flags: int
     correlation: int
     object: str
@@ -182,7 +183,7 @@ def unpack(data: bytes | bytearray) -> Head:
     begin = _HEAD_BYTES + named + method
     end = begin + 8 * buffers
     if (
-        kind not in KINDS
+        not 1 <= kind <= _LAST_KIND
         or flags & ~_ALL_FLAGS
         or zero
         or size != end + body
@@ -198,4 +199,4 @@ def unpack(data: bytes | bytearray) -> Head:
     except UnicodeDecodeError as error:
         raise CodecError(f"not a frame: {error}") from None
     sizes = struct.unpack_from(f"<{buffers}Q", data, begin) if buffers else ()
-    return Head(KINDS[kind], flags, correlation, name, called, depth, tag, sizes, view[end:])
+    return Head(kind, flags, correlation, name, called, depth, tag, sizes, view[end:])

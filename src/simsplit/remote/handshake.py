@@ -244,7 +244,7 @@ class Reception:
         return _frame(FrameKind.WELCOME, [settings.pickle, settings.max_in_flight, proof])
 
 
-def _frame(kind: FrameKind, value: object) -> Frame:
+def _frame(kind: int, value: object) -> Frame:
     return Frame(kind, body=encode(value, _PLAIN).body)
 
 

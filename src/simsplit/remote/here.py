@@ -378,10 +378,13 @@ class Here:
         while self._urgent:
             self._do_urgent()
             moved = True
-        moved |= self.caller.work()
-        moved |= self._leaving.work()
-        if serve and self._daemon.queue and not self._threads.idle_workers:
-            moved |= self._daemon.serve_one(floor)
+        caller, leaving, daemon = self.caller, self._leaving, self._daemon
+        if caller.finished or caller.deadlines:
+            moved |= caller.work()
+        if leaving.passive or leaving.arrived:
+            moved |= leaving.work()
+        if serve and daemon.queue and not self._threads.idle_workers:
+            moved |= daemon.serve_one(floor)
         return moved
 
     def _accept(self, arrived: Arrived) -> None:

@@ -64,7 +64,7 @@ class Leaving:
         self._send = send
         self._count = count
         self._malformed = malformed
-        self._arrived: deque[Arrived] = deque()
+        self.arrived: deque[Arrived] = deque()
         self._reported: tuple[int, int] | None = None
         # What follows is root's.
         self._expected = set(range(size))
@@ -75,7 +75,7 @@ class Leaving:
 
     def accept(self, arrived: Arrived) -> None:
         """Take a message of the agreement in. Sorts only."""
-        self._arrived.append(arrived)
+        self.arrived.append(arrived)
 
     def absent(self, rank: int) -> None:
         """Go on without a rank that has left."""
@@ -90,8 +90,8 @@ class Leaving:
     def work(self) -> bool:
         """Do what is to be done now; return whether there was anything."""
         moved = False
-        while self._arrived:
-            arrived = self._arrived.popleft()
+        while self.arrived:
+            arrived = self.arrived.popleft()
             try:
                 self._take(arrived)
             except (RemoteError, TypeError, ValueError, IndexError) as error:
@@ -107,7 +107,7 @@ class Leaving:
                 self._decide()
         return moved
 
-    def _tell_root(self, kind: FrameKind, value: Any) -> None:
+    def _tell_root(self, kind: int, value: Any) -> None:
         if self._rank == ROOT:
             self._reports[ROOT] = value
         else:
