@@ -17,6 +17,7 @@
             print(future.result(timeout=10))
 """
 
+from .batches import Batch, send
 from .calls import RemoteFuture
 from .cluster import join, local
 from .context import CallContext, call_context
@@ -27,6 +28,7 @@ from .here import Here, registry
 from .names import NameServer
 from .proxy import AttributeProxy, Proxy, RemoteMethod, StaticProxy, uri_of
 from .settings import Settings
+from .streams import RemoteIterator
 from .uri import URI, MetaURI, NameURI, ObjectURI, parse
 
 register = registry.add
@@ -34,6 +36,7 @@ register = registry.add
 __all__ = [
     "URI",
     "AttributeProxy",
+    "Batch",
     "CallContext",
     "Connection",
     "Here",
@@ -43,6 +46,7 @@ __all__ = [
     "ObjectURI",
     "Proxy",
     "RemoteFuture",
+    "RemoteIterator",
     "RemoteMethod",
     "RemoteTraceback",
     "Settings",
@@ -54,5 +58,6 @@ __all__ = [
     "oneway",
     "parse",
     "register",
+    "send",
     "uri_of",
 ]

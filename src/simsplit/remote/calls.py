@@ -15,6 +15,7 @@ from .context import current
 from .failures import decode_failure
 from .frame import Flag, Frame, FrameKind
 from .handshake import Peer
+from .streams import RemoteIterator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -385,6 +386,8 @@ class Caller:
         value = answer.value(pending.peer.hooks)
         if answer.head.kind is FrameKind.ERROR:
             raise decode_failure(value)
+        if answer.head.flags & Flag.STREAM:
+            return RemoteIterator(self, pending.request, value)
         return value
 
 

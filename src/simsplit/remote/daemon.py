@@ -7,6 +7,7 @@ import logging
 import sys
 import threading
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,10 @@ from ..errors import CodecError, GoneError, InputError, RefusedError, RemoteErro
 from .codec import Hooks, encode
 from .context import CallContext, current
 from .exposing import INSTANCES, instances_of, is_exposed, members
-from .failures import encode_failure
+from .failures import encode_failure, failure
 from .frame import Flag, Frame, FrameKind
+from .streams import OBJECT as STREAMS
+from .streams import Streams
 from .uri import ObjectURI, word
 
 if TYPE_CHECKING:
@@ -120,7 +123,9 @@ class Daemon:
         self._settings = settings
         self._introduction = introduction
         self._reception = reception
+        self.streams = Streams(settings)
         self._objects = {PING: Served(self, Daemon, INSTANCES[0], {})}
+        self._objects[STREAMS] = Served(self.streams, Streams, INSTANCES[0], members(Streams))
         self._names: dict[int, str] = {}  # of objects, by their address; the objects are held
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -244,8 +249,7 @@ class Daemon:
 
     def _answer_failure(self, arrived: Arrived, error: BaseException) -> None:
         head = arrived.head
-        what = ".".join(part for part in (head.object, head.method) if part)
-        where = f"rank {self._endpoint.rank} (host {self._endpoint.host}), {what or 'a request'}"
+        where = self._where(head.object, head.method)
         if head.flags & Flag.ONEWAY:
             log.error("a oneway call of rank %d failed on %s", head.source, where, exc_info=error)
             return
@@ -290,12 +294,54 @@ class Daemon:
         )
         token = current.set(context)
         try:
-            self._validate(context)
+            if not head.flags & Flag.BATCH:
+                self._validate(context)
+            if head.flags & Flag.BATCH:
+                return self._batch(served, guest, context, positional), 0
+            member = served.members.get(head.method)
+            if member is not None and member.oneway and not context.oneway:
+                self._answer(arrived, encode(None, guest.hooks), 0)
+                head.flags |= Flag.ONEWAY  # from here on nobody waits
             result = self._invoke(served, guest, head.object, head.method, head.flags, positional, named)
         finally:
             current.reset(token)
         del positional, named
+        if isinstance(result, Iterator) and not is_exposed(type(result)):
+            where = self._where(head.object, head.method)
+            return encode(self.streams.add(result, head.source, where), guest.hooks), Flag.STREAM
         return encode(result, guest.hooks), 0
+
+    def _batch(self, served: Served, guest: Guest, context: CallContext, calls: list[Any]) -> Encoded:
+        """Run several calls one after the other, whatever becomes of each."""
+        outcomes: list[list[Any]] = []
+        for call in calls:
+            method, positional, named = call if type(call) is list and len(call) == _TRIPLE else ("", None, None)
+            where = self._where(context.object, str(method))
+            token = current.set(context._replace(method=method))
+            try:
+                positional, named, _ = _arguments([positional, named])
+                if type(method) is not str or not method:
+                    raise CodecError("a call of a batch without a method")  # noqa: TRY301, one outcome of several
+                self._validate(context._replace(method=method))
+                outcomes.append([True, self._invoke(served, guest, context.object, method, 0, positional, named)])
+            except Exception as error:  # noqa: BLE001, it is raised at the caller
+                outcomes.append([False, *failure(error, where, guest.hooks)])
+            finally:
+                current.reset(token)
+        try:
+            return encode(outcomes, guest.hooks)
+        except CodecError:
+            for number, outcome in enumerate(outcomes):
+                try:
+                    encode(outcome, guest.hooks)
+                except CodecError as error:
+                    where = self._where(context.object, str(calls[number][0]))
+                    outcomes[number] = [False, *failure(error, where, guest.hooks)]
+            return encode(outcomes, guest.hooks)
+
+    def _where(self, name: str, method: str) -> str:
+        what = ".".join(part for part in (name, method) if part)
+        return f"rank {self._endpoint.rank} (host {self._endpoint.host}), {what or 'a request'}"
 
     def _validate(self, context: CallContext) -> None:
         for validator in self.validators:

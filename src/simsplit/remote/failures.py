@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CodecError, RemoteError
-from .codec import Encoded, encode
+from .codec import Encoded, Hooks, encode
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .codec import Hooks
-
+_PLAIN = Hooks()
 _PACKAGE = str(Path(__file__).parent)
 
 
@@ -35,7 +34,12 @@ class RemoteTraceback(Exception):  # noqa: N818, the cause shown under an error,
 
 
 def encode_failure(error: BaseException, where: str, hooks: Hooks) -> Encoded:
-    """Return an exception as the body of an answer.
+    """Return an exception as the body of an answer."""
+    return encode(failure(error, where, hooks), hooks)
+
+
+def failure(error: BaseException, where: str, hooks: Hooks | None) -> list[Any]:
+    """Return an exception, and its traceback as text, as they travel.
 
     One that cannot travel, or that would end the caller's program, is replaced by a `RemoteError` that
     names it.
@@ -45,19 +49,22 @@ def encode_failure(error: BaseException, where: str, hooks: Hooks) -> Encoded:
     error : BaseException
     where : str
         Rank, host, object and method.
-    hooks : Hooks
+    hooks : Hooks or None
+        None: those without a remote object.
     """
     shown = traceback.TracebackException(type(error), error, _users_part(error.__traceback__), compact=True)
     text = f"On {where}:\n{''.join(shown.format())}"
     reason = "it ends a program"
     if isinstance(error, Exception):
         try:
-            return encode([error, text], hooks)
+            encode(error, _PLAIN if hooks is None else hooks)
         except CodecError as refusal:
             reason = str(refusal)
+        else:
+            return [error, text]
     name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     instead = RemoteError(f"{name}: {_message(error)}\n({where} raised this; it is replaced: {reason})")
-    return encode([instead, text], hooks)
+    return [instead, text]
 
 
 def _message(error: BaseException) -> str:

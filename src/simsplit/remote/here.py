@@ -383,6 +383,8 @@ class Here:
             moved |= caller.work()
         if leaving.passive or leaving.arrived:
             moved |= leaving.work()
+        if daemon.streams:
+            daemon.streams.expire()
         if serve and daemon.queue and not self._threads.idle_workers:
             moved |= daemon.serve_one(floor)
         return moved
@@ -439,6 +441,7 @@ class Here:
             reason, final = f"rank {rank} serves no more", False
         self.caller.gone(rank, str(reason))
         self._reception.leave(rank)
+        self._daemon.streams.forget(rank)
         if self._names is not None:
             self._names.forget_rank(rank)
         if final:
