@@ -28,6 +28,7 @@ from .here import Here, registry
 from .names import NameServer
 from .proxy import AttributeProxy, Proxy, RemoteMethod, StaticProxy, uri_of
 from .settings import Settings
+from .simulation import RemoteResult, simulate
 from .streams import RemoteIterator
 from .uri import URI, MetaURI, NameURI, ObjectURI, parse
 
@@ -48,6 +49,7 @@ __all__ = [
     "RemoteFuture",
     "RemoteIterator",
     "RemoteMethod",
+    "RemoteResult",
     "RemoteTraceback",
     "Settings",
     "StaticProxy",
@@ -59,5 +61,6 @@ __all__ = [
     "parse",
     "register",
     "send",
+    "simulate",
     "uri_of",
 ]
