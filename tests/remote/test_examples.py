@@ -61,11 +61,11 @@ from simsplit import remote
 class Thing:
     def method(self): return 1
 with remote.join() as here:
-    thing = here.proxy(here.serve(Thing(), name=f"thing{here.rank}"))
+    here.serve(Thing(), object="thing")
     if here.rank == 1:
-        here.proxy("MPINAME:thing0").method()
+        here.wait_until(lambda: False, 0.2)
         1 / 0
-    other = here.proxy("MPINAME:thing1")
+    other = here.proxy("MPI:thing@1")
     try:
         for _ in range(10**9): other.method()
     except ConnectionError as error:

@@ -42,7 +42,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -67,6 +67,8 @@ LONGEST_INTEGER = 2**16  # bytes
 _Ext = msgspec.msgpack.Ext
 _encoder = msgspec.msgpack.Encoder()
 _AS_IT_IS = frozenset({type(None), bool, float, str, bytes})
+_NATIVE = _AS_IT_IS | {int}
+_STR = frozenset({str})
 _INT64 = range(-(2**63), 2**64)
 _ORDERS = ("C", "F")
 
@@ -96,8 +98,7 @@ class Hooks:
     pickle: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Encoded:
+class Encoded(NamedTuple):
     """A value on its way out: `body` is MessagePack, `buffers` the memory of the large arrays (not copied)."""
 
     body: bytes
@@ -120,31 +121,30 @@ def encode(value: Any, hooks: Hooks, parts: Sequence[str] = ()) -> Encoded:
     CodecError
         If something in it cannot travel; the message says where.
     """
-    if _is_simple(value, 1):  # as are the arguments and the results of most calls
-        writer, tree = None, value
-    else:
-        writer, tree = _write(value, hooks, parts)
+    if _is_simple(value):
+        try:
+            return Encoded(_encoder.encode([[], value]), [])
+        except (UnicodeEncodeError, OverflowError, ValueError):
+            pass  # a large integer, which the writer knows how to send, or what it will refuse
+    writer, tree = _write(value, hooks, parts)
     try:
-        body = _encoder.encode([[], tree] if writer is None else [writer.table, tree])
+        return Encoded(_encoder.encode([writer.table, tree]), writer.buffers)
     except (UnicodeEncodeError, OverflowError, ValueError, TypeError) as error:
         raise CodecError(f"value cannot travel: {error}") from None
-    return Encoded(body, [] if writer is None else writer.buffers)
 
 
-def _is_simple(value: Any, depth: int) -> bool:
-    """Return whether MessagePack has all of a value as it is, and no list or dict can be in it twice."""
+def _is_simple(value: Any) -> bool:
+    """Return whether MessagePack has all of a value, as it has of the arguments and results of most calls.
+
+    Looks into one list, and into one list and one dict in it, so that no object can be there twice.
+    """
     cls = type(value)
-    if cls is list:
-        items = value
-    elif cls is dict and all(type(key) is str for key in value):
-        items = value.values()
-    else:
-        return cls in _AS_IT_IS or (cls is int and value in _INT64)
-    inner = [item for item in items if type(item) not in _AS_IT_IS and not (type(item) is int and item in _INT64)]
-    if not inner:
-        return True
-    kinds_apart = len({type(item) for item in inner}) == len(inner)  # two of a kind may be one object
-    return depth > 0 and kinds_apart and all(_is_simple(item, depth - 1) for item in inner)
+    if cls is list and len(value) == 2 and type(value[0]) is list and type(value[1]) is dict:  # noqa: PLR2004, arguments
+        positional, named = value
+        if not _NATIVE.issuperset(map(type, positional)):
+            return False
+        return not named or (_STR.issuperset(map(type, named)) and _NATIVE.issuperset(map(type, named.values())))
+    return cls in _NATIVE or (cls is list and _NATIVE.issuperset(map(type, value)))
 
 
 def _write(value: Any, hooks: Hooks, parts: Sequence[str]) -> tuple[_Writer, Any]:

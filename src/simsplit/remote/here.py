@@ -360,6 +360,8 @@ class Here:
         return wait_until(done, lambda: self._step(floor), self.settings, timeout)
 
     def _step(self, floor: int = 0) -> bool:
+        if len(self._group) == 1:
+            return self._poll(floor=floor)
         moved = False
         for here in self._group:
             moved |= here._poll(floor=floor)  # noqa: SLF001, another of this class

@@ -41,7 +41,8 @@ class Proxy:
         object.__setattr__(self, "_remote_attributes", {})
 
     def __getattr__(self, name: str) -> Any:
-        _public(name)
+        if name[:1] == "_":
+            _public(name)
         return RemoteMethod(self, name)
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _FIRST_PAUSE = 2e-5  # seconds
+_ALONE = 5e-5  # seconds of waiting before others get the core: most answers are there by then
 
 
 class Backoff:
@@ -43,12 +44,14 @@ class Backoff:
         now = time.perf_counter()
         if self._since < 0:
             self._since = now
-        elif now - self._since > self._spin:
+            return
+        waited = now - self._since
+        if waited > self._spin:
             pause = self._pause if limit is None else min(self._pause, max(0.0, limit - now))
             time.sleep(pause)
             self._pause = min(2 * self._pause, self._longest)
-            return
-        os.sched_yield()  # the rank that is waited for may need this core
+        elif waited > _ALONE:
+            os.sched_yield()  # the rank that is waited for may need this core
 
 
 def wait_until(
