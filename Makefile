@@ -53,10 +53,11 @@ format: .venv-lint/lint  ## let ruff format the code
 	.venv-lint/bin/ruff check --fix .
 	.venv-lint/bin/ruff format .
 
-bench: $(VENV)/run  ## measure start-up, history and memory against plain programs (MPI=mpich)
+bench: $(VENV)/run  ## measure start-up, history, memory and remote calls against plain programs (MPI=mpich)
 	$(VENV)/bin/python benchmarks/startup.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/history.py
 	$(VENV)/bin/python benchmarks/memory.py
+	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
 
 example-simple: $(VENV)/run  ## call a remote object: a server rank and a client rank (MPI=mpich)
 	$(VENV)/bin/mpiexec -n 1 $(VENV)/bin/python examples/simple/server.py : -n 1 $(VENV)/bin/python examples/simple/client.py

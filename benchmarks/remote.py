@@ -8,10 +8,10 @@ array each time, so it is set beside a bare one into new memory as well as into 
 """
 
 import importlib.util
-import resource
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -34,6 +34,10 @@ class Thing:
     def echo(self, array: np.ndarray) -> np.ndarray:
         """Return the array."""
         return array
+
+    def memory(self, word: str) -> float:
+        """Return the memory of this rank in MB: that of now (VmRSS), or the most since it was last asked (VmHWM)."""
+        return memory(word)
 
     def processor_time(self) -> float:
         """Return the seconds of processor time that this rank has used."""
@@ -71,9 +75,12 @@ def bare_echo(array: np.ndarray, target: np.ndarray | None) -> None:
         COMM.Send(received, 0)
 
 
-def peak() -> float:
-    """Return the peak memory of this rank in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def memory(word: str) -> float:
+    """Return the memory of this rank in MB: that of now (VmRSS), or the most since it was last asked (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    kilobytes = next(line for line in lines if line.startswith(word)).split()[1]
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    return int(kilobytes) / 1024
 
 
 def compute() -> float:
@@ -115,12 +122,17 @@ def remote_part(calls: int, rounds: int, bare: dict[str, float]) -> float | None
         seconds = time.perf_counter() - begun
         row("10,000 calls in flight", f"{seconds * 1e3:.0f} ms", "every answer right" if right else "WRONG ANSWERS")
         array = np.ones(LENGTH)
-        before = peak()
         echo = timed(lambda: thing.echo(array), rounds)
-        beyond = peak() - before - array.nbytes / 2**20
         ratios = f"{echo / bare['again']:.2f} × bare, {echo / bare['new']:.2f} × bare into new memory"
         row("echo of 100 MB", f"{echo * 1e3:.1f} ms", ratios)
-        row("caller's peak memory beyond the two arrays", f"{beyond:.1f} MB", "of 95.4 MB an array has")
+        size, here_before, there_before = array.nbytes / 2**20, memory("VmRSS"), thing.memory("VmRSS")
+        thing.echo(array)
+        caller, server = memory("VmHWM") - here_before - size, thing.memory("VmHWM") - there_before - size
+        row(
+            "peak memory beyond the arrays, caller and server",
+            f"{caller:.1f}, {server:.1f} MB",
+            f"arrays of {size:.1f} MB",
+        )
         used, begun = thing.processor_time(), time.perf_counter()
         time.sleep(2)
         share = (thing.processor_time() - used) / (time.perf_counter() - begun)

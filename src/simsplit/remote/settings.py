@@ -32,7 +32,7 @@ class Settings:
         Seconds that a rank which failed waits for the others before it leaves without them.
     cancel_wait : float, default 1
         Seconds that cancelling a call waits for the server's word.
-    spin : float, default 0.0002
+    spin : float, default 0.001
         Seconds of waiting for a message at full speed, before the pauses begin.
     longest_pause : float, default 0.002
         Seconds of the longest pause; pauses double up to it.
@@ -74,7 +74,7 @@ class Settings:
     lookup_wait: float = 10.0
     leave_wait: float = 10.0
     cancel_wait: float = 1.0
-    spin: float = 0.0002
+    spin: float = 0.001
     longest_pause: float = 0.002
     workers: int = 0
     inline_nbytes: int = 2**14
