@@ -95,6 +95,9 @@ class Calculator:
     def unsendable(self) -> Any:
         return {"f": len}
 
+    def count(self, stop: int) -> Any:
+        yield from range(stop)
+
     def make(self) -> Any:
         return Calculator()
 

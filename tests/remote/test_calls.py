@@ -499,5 +499,33 @@ def test_a_method_cannot_leave_while_its_caller_waits() -> None:
         here.proxy(there.serve(Leaver())).leave()
 
 
+def test_threads_that_call_at_the_same_time_get_their_own_answers() -> None:
+    settings = remote.Settings(passphrase="together", workers=2)  # noqa: S106, a test
+    with remote.local(2, threads=True, settings=settings) as (here, there):
+        there.serve(Calculator(), object="c")
+        calculator = here.proxy("MPI:c@1", timeout=20)
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            sums = pool.map(lambda number: [calculator.add(number, n) for n in range(50)], range(16))
+            assert list(sums) == [[number + n for n in range(50)] for number in range(16)]
+
+
+def test_an_exception_whose_own_code_fails_is_an_error_all_the_same() -> None:
+    class BrokenError(Exception):
+        @property
+        def __dict__(self) -> Any:  # type: ignore[override]
+            raise ZeroDivisionError
+
+        def __str__(self) -> str:
+            raise ZeroDivisionError
+
+    @remote.expose
+    class Breaks:
+        def fail(self) -> None:
+            raise BrokenError
+
+    with remote.local(2) as (here, there), pytest.raises(RemoteError, match="BrokenError"):
+        here.proxy(there.serve(Breaks())).fail()
+
+
 def test_ping_takes_a_while(pair: list[remote.Here]) -> None:
     assert 0 < pair[0].ping(1) < 5

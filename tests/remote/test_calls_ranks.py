@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import os
 import random
 import time
 from contextlib import suppress
@@ -16,7 +17,9 @@ from simsplit import remote
 from simsplit.errors import CallTimeoutError, GoneError, RefusedError
 from tests.remote.objects import Calculator, StateError
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(100)]
+SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "3"))  # for each mode, at each number of ranks
+
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(100 + 2 * SOAK)]
 
 SIZE = MPI.COMM_WORLD.size
 
@@ -139,43 +142,88 @@ def test_a_rank_that_fails_gives_an_error_and_all_leave() -> None:
     MPI.COMM_WORLD.Barrier()
 
 
-@pytest.mark.parametrize("seconds", [3])
-def test_ranks_that_call_each_other_at_random_get_every_answer_right(seconds: float) -> None:
-    with join() as here:
-        calculator = Calculator()
-        mine = here.proxy(here.serve(calculator, object="c", name=f"c{here.rank}"))
-        proxies = [here.proxy(f"MPINAME:c{rank}") for rank in range(here.size)]
-        pick = random.Random(here.rank)
-        end = time.monotonic() + seconds
-        calls = 0
+class RandomCalls:
+    """All kinds of calls, of which each checks its answer."""
+
+    def __init__(self, here: remote.Here, seed: int) -> None:
+        self.pick = random.Random(seed)
+        self.calculator = Calculator()
+        self.mine = here.proxy(here.serve(self.calculator, object="c", name=f"c{here.rank}"))
+        self.proxies = [here.proxy(f"MPINAME:c{rank}") for rank in range(here.size)]
+        self.made = self.noted = 0
+
+    def make(self) -> None:
+        """Make one of them."""
+        kinds = (
+            "plain",
+            "array",
+            "failing",
+            "nested",
+            "futures",
+            "cancelled",
+            "timed_out",
+            "batch",
+            "stream",
+            "oneway",
+        )
+        self.made += 1
+        getattr(self, self.pick.choice(kinds))(self.pick.choice(self.proxies))
+
+    def plain(self, proxy: Any) -> None:
+        assert proxy.add(self.made, 1) == self.made + 1
+
+    def array(self, proxy: Any) -> None:
+        array = np.arange(self.pick.choice([0, 10, 5000, 200_000])) + self.made
+        assert np.array_equal(proxy.echo(array), array)
+
+    def failing(self, proxy: Any) -> None:
+        with pytest.raises(StateError):
+            proxy.fail("state")
+
+    def nested(self, proxy: Any) -> None:
+        depth = self.pick.randrange(1, 10)
+        assert proxy.nest(self.mine, proxy, depth) == depth
+
+    def futures(self, _proxy: Any) -> None:
+        futures = [other.add.submit(self.made, number) for number, other in enumerate(self.proxies)]
+        assert [future.result() for future in futures] == [self.made + n for n in range(len(self.proxies))]
+
+    def cancelled(self, proxy: Any) -> None:
+        futures = [proxy.add.submit(self.made, 0) for _ in range(5)]
+        cancelled = [future.cancel() for future in futures]
+        for future, gone in zip(futures, cancelled, strict=True):
+            assert future.cancelled() if gone else future.result() == self.made
+
+    def timed_out(self, proxy: Any) -> None:
+        with suppress(CallTimeoutError):
+            assert proxy.sleep.options(timeout=0.002)(0.003) == 0.003
+
+    def batch(self, proxy: Any) -> None:
+        with remote.Batch(proxy) as batch:
+            outcomes = [batch.add(self.made, number) for number in range(3)]
+        assert [outcome.result() for outcome in outcomes] == [self.made, self.made + 1, self.made + 2]
+
+    def stream(self, proxy: Any) -> None:
+        stop = self.pick.randrange(40)
+        assert list(proxy.count(stop)) == list(range(stop))
+
+    def oneway(self, proxy: Any) -> None:
+        proxy.note_only(self.made)
+        proxy.note.oneway(self.made)
+        self.noted += 2
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ranks_that_call_each_other_at_random_get_every_answer_right(workers: int) -> None:
+    with join(workers=workers) as here:
+        calls = RandomCalls(here, seed=here.rank + 10 * workers)
+        end = time.monotonic() + SOAK
         while time.monotonic() < end:
-            calls += 1
-            proxy = pick.choice(proxies)
-            match pick.randrange(7):
-                case 0:
-                    assert proxy.add(calls, 1) == calls + 1
-                case 1:
-                    array = np.arange(pick.choice([0, 10, 5000, 200_000])) + here.rank
-                    assert np.array_equal(proxy.echo(array), array)
-                case 2:
-                    with pytest.raises(StateError):
-                        proxy.fail("state")
-                case 3:
-                    depth = pick.randrange(1, 10)
-                    assert proxy.nest(mine, proxy, depth) == depth
-                case 4:
-                    futures = [other.add.submit(calls, number) for number, other in enumerate(proxies)]
-                    assert [future.result() for future in futures] == [calls + n for n in range(here.size)]
-                case 5:
-                    futures = [proxy.add.submit(calls, 0) for _ in range(5)]
-                    cancelled = [future.cancel() for future in futures]
-                    assert all(
-                        f.cancelled() if gone else f.result() == calls
-                        for f, gone in zip(futures, cancelled, strict=True)
-                    )
-                case 6:
-                    with suppress(CallTimeoutError):
-                        assert proxy.sleep.options(timeout=0.002)(0.003) == 0.003
-        assert calls > 5
+            calls.make()
+    assert calls.made > 5
     assert here.caller.idle
     assert not here._endpoint.counts
+    assert not here._daemon.streams
+    assert MPI.COMM_WORLD.allreduce(calls.noted) == MPI.COMM_WORLD.allreduce(len(calls.calculator.seen))
+    if here.rank == 0:
+        print(f"{calls.made} calls by rank 0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import threading
 import time
 from collections import Counter, deque
 from concurrent.futures import Future
@@ -181,6 +182,7 @@ class Caller:
         self._peers: dict[int, Peer] = {}
         self._calls: dict[int, Pending] = {}
         self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
         self.deadlines: list[tuple[float, int]] = []
         self.finished: deque[Pending] = deque()  # of futures, to be settled outside of the endpoint's lock
 
@@ -216,7 +218,8 @@ class Caller:
         pending = self._begin(request, deadline, future=True)
         assert pending.future is not None  # noqa: S101, for the type checker
         if deadline is not None:
-            heapq.heappush(self.deadlines, (deadline, pending.correlation))
+            with self._lock:
+                heapq.heappush(self.deadlines, (deadline, pending.correlation))
         return pending.future
 
     def _begin(self, request: Request, deadline: float | None, *, future: bool = False) -> Pending:
@@ -279,10 +282,11 @@ class Caller:
         if peer.gone is not None:
             raise GoneError(f"{request}: {peer.gone}")
         if not peer.welcome:
-            if peer.settled():  # refused before: ask again, for its validators may have changed their mind
-                peer.begin_again()
-            if not peer.asked:
-                peer.asked = True
+            with self._lock:  # one thread asks, or the other end would be asked twice
+                if peer.settled():  # refused before: its validators may have changed their mind
+                    peer.begin_again()
+                ask, peer.asked = not peer.asked, True
+            if ask:
                 self._endpoint.send(peer.hello(), rank)
             self._wait_for(peer.settled, request, deadline)
             peer.require(request)
@@ -340,8 +344,7 @@ class Caller:
     def work(self) -> bool:
         """Settle the futures that are done or overdue; return whether there were any."""
         moved = False
-        while self.deadlines and self.deadlines[0][0] <= time.perf_counter():
-            _, correlation = heapq.heappop(self.deadlines)
+        while (correlation := self._overdue()) is not None:
             pending = self._calls.get(correlation)
             if pending is not None:
                 self._give_up(pending)
@@ -355,6 +358,13 @@ class Caller:
             pending.future.settle(cancelled=cancelled)
             moved = True
         return moved
+
+    def _overdue(self) -> int | None:
+        """Return the next future's call whose time is over."""
+        with self._lock:
+            if self.deadlines and self.deadlines[0][0] <= time.perf_counter():
+                return heapq.heappop(self.deadlines)[1]
+        return None
 
     def _give_up(self, pending: Pending) -> None:
         request = pending.request

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .codec import Encoded
     from .endpoint import Arrived, Endpoint
     from .exposing import Member
+    from .frame import Head
     from .handshake import Guest, Introduction, Reception
     from .settings import Settings
 
@@ -227,13 +228,11 @@ class Daemon:
         interrupt: BaseException | None = None
         try:
             answer, flags = self._carry_out(arrived)
+            if not arrived.head.flags & Flag.ONEWAY:
+                self._answer(arrived, answer, flags)
         except BaseException as error:  # noqa: BLE001, whatever it is, the caller waits for it
             self._answer_failure(arrived, error)
             interrupt = error if isinstance(error, KeyboardInterrupt) else None
-            del error
-        else:
-            if not arrived.head.flags & Flag.ONEWAY:
-                self._answer(arrived, answer, flags)
         if interrupt is not None:
             raise interrupt
 
@@ -242,10 +241,7 @@ class Daemon:
         frame = Frame(FrameKind.RESULT, arrived.head.correlation, flags=flags, body=answer.body, buffers=buffers)
         del answer, buffers
         self._over(arrived)
-        try:
-            self._endpoint.send(frame, arrived.head.source)
-        except RemoteError as error:  # larger than a message may be
-            self._answer_failure(arrived, error)
+        self._endpoint.send(frame, arrived.head.source)
 
     def _answer_failure(self, arrived: Arrived, error: BaseException) -> None:
         head = arrived.head
@@ -253,8 +249,15 @@ class Daemon:
         if head.flags & Flag.ONEWAY:
             log.error("a oneway call of rank %d failed on %s", head.source, where, exc_info=error)
             return
-        encoded = encode_failure(error, where, self._introduction.hooks)
         self._over(arrived)
+        try:
+            self._send_failure(head, error, where)
+        except Exception as worse:  # noqa: BLE001, it is too large, or its own code fails: the caller waits all the same
+            instead = RemoteError(f"{type(error).__name__} was raised, and cannot be sent: {type(worse).__name__}")
+            self._send_failure(head, instead, where)
+
+    def _send_failure(self, head: Head, error: BaseException, where: str) -> None:
+        encoded = encode_failure(error, where, self._introduction.hooks)
         frame = Frame(FrameKind.ERROR, head.correlation, body=encoded.body, buffers=encoded.buffers)
         self._endpoint.send(frame, head.source)
 

@@ -257,8 +257,11 @@ class Endpoint:
             self.counts["refused"] += 1
             arrived.error = RefusedError(_too_large(nbytes, self._max_nbytes))
         elif head.flags & Flag.BODY_APART:
-            body = memoryview(bytearray(sizes[0]))
-            yield from self._fill(arrived, [body], sizes[:1])
+            try:
+                body = memoryview(bytearray(sizes[0]))
+            except MemoryError:
+                arrived.error = CodecError(f"no memory for the {sizes[0]:,} bytes of the message")
+            yield from self._fill(arrived, [None if arrived.error else body], sizes[:1])
             sizes = sizes[1:]
         if arrived.error is None:
             arrived.decode(body, sizes)

@@ -240,7 +240,8 @@ class Reception:
         with self._lock:
             if connection.rank not in self._guests and len(self._guests) >= settings.max_clients:
                 raise RefusedError(f"it has its max_clients, {settings.max_clients}, already")
-            self._guests[connection.rank] = Guest(connection, self._introduction.agreed(pickle))
+            if connection.rank not in self._guests:  # otherwise it asked twice; its requests and instances stay
+                self._guests[connection.rank] = Guest(connection, self._introduction.agreed(pickle))
         return _frame(FrameKind.WELCOME, [settings.pickle, settings.max_in_flight, proof])
 
 

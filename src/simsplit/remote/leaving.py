@@ -11,6 +11,7 @@ for a limited time; a rank that leaves without it says so, and the others agree 
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ class Leaving:
         self._count = count
         self._malformed = malformed
         self.arrived: deque[Arrived] = deque()
+        self._lock = threading.Lock()
         self._reported: tuple[int, int] | None = None
         # What follows is root's.
         self._expected = set(range(size))
@@ -88,7 +90,15 @@ class Leaving:
             self.ended = True
 
     def work(self) -> bool:
-        """Do what is to be done now; return whether there was anything."""
+        """Do what is to be done now, unless another thread is at it; return whether there was anything."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._work()
+        finally:
+            self._lock.release()
+
+    def _work(self) -> bool:
         moved = False
         while self.arrived:
             arrived = self.arrived.popleft()
