@@ -7,7 +7,6 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,7 @@ log = logging.getLogger("simsplit.remote")
 nesting = threading.local()  # `depth`: how many requests this thread runs inside each other
 PING = "simsplit.ping"  # an object of every rank, which gives nothing
 _PAIR, _TRIPLE = 2, 3
+_STR = frozenset({str})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,10 @@ class Queue:
 
     def pop(self, floor: int = -1) -> Arrived | None:
         """Return the next request that is deeper than `floor`, if there is one."""
-        for depth in sorted(self._by_depth, reverse=True):
+        depths = list(self._by_depth)
+        if len(depths) > 1:
+            depths.sort(reverse=True)
+        for depth in depths:
             if depth <= floor:
                 break
             try:
@@ -237,7 +240,9 @@ class Daemon:
             raise interrupt
 
     def _answer(self, arrived: Arrived, answer: Encoded, flags: int) -> None:
-        buffers = [buffer if _is_nobody_elses(buffer) else memoryview(bytearray(buffer)) for buffer in answer.buffers]
+        buffers = answer.buffers
+        if buffers:
+            buffers = [buffer if _is_nobody_elses(buffer) else memoryview(bytearray(buffer)) for buffer in buffers]
         frame = Frame(FrameKind.RESULT, arrived.head.correlation, flags=flags, body=answer.body, buffers=buffers)
         del answer, buffers
         self._over(arrived)
@@ -309,7 +314,7 @@ class Daemon:
         finally:
             current.reset(token)
         del positional, named
-        if isinstance(result, Iterator) and not is_exposed(type(result)):
+        if hasattr(type(result), "__next__") and not is_exposed(type(result)):  # an iterator
             where = self._where(head.object, head.method)
             return encode(self.streams.add(result, head.source, where), guest.hooks), Flag.STREAM
         return encode(result, guest.hooks), 0
@@ -389,17 +394,16 @@ class Daemon:
 
 
 def _arguments(value: Any) -> tuple[list[Any], dict[str, Any], dict[str, Any]]:
-    annotations: Any = {}
-    if type(value) is list and len(value) == _TRIPLE:
-        annotations = value.pop()
-    if (
-        type(value) is not list
-        or len(value) != _PAIR
-        or type(value[0]) is not list
-        or not all(type(part) is dict and all(type(key) is str for key in part) for part in (value[1], annotations))
-    ):
-        raise CodecError("a request without arguments")
-    return value[0], value[1], annotations
+    if type(value) is list and _PAIR <= len(value) <= _TRIPLE:
+        positional, named = value[0], value[1]
+        annotations = value[2] if len(value) == _TRIPLE else {}
+        if type(positional) is list and _has_names(named) and _has_names(annotations):
+            return positional, named, annotations
+    raise CodecError("a request without arguments")
+
+
+def _has_names(value: Any) -> bool:
+    return type(value) is dict and (not value or _STR.issuperset(map(type, value)))
 
 
 def _no_member(served: Served, name: str, member: Member | None, flags: int) -> str:
