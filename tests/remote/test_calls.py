@@ -25,6 +25,7 @@ from simsplit.errors import (
     UnknownNameError,
 )
 from tests.remote.objects import Calculator, CountedBase, StateError, Vector
+from tests.remote.test_exposing import Whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,6 +199,16 @@ def test_a_static_proxy_refuses_what_is_wrong_before_it_is_sent(pair: list[remot
             calculator.add = 5
         assert copy.copy(calculator).add(1) == 2
         assert "add" in dir(calculator)
+
+
+def test_a_static_proxy_knows_methods_of_all_kinds() -> None:
+    with remote.local(2) as (here, there):
+        whole = here.proxy(there.serve(Whole()), Whole)
+        assert (whole.method(), whole.static(), whole.of_class(), whole.marked()) == (4, 9, 10, 1)
+        with pytest.raises(TypeError):
+            whole.static(1)
+        with pytest.raises(TypeError):
+            whole.of_class(1)
 
 
 def test_attributes_are_read_and_set(pair: list[remote.Here]) -> None:

@@ -223,7 +223,7 @@ def test_ranks_that_call_each_other_at_random_get_every_answer_right(workers: in
     assert calls.made > 5
     assert here.caller.idle
     assert not here._endpoint.counts
-    assert not here._daemon.streams
+    assert not here._daemon.streams.open
     assert MPI.COMM_WORLD.allreduce(calls.noted) == MPI.COMM_WORLD.allreduce(len(calls.calculator.seen))
     if here.rank == 0:
         print(f"{calls.made} calls by rank 0")

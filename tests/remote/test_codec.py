@@ -339,6 +339,12 @@ def test_a_false_table_is_refused_before_memory_is_taken(entry: Any, size: int) 
         tracemalloc.stop()
 
 
+def test_an_integer_that_would_take_long_to_reckon_with_is_refused() -> None:
+    body = msgspec.msgpack.encode([[], [msgspec.msgpack.Ext(5, b""), b"\1" * (2**16 + 1)]])
+    with pytest.raises(CodecError, match="an integer of 65,537 bytes"):
+        Decoding(body).value(HOOKS)
+
+
 def test_a_buffer_is_used_once_and_must_exist() -> None:
     marker = msgspec.msgpack.Ext(19, b"")
     for tree in ([[marker, 0], [marker, 0]], [marker, 1], [marker, -1], [marker, "0"]):

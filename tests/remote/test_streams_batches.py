@@ -79,7 +79,7 @@ def test_a_generator_is_read_to_its_end(ranks: list[remote.Here], proxy: Any, so
     assert list(proxy.listed()) == [1, 2, 3]
     assert [array[0] for array in proxy.arrays(9)] == list(range(9))
     assert source.closed == 2
-    assert not ranks[1]._daemon.streams
+    assert not ranks[1]._daemon.streams.open
 
 
 def test_the_server_is_never_far_ahead_of_the_reader(proxy: Any, source: Source) -> None:

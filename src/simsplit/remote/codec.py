@@ -62,7 +62,6 @@ if TYPE_CHECKING:
 
 DEEPEST = 100  # containers within each other
 MOST_BUFFERS = 4096  # of one message
-LONGEST_INTEGER = 2**16  # bytes
 
 _Ext = msgspec.msgpack.Ext
 _encoder = msgspec.msgpack.Encoder()
@@ -419,8 +418,8 @@ class _Reader:
 
 def _integer(value: int) -> bytes:
     length = value.bit_length() // 8 + 1
-    if length > LONGEST_INTEGER:
-        raise _RefusedError(f"the integer has {length:,} bytes; at most {LONGEST_INTEGER:,} travel")
+    if length > kinds.LONGEST_INTEGER:
+        raise _RefusedError(f"the integer has {length:,} bytes; at most {kinds.LONGEST_INTEGER:,} travel")
     return value.to_bytes(length, "little", signed=True)
 
 

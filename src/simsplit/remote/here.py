@@ -385,7 +385,7 @@ class Here:
             moved |= caller.work()
         if leaving.passive or leaving.arrived:
             moved |= leaving.work()
-        if daemon.streams:
+        if daemon.streams.open:
             daemon.streams.expire()
         if serve and daemon.queue and not self._threads.idle_workers:
             moved |= daemon.serve_one(floor)

@@ -23,6 +23,7 @@ C = TypeVar("C", bound=type)
 
 NUMPY_KINDS = "biufcmMSU"  # of dtypes: numbers, dates and fixed-length texts; no objects, no fields
 MOST_DIMENSIONS = 64
+LONGEST_INTEGER = 2**16  # bytes
 LARGEST_ARRAY = 2**62  # bytes: keeps products of shapes far from anything that could wrap around
 
 
@@ -242,6 +243,13 @@ def _zone_from(zone: Any) -> tzinfo | None:
     return ZoneInfo(zone)
 
 
+def integer(data: bytes) -> int:
+    """Return an integer of any size, up to one with which arithmetic still takes no time to speak of."""
+    if len(data) > LONGEST_INTEGER:
+        raise CodecError(f"not a value: an integer of {len(data):,} bytes")
+    return int.from_bytes(data, "little", signed=True)
+
+
 def _scalar(parts: list[Any]) -> Any:
     dtype = dtype_of(parts[0])
     if dtype.itemsize != len(parts[1]):
@@ -268,7 +276,7 @@ _BUILDERS: dict[Kind, Callable[[list[Any]], Any]] = {
     Kind.SET: set,
     Kind.FROZENSET: frozenset,
     Kind.DICT: lambda parts: dict(zip(parts[::2], parts[1::2], strict=True)),
-    Kind.INT: lambda parts: int.from_bytes(parts[0], "little", signed=True),
+    Kind.INT: lambda parts: integer(parts[0]),
     Kind.COMPLEX: lambda parts: complex(*parts),
     Kind.BYTEARRAY: lambda parts: bytearray(memoryview(parts[0])),
     Kind.DECIMAL: lambda parts: Decimal(parts[0]),

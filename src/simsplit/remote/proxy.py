@@ -178,7 +178,7 @@ class RemoteMethod:
 
     def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int) -> Request:
         if self._signature is not None:
-            self._signature.bind(None, *args, **kwargs)
+            self._signature.bind(*args, **kwargs)
         target = self._proxy._uri  # noqa: SLF001, of this module
         return Request(target, self._name, arguments(args, kwargs, self._annotations), flags, self._timeout)
 
@@ -225,8 +225,11 @@ def signatures(interface: Any) -> dict[str, inspect.Signature | None]:
         thing = inspect.getattr_static(interface, name)
         if isinstance(thing, property):
             found[name] = None
-        elif inspect.isfunction(thing):
-            found[name] = inspect.signature(thing)
+        elif isinstance(thing, staticmethod):
+            found[name] = inspect.signature(thing.__func__)
+        elif inspect.isfunction(thing) or isinstance(thing, classmethod):
+            signature = inspect.signature(thing.__func__ if isinstance(thing, classmethod) else thing)
+            found[name] = signature.replace(parameters=list(signature.parameters.values())[1:])
     return found
 
 

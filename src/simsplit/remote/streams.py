@@ -44,11 +44,16 @@ class Streams:
     Parameters
     ----------
     settings : Settings
+
+    Attributes
+    ----------
+    open : dict of int to Stream
+        Those that are open, by number.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._streams: dict[int, Stream] = {}
+        self.open: dict[int, Stream] = {}
         self._numbers = itertools.count(1)
         self._next_look = 0.0
 
@@ -61,14 +66,14 @@ class Streams:
             If that rank has too many open.
         """
         self.expire()
-        if sum(stream.owner == owner for stream in list(self._streams.values())) >= self._settings.max_streams:
+        if sum(stream.owner == owner for stream in list(self.open.values())) >= self._settings.max_streams:
             _close(items)
             raise RefusedError(
                 f"rank {owner} has {self._settings.max_streams} streams open here already (max_streams). "
                 "Close one, or read it to its end."
             )
         number = next(self._numbers)
-        self._streams[number] = Stream(items, owner, where)
+        self.open[number] = Stream(items, owner, where)
         return number
 
     def expire(self) -> None:
@@ -77,21 +82,18 @@ class Streams:
         if now < self._next_look:
             return
         self._next_look = now + min(1.0, self._settings.stream_lifetime)
-        for number, stream in list(self._streams.items()):
+        for number, stream in list(self.open.items()):
             if now - stream.touched > self._settings.stream_lifetime and not stream.lock.locked():
                 self._drop(number)
 
     def forget(self, owner: int) -> None:
         """Close all streams of a rank that is gone."""
-        for number, stream in list(self._streams.items()):
+        for number, stream in list(self.open.items()):
             if stream.owner == owner:
                 self._drop(number)
 
-    def __len__(self) -> int:
-        return len(self._streams)
-
     def _drop(self, number: int) -> None:
-        stream = self._streams.pop(number, None)
+        stream = self.open.pop(number, None)
         if stream is not None:
             _close(stream.items)
 
@@ -112,7 +114,7 @@ class Streams:
                         self._drop(number)
                         return [[], False, None]
             except Exception as error:  # noqa: BLE001, raised at the caller, after the items before it
-                self._streams.pop(number, None)
+                self.open.pop(number, None)
                 return [items, False, failure(error, stream.where, None)]
             finally:
                 stream.touched = time.monotonic()
@@ -126,7 +128,7 @@ class Streams:
             self._drop(number)
 
     def _own(self, number: int) -> Stream:
-        stream = self._streams.get(number)
+        stream = self.open.get(number)
         context = current.get()
         if stream is None or context is None or context.rank != stream.owner:
             raise UnknownNameError(
