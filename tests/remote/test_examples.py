@@ -95,4 +95,4 @@ print(here.proxy(f"MPINAME:thing{1 - here.rank}").method())
 def test_a_program_that_forgets_to_leave_leaves_at_its_end() -> None:
     ended = run(mpiexec(2, "-c", FORGETS), timeout=60)
     assert ended.status == 0, ended.err
-    assert ended.out.split() == ["1", "1"]
+    assert "".join(ended.out.split()) == "11"  # lines of two ranks may be torn
