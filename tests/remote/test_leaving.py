@@ -182,6 +182,17 @@ def test_the_names_of_a_rank_that_is_gone_are_forgotten() -> None:
     assert run_ranks(lambda _here: None, fail, client)[2] == []
 
 
+def test_a_message_that_was_lost_holds_nobody_up_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+    def lossy(here: remote.Here) -> int:
+        here._endpoint.sent += 1  # as if the other rank had dropped one
+        return here.rank
+
+    begun = time.monotonic()
+    assert run_ranks(lossy, lambda here: here.rank) == [0, 1]
+    assert 0.4 < time.monotonic() - begun < 5
+    assert "left with 1 messages that were sent and did not arrive" in caplog.text
+
+
 def test_messages_of_the_agreement_that_are_none_do_no_harm() -> None:
     def mischief(here: remote.Here) -> str:
         calculator = here.proxy("MPINAME:c0")

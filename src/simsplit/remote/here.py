@@ -91,7 +91,12 @@ class Here:
             need_thread=lambda: self._threads.start_service(serve=False),
         )
         self._leaving = Leaving(
-            self.rank, self.size, self._endpoint.send, self._counts_if_idle, self._endpoint.malformed
+            self.rank,
+            self.size,
+            self._endpoint.send,
+            self._counts_if_idle,
+            self._endpoint.malformed,
+            settings.leave_wait,
         )
         self._urgent: deque[Arrived] = deque()
         self._threads = Threads(self, port.threads)

@@ -3,7 +3,9 @@
 A rank that needs nothing more from anyone is passive: it serves until all are. Whenever it has nothing to do
 it reports to root (IDLE) how many messages it has sent and received. When all ranks have reported, and as many
 were received as were sent, root asks once more (CONFIRM, CONFIRMED); only if the numbers are still the same
-nothing was on its way between the two rounds, nothing can ever come again, and root lets all go (END).
+nothing was on its way between the two rounds, nothing can ever come again, and root lets all go (END). Numbers that do
+not agree, and do not change for a while either, mean a message that was dropped as malformed; then root
+goes on without it.
 
 A rank that fails tells everyone (GONE): their calls to it get an error. It still takes part in the agreement, but
 for a limited time; a rank that leaves without it says so, and the others agree without that rank.
@@ -11,7 +13,9 @@ for a limited time; a rank that leaves without it says so, and the others agree 
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .endpoint import Arrived
+
+log = logging.getLogger("simsplit.remote")
 
 ROOT = 0
 _PLAIN = Hooks()
@@ -40,6 +46,8 @@ class Leaving:
         Returns how many messages were sent and received; None while the rank has anything to do.
     malformed : callable
         ``malformed(source, error)`` is told of a message that is none of the agreement.
+    patience : float
+        Seconds that root waits for messages that seem to be on their way, while nothing moves.
 
     Attributes
     ----------
@@ -58,6 +66,7 @@ class Leaving:
         send: Callable[[Frame, int], object],
         count: Callable[[], tuple[int, int] | None],
         malformed: Callable[[int, Exception], None],
+        patience: float,
     ) -> None:
         self.passive = False
         self.ended = False
@@ -65,6 +74,8 @@ class Leaving:
         self._send = send
         self._count = count
         self._malformed = malformed
+        self._patience = patience
+        self._stuck: tuple[dict[int, tuple[int, int]], float] = ({}, 0.0)  # numbers that do not agree, and since when
         self.arrived: deque[Arrived] = deque()
         self._lock = threading.Lock()
         self._reported: tuple[int, int] | None = None
@@ -167,4 +178,13 @@ class Leaving:
 
     def _balanced(self) -> bool:
         reports = [self._reports[rank] for rank in self._expected]
-        return sum(sent for sent, _ in reports) == sum(received for _, received in reports)
+        missing = sum(sent for sent, _ in reports) - sum(received for _, received in reports)
+        if not missing:
+            return True
+        now = time.monotonic()
+        if self._stuck[0] != self._reports:
+            self._stuck = (dict(self._reports), now)
+        elif now - self._stuck[1] > self._patience:
+            log.warning("left with %d messages that were sent and did not arrive", missing)
+            return True
+        return False

@@ -29,7 +29,8 @@ class Settings:
     lookup_wait : float, default 10
         Seconds that a look-up waits for a name to be registered.
     leave_wait : float, default 10
-        Seconds that a rank which failed waits for the others before it leaves without them.
+        Seconds that a rank which failed waits for the others before it leaves without them, and that all wait
+        for a message that does not come.
     cancel_wait : float, default 1
         Seconds that cancelling a call waits for the server's word.
     spin : float, default 0.001
