@@ -18,11 +18,11 @@
 """
 
 from .batches import Batch, send
-from .calls import RemoteFuture
 from .cluster import join, local
 from .context import CallContext, call_context
 from .exposing import expose, oneway
 from .failures import RemoteTraceback
+from .futures import RemoteFuture
 from .handshake import Connection
 from .here import Here, registry
 from .names import NameServer

@@ -6,7 +6,6 @@ import itertools
 import logging
 import sys
 import threading
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from .context import CallContext, current
 from .exposing import INSTANCES, instances_of, is_exposed, members
 from .failures import encode_failure, failure
 from .frame import Flag, Frame, FrameKind
+from .queue import Queue
 from .streams import OBJECT as STREAMS
 from .streams import Streams
 from .uri import ObjectURI, word
@@ -48,51 +48,6 @@ class Served:
     cls: type
     mode: str
     members: Mapping[str, Member]
-
-
-class Queue:
-    """Requests that nobody has begun: of one depth in order, the deepest first, for others wait for them."""
-
-    def __init__(self, deepest: int) -> None:
-        self._deepest = deepest
-        self._by_depth: dict[int, deque[Arrived]] = {}
-
-    def __bool__(self) -> bool:
-        for requests in list(self._by_depth.values()):  # noqa: SIM110, any() takes longer, and this is asked often
-            if requests:
-                return True
-        return False
-
-    def push(self, arrived: Arrived) -> None:
-        """Put a request at the end."""
-        depth = min(max(1, arrived.head.depth), self._deepest)
-        self._by_depth.setdefault(depth, deque()).append(arrived)
-
-    def pop(self, floor: int = -1) -> Arrived | None:
-        """Return the next request that is deeper than `floor`, if there is one."""
-        depths = list(self._by_depth)
-        if len(depths) > 1:
-            depths.sort(reverse=True)
-        for depth in depths:
-            if depth <= floor:
-                break
-            try:
-                return self._by_depth[depth].popleft()
-            except IndexError:  # empty, or another thread was faster
-                continue
-        return None
-
-    def take(self, source: int, correlation: int) -> Arrived | None:
-        """Return a certain request, if it is there."""
-        for requests in list(self._by_depth.values()):
-            for arrived in list(requests):
-                if arrived.head.source == source and arrived.head.correlation == correlation:
-                    try:
-                        requests.remove(arrived)
-                    except ValueError:  # another thread was faster
-                        return None
-                    return arrived
-        return None
 
 
 class Daemon:

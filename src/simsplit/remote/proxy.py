@@ -13,7 +13,8 @@ from .frame import Flag
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .calls import Caller, RemoteFuture
+    from .calls import Caller
+    from .futures import RemoteFuture
     from .uri import ObjectURI
 
 
