@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _FIRST_PAUSE = 2e-5  # seconds
-_ALONE = 5e-5  # seconds of waiting before others get the core: most answers are there by then
+# Seconds of waiting before others get the core: most answers are there by then. Longer costs more ranks than cores.
+_ALONE = 1e-4
 
 
 class Backoff:
