@@ -30,7 +30,7 @@ export OMPI_MCA_osc := ^ucx
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clean
+.PHONY: help run test lint format bench example-simple clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -53,10 +53,14 @@ format: .venv-lint/lint  ## let ruff format the code
 	.venv-lint/bin/ruff check --fix .
 	.venv-lint/bin/ruff format .
 
-bench: $(VENV)/run  ## measure start-up, history and memory against plain programs (MPI=mpich)
+bench: $(VENV)/run  ## measure start-up, history, memory and remote calls against plain programs (MPI=mpich)
 	$(VENV)/bin/python benchmarks/startup.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/history.py
 	$(VENV)/bin/python benchmarks/memory.py
+	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
+
+example-simple: $(VENV)/run  ## call a remote object: a server rank and a client rank (MPI=mpich)
+	$(VENV)/bin/mpiexec -n 1 $(VENV)/bin/python examples/simple/server.py : -n 1 $(VENV)/bin/python examples/simple/client.py
 
 clean:  ## remove what the other targets made
 	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint build dist

@@ -7,7 +7,13 @@
     ├── LaunchError           3   started in a way that would do the work several times, or not at all
     ├── KernelError           4   the kernel failed on at least one rank
     ├── OutputError           5   a result cannot be written where it was asked for
-    └── VerificationError     6   splitting changed the result
+    ├── VerificationError     6   splitting changed the result
+    └── RemoteError           7   a call of a remote object could not be made, or has no answer
+        ├── CodecError            a value cannot travel (also a TypeError)
+        ├── UnknownNameError      no such name, object or rank (also a LookupError)
+        ├── RefusedError          the other rank does not accept it (also a PermissionError)
+        ├── CallTimeoutError      no answer in time (also a TimeoutError)
+        └── GoneError             the other rank serves no more (also a ConnectionError)
 
 An error of any rank is raised on *all* of them, at an agreed place: the same type, the same message,
 with the particulars of each rank that failed in `SimsplitError.failures`.
@@ -103,9 +109,47 @@ class VerificationError(SimsplitError):
     exit_status = 6
 
 
+class RemoteError(SimsplitError):
+    """A call of a remote object could not be made, or there is no answer to it."""
+
+    exit_status = 7
+
+
+class CodecError(RemoteError, TypeError):
+    """A value cannot travel between ranks, or what came is not a value."""
+
+
+class UnknownNameError(RemoteError, LookupError):
+    """There is no such name, object or rank."""
+
+
+class RefusedError(RemoteError, PermissionError):
+    """The other rank does not accept the call: a limit, a validator, or a list of what is allowed."""
+
+
+class CallTimeoutError(RemoteError, TimeoutError):
+    """No answer within the time limit. Whether the call was carried out is not known."""
+
+
+class GoneError(RemoteError, ConnectionError):
+    """The other rank serves no more. Whether a call that was on its way was carried out is not known."""
+
+
 def one_of_ours(name: str) -> type[SimsplitError]:
     """Return the class of the tree that is called `name`, or its root."""
-    tree = (InputError, LaunchError, KernelError, OutputError, VerificationError)
+    tree = (
+        InputError,
+        LaunchError,
+        KernelError,
+        OutputError,
+        VerificationError,
+        RemoteError,
+        CodecError,
+        UnknownNameError,
+        RefusedError,
+        CallTimeoutError,
+        GoneError,
+    )
     return next((kind for kind in tree if kind.__name__ == name), SimsplitError)
 
 

@@ -53,6 +53,8 @@ class Result:
         from root to other ranks and ``gathered`` from them.
     verification : Verification or None
         What comparing with one process found; None if it was not asked for.
+    note : str or None
+        What else is to be said about the run.
     """
 
     history: Array | None = field(repr=False)
@@ -64,6 +66,7 @@ class Result:
     timings: Timings
     nbytes: dict[str, int]
     verification: Verification | None = None
+    note: str | None = None
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -147,7 +150,7 @@ def _execute(
     root = communicator.rank == 0
     plan, parameters = _common_plan(problem, communicator, verify=verify, output=output)
     with Agreement(communicator):
-        file = _output(output, plan.history_nbytes) if root and output is not None else None
+        file = open_output(output, plan.history_nbytes) if root and output is not None else None
         receiver = GatheredHistory(communicator, plan)
     timings = Timings()
     begun = perf_counter()
@@ -194,7 +197,8 @@ def _verify(communicator: Communicator, plan: Plan, rows: Rows, history: Array |
     return verify_steps(communicator, plan, rows, history)
 
 
-def _output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
+def open_output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
+    """Return the file for a history of so many bytes, after looking whether it can be written."""
     from .store.npy import NpyOutput
 
     return NpyOutput(path, nbytes)

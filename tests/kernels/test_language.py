@@ -455,7 +455,7 @@ def test_a_deep_stack_of_the_caller_lets_no_recursion_error_out(spare: int) -> N
         else:
             only_refused("-" * 95 + "x")
 
-    here, frame = 0, sys._getframe()  # noqa: SLF001
+    here, frame = 0, sys._getframe()
     while frame := frame.f_back:  # type: ignore[assignment]
         here += 1
     descend(sys.getrecursionlimit() - here - spare)

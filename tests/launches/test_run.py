@@ -149,6 +149,25 @@ def test_the_expected_number_of_ranks_is_right() -> None:
     assert (ended.status, ended.err) == (0, "")
 
 
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_by_remote_objects_the_bits_are_the_same_and_the_cost_is_told(ranks: int, tmp_path: Path) -> None:
+    options = ("run", "--size", 1003, "--offset", 0.1, "--delta-t", 0.3, "--output")
+    assert simsplit(ranks, *options, tmp_path / "collective.npy", "--quiet").status == 0
+    ended = simsplit(ranks, *options, tmp_path / "remote.npy", "--via", "remote", "--verify")
+    assert (ended.status, ended.err) == (0, "")
+    assert (tmp_path / "remote.npy").read_bytes() == (tmp_path / "collective.npy").read_bytes()
+    calculators = max(1, ranks - 1)
+    assert f"\nby remote objects: {calculators} calculators · {6 * calculators} calls · " in ended.out
+    assert ended.out.endswith("identical: 5 of 5 steps, 5,015 of 5,015 values, bit for bit\n")
+
+
+def test_by_remote_objects_an_error_is_one_of_all_ranks() -> None:
+    ended = simsplit(3, "run", "--via", "remote", "--kernel", "x * t")
+    assert ended.status == 2
+    assert "simsplit: the kernel expression is not known to the calculators by name." in ended.err
+    assert ended.err.count("simsplit: ") == 1
+
+
 def test_the_command_is_installed() -> None:
     ended = run([str(BIN / "simsplit"), "--version"])
     assert ended.out.startswith("simsplit 0.")

@@ -28,14 +28,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status 0.
+        The exit status; not 0 only for ``simsplit remote``.
 
     Raises
     ------
     SimsplitError
         On every rank, with the exit status.
     """
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["remote"]:  # programs of one job, each with options of its own: they meet by other rules
+        from ..remote.commands import main as remote
+
+        return remote(words[1:])
+    options = parse(words)
     if options.answer is not None:
         launcher = launch.detect()
         if launcher is None or launcher.rank == 0:

@@ -55,6 +55,7 @@ class Options:
     json: bool = False
     serial: bool = False
     expect_ranks: int | None = None
+    via: Literal["collective", "remote"] = "collective"
     ranks: int | None = None
     ranks_per_node: int | None = None
     name: str | None = None
@@ -215,6 +216,12 @@ def _add_results(parser: _Parser) -> None:
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     _add_ranks(parser)
+    parser.add_argument(
+        "--via",
+        choices=("collective", "remote"),
+        default="collective",
+        help="how the ranks work together: collective calls, or remote objects called by rank 0 (default collective)",
+    )
 
 
 def _add_ranks(parser: _Parser) -> None:

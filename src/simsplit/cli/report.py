@@ -55,6 +55,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "compute": result.timings.compute,
             "gather": result.timings.gather,
         },
+        "note": result.note,
         "identical": None if found is None else found.identical,
         "verification": None if found is None else str(found),
         "output": output if found is None or found.identical else None,
@@ -79,6 +80,7 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
         *_steps(problem, result, ranks),
         "",
         _summary(result, output),
+        *([] if result.note is None else [result.note]),
     ]
     if result.verification is not None:
         lines.append(str(result.verification))

@@ -44,7 +44,11 @@ def _command(options: Options) -> None:
     with Agreement(communicator):
         settings = resolve(options, text)
         problem = problems.make(settings, root=communicator.rank == 0)
-    result = execute(problem, communicator, verify=options.verify, output=settings.output)
+    if options.via == "remote":
+        from .by_remote import execute as run
+    else:
+        run = execute
+    result = run(problem, communicator, verify=options.verify, output=settings.output)
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
             _report(options, problem, result, settings.output)

@@ -5,5 +5,16 @@ from .connect import connect
 from .contract import Communicator
 from .interrupts import interrupts
 from .mpi import abort_job
+from .port import Message, Port, Transfer, loopback
 
-__all__ = ["Agreement", "Communicator", "abort_job", "connect", "interrupts"]
+__all__ = [
+    "Agreement",
+    "Communicator",
+    "Message",
+    "Port",
+    "Transfer",
+    "abort_job",
+    "connect",
+    "interrupts",
+    "loopback",
+]

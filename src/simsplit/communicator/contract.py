@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from .port import Port
+
     Array = npt.NDArray[Any]
 
 T = TypeVar("T")
@@ -76,3 +78,6 @@ class Communicator(Protocol):
             Where each rank's rows belong in each step of `wholes`: ``[lower, upper)``, not overlapping.
         wholes : ndarray, shape (steps, n, ...), each step C-contiguous, on root; None elsewhere
         """
+
+    def port(self) -> Port:
+        """Return this rank's end of messages between two ranks, which nobody else sends to."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mpi4py.MPI import Datatype, Intracomm
 
     from .contract import Array
+    from .port import Port
 
 T = TypeVar("T")
 
@@ -151,6 +152,12 @@ class MPICommunicator:
                     self._comm.Gatherv([part, len(part), row], None, root=0)
         finally:
             row.Free()
+
+    def port(self) -> Port:
+        """Return a port on a duplicate of the communicator."""
+        from .mpi_port import MPIPort
+
+        return MPIPort(self._comm, self.host)
 
     def _row_type(self, itemsize: int, shape: tuple[int, ...]) -> Datatype | None:
         """Return the datatype of one row, to be freed, or None for rows without a byte in them."""

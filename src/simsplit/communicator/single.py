@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .contract import Array
+    from .port import Port
 
 T = TypeVar("T")
 
@@ -48,3 +49,9 @@ class SingleProcess:
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Do nothing: all rows are root's own."""
+
+    def port(self) -> Port:
+        """Return the port of a group of one."""
+        from .port import loopback
+
+        return loopback(1)[0]

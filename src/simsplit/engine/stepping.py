@@ -10,6 +10,7 @@ import numpy as np
 from ..communicator import Agreement
 from ..errors import KernelError
 from ..kernels import Block
+from ..kernels.contract import beside
 from ..memory import require
 from ..text import rows_in_short
 
@@ -58,12 +59,8 @@ class Rows:
         """Return the parameters for some rows, of shapes that broadcast with them; arrays as `initial` gives them."""
         if not self._arrays:
             return self._numbers
-        sliced = {}
-        for name, value in self._arrays.items():
-            own = value[lower - self.first : upper - self.first]
-            missing = (1,) * (self.part.ndim - own.ndim)
-            sliced[name] = _plain(own.reshape(len(own), *missing, *own.shape[1:]))
-        return {**self._numbers, **sliced}
+        own = slice(lower - self.first, upper - self.first)
+        return {**self._numbers, **{name: beside(self.part, value[own]) for name, value in self._arrays.items()}}
 
     def block(self, k: int, lower: int, upper: int, parameters: Mapping[str, Any]) -> Block:
         """Return what the kernel is told of some rows and a step."""

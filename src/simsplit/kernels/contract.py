@@ -183,6 +183,15 @@ class Kernel(ABC):
         return out
 
 
+def beside(rows: Array, value: Array) -> Array:
+    """Return a parameter for these rows, C-contiguous, native, read-only, and of a shape that broadcasts with them."""
+    plain = np.ascontiguousarray(value, value.dtype.newbyteorder("=")).reshape(
+        len(value), *[1] * (rows.ndim - value.ndim), *value.shape[1:]
+    )
+    plain.flags.writeable = False
+    return plain
+
+
 def _parameter(name: str, value: Any) -> Any:
     """Return a parameter as a Python number, which changes no precision, as an array, or None for root's array."""
     if value is None:

@@ -1,0 +1,81 @@
+"""Messages between two ranks on MPI, by mpi4py: matched probes, and nothing that blocks.
+
+A blocking receive would burn a core and slow every other thread down; so all calls return at once, and
+whoever waits decides how often to ask.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm, Request
+    from mpi4py.MPI import Message as Matched
+
+    from .port import Bytes, Message, Transfer
+
+
+class _Transfer:
+    __slots__ = ("_data", "_request")
+
+    def __init__(self, request: Request, data: Bytes) -> None:
+        self._request = request
+        self._data = data  # kept alive until it is done
+
+    def done(self) -> bool:
+        """Return whether the transfer is over."""
+        return self._request.Test()
+
+
+class _Message:
+    __slots__ = ("_byte", "_matched", "nbytes", "source")
+
+    def __init__(self, matched: Matched, byte: object, source: int, nbytes: int) -> None:
+        self._matched = matched
+        self._byte = byte
+        self.source = source
+        self.nbytes = nbytes
+
+    def receive(self, into: bytearray | memoryview) -> Transfer:
+        """Begin to receive the message."""
+        return _Transfer(self._matched.Irecv([into, self.nbytes, self._byte]), into)
+
+
+class MPIPort:
+    """A port on a communicator of its own.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Intracomm
+        Duplicated, which is collective: no message of the port meets one of the user's.
+    host : str
+        Name of the host of this rank.
+    """
+
+    def __init__(self, comm: Intracomm, host: str) -> None:
+        from mpi4py import MPI
+
+        self._comm = comm.Dup()
+        self._byte = MPI.BYTE
+        self._any_source = MPI.ANY_SOURCE
+        self._status = MPI.Status()
+        self.rank = comm.Get_rank()
+        self.size = comm.Get_size()
+        self.host = host
+        self.threads = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
+
+    def send(self, data: Bytes, destination: int, tag: int) -> Transfer:
+        """Begin to send contiguous bytes."""
+        return _Transfer(self._comm.Isend([data, len(data), self._byte], destination, tag), data)
+
+    def probe(self, source: int | None, tag: int) -> Message | None:
+        """Return the next message, if there is one."""
+        status = self._status
+        matched = self._comm.Improbe(self._any_source if source is None else source, tag, status)
+        if matched is None:
+            return None
+        return _Message(matched, self._byte, status.Get_source(), status.Get_count(self._byte))
+
+    def close(self) -> None:
+        """Give the communicator back. Collective."""
+        self._comm.Free()

@@ -1,0 +1,95 @@
+"""The threads of a rank, if it has any: one that makes progress, and those that carry out requests."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from .waiting import Backoff
+
+if TYPE_CHECKING:
+    from .here import Here
+
+
+class Threads:
+    """The threads of one rank. None of them blocks in MPI.
+
+    Parameters
+    ----------
+    here : Here
+    allowed : bool
+        Whether the MPI library may be used by several threads, one at a time.
+    """
+
+    def __init__(self, here: Here, allowed: bool) -> None:  # noqa: FBT001, a property of the port
+        self.idle_workers = 0
+        self._here = here
+        self._allowed = allowed
+        self._ready = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._service: threading.Thread | None = None
+        self._serves = False
+        self._stopped = threading.Event()
+        self._workers: list[threading.Thread] = []
+        self._closed = False
+
+    def start_service(self, *, serve: bool) -> None:
+        """Make progress in a thread of its own, and carry out requests if `serve`."""
+        with self._lock:
+            self._serves |= serve
+            if self._service is not None or self._closed:
+                return
+            if not self._allowed:
+                raise InputError(
+                    "no thread can make progress: MPI was started for one thread only (mpi4py.rc.thread_level). Wait "
+                    "for futures by their own methods, and serve by request_loop() or poll()."
+                )
+            self._stopped.clear()
+            self._service = threading.Thread(target=self._make_progress, name="simsplit.remote service", daemon=True)
+            self._service.start()
+            while len(self._workers) < self._here.settings.workers:
+                name = f"simsplit.remote worker {len(self._workers)}"
+                worker = threading.Thread(target=self._carry_out, name=name, daemon=True)
+                self._workers.append(worker)
+                worker.start()
+
+    def stop_service(self) -> None:
+        """End that thread, if there is one and it is not the one that asks."""
+        with self._lock:
+            service, self._service, self._serves = self._service, None, False
+            self._stopped.set()
+        if service is not None and service is not threading.current_thread():
+            service.join()
+
+    def wake(self) -> None:
+        """Let a worker see to a request that came."""
+        if self._workers:
+            self._ready.release()
+
+    def stop(self) -> None:
+        """End all threads."""
+        self._closed = True
+        self.stop_service()
+        for _ in self._workers:
+            self._ready.release()
+        for worker in self._workers:
+            if worker is not threading.current_thread():
+                worker.join()
+
+    def _make_progress(self) -> None:
+        backoff = Backoff(self._here.settings)
+        while not self._stopped.is_set():
+            if self._here._step_in_background(serve=self._serves):  # noqa: SLF001, part of it
+                backoff.reset()
+            else:
+                backoff.wait()
+
+    def _carry_out(self) -> None:
+        while not self._closed:
+            with self._lock:
+                self.idle_workers += 1
+            self._ready.acquire()
+            with self._lock:
+                self.idle_workers -= 1
+            self._here._daemon.serve_one()  # noqa: SLF001, part of it

@@ -1,0 +1,99 @@
+"""Waiting without a blocking receive: at full speed for a moment, then with pauses that double up to a cap."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from ..communicator import interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .settings import Settings
+
+_FIRST_PAUSE = 2e-5  # seconds
+# Seconds of waiting before others get the core: most answers are there by then. Longer costs more ranks than cores.
+_ALONE = 1e-4
+
+
+class Backoff:
+    """How long to wait before asking again; one for each thread that waits.
+
+    Parameters
+    ----------
+    settings : Settings
+        Its `spin` and `longest_pause`.
+    """
+
+    __slots__ = ("_longest", "_pause", "_since", "_spin")
+
+    def __init__(self, settings: Settings) -> None:
+        self._spin = settings.spin
+        self._longest = settings.longest_pause
+        self._since = -1.0
+        self._pause = _FIRST_PAUSE
+
+    def reset(self) -> None:
+        """Begin anew: something has moved."""
+        self._since = -1.0
+        self._pause = _FIRST_PAUSE
+
+    def wait(self, limit: float | None = None) -> None:
+        """Wait a little: at most until `limit`, on the clock of `time.perf_counter`."""
+        now = time.perf_counter()
+        if self._since < 0:
+            self._since = now
+            return
+        waited = now - self._since
+        if waited > self._spin:
+            pause = self._pause if limit is None else min(self._pause, max(0.0, limit - now))
+            time.sleep(pause)
+            self._pause = min(2 * self._pause, self._longest)
+        elif waited > _ALONE:
+            os.sched_yield()  # the rank that is waited for may need this core
+
+
+def wait_until(
+    done: Callable[[], bool], step: Callable[[], bool], settings: Settings, timeout: float | None = None
+) -> bool:
+    """Make progress until something is done.
+
+    Parameters
+    ----------
+    done : callable
+        Asked before each step.
+    step : callable
+        Moves messages and runs requests; tells whether there was anything.
+    settings : Settings
+    timeout : float, optional
+        Seconds; a step that runs a request can take longer.
+
+    Returns
+    -------
+    bool
+        Whether it is done.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On Ctrl-C.
+    """
+    if done():
+        return True
+    limit = None if timeout is None else time.perf_counter() + timeout
+    backoff = Backoff(settings)
+    while True:
+        moved = step()
+        if done():
+            return True
+        if interrupts.pending:
+            interrupts.pending = False
+            raise KeyboardInterrupt
+        if limit is not None and time.perf_counter() >= limit:
+            return False
+        if moved:
+            backoff.reset()
+        else:
+            backoff.wait(limit)
