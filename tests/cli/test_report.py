@@ -182,6 +182,7 @@ def test_the_json_says_everything_in_plain_numbers() -> None:
         "mpi": "MPICH 5.0.2",
         "bytes": {"initial": 56},
         "seconds": {"scatter": 0.00012, "compute": 1.5, "gather": 0.0123},
+        "note": None,
         "identical": True,
         "verification": "identical: 5 of 5 steps, 35 of 35 values, bit for bit",
         "output": "h.npy",
