@@ -32,6 +32,7 @@ def test_it_tells_of_one_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert main(["doctor", "--serial", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["ranks"], found["mpi"], found["launcher"], found["ping_seconds"]) == (1, None, None, [])
+    assert found["thread_level"] is None
     assert {"simsplit", "Python", "NumPy", "mpi4py"} <= set(found["versions"])
     assert main(["doctor", "--serial"]) == 0
     assert "ranks     1 rank on 1 node\n" in capsys.readouterr().out

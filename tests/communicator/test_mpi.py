@@ -39,6 +39,7 @@ def test_it_knows_its_ranks(world: MPICommunicator) -> None:
     assert world.whole_job
     assert world.library is not None
     assert world.library.startswith(("MPICH", "Open MPI"))
+    assert world.thread_level == "MULTIPLE"  # what mpi4py asks for, and both wheels give
 
 
 @pytest.mark.mpi

@@ -41,7 +41,8 @@ def command(options: Options) -> None:
     pings = communicator.allgather(communicator.ping())
     with Agreement(communicator):
         if communicator.rank == 0:
-            found = findings(everyone, [ping for ping in pings if ping is not None], communicator.library)
+            told = [ping for ping in pings if ping is not None]
+            found = {"thread_level": communicator.thread_level, **findings(everyone, told, communicator.library)}
             if options.json:
                 print(json.dumps(found), flush=True)
             else:
@@ -155,7 +156,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     pings = found["ping_seconds"]
     table = [
         f"versions  {versions}",
-        f"MPI       {found['mpi'] or 'none: one process'}",
+        f"MPI       {found['mpi'] or 'none: one process'}{_level(found)}",
         f"launcher  {found['launcher'] or 'none'}",
         f"ranks     {counted(found['ranks'], 'rank')} on {counted(len(found['nodes']), 'node')}",
         *(
@@ -171,6 +172,11 @@ def lines(found: dict[str, Any]) -> list[str]:
     if not found["warnings"]:
         table.append("all well")
     return table
+
+
+def _level(found: dict[str, Any]) -> str:
+    level = found.get("thread_level")
+    return "" if level is None else f", thread level {level}"
 
 
 def _left(nbytes: int | None) -> str:

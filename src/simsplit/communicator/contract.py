@@ -36,6 +36,10 @@ class Communicator(Protocol):
         """The MPI library and its version, or None without MPI."""
 
     @property
+    def thread_level(self) -> str | None:
+        """What the MPI library allows threads to do, such as "MULTIPLE", or None without MPI."""
+
+    @property
     def whole_job(self) -> bool:
         """Whether these ranks are all the processes of the job."""
 

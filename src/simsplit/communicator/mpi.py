@@ -83,6 +83,8 @@ class MPICommunicator:
         self.size = comm.Get_size()
         self.host = MPI.Get_processor_name()
         self.library = library(MPI.Get_library_version())
+        levels = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
+        self.thread_level = next(name for name in levels if getattr(MPI, f"THREAD_{name}") == MPI.Query_thread())
         self.whole_job = self.size == MPI.COMM_WORLD.Get_size()
         self.largest_count = 2**63 - 1 if MPI.Get_version() >= (4, 0) else 2**31 - 1
         self._flag = array("i", [0])

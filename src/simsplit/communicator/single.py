@@ -21,6 +21,7 @@ class SingleProcess:
     rank = 0
     size = 1
     library = None
+    thread_level = None
     whole_job = True
     largest_count = sys.maxsize
 
