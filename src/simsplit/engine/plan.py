@@ -73,8 +73,7 @@ class Plan:
     def tile_shape(self) -> tuple[int, ...]:
         """Shape of a rank's results in the largest tile, ``(steps, rows, *shape of a row)``."""
         steps = min(STEPS_AT_ONCE, self.steps)
-        row = prod(self.shape[1:]) * self.history_dtype.itemsize
-        rows = min(max(1, self.tile_nbytes // max(1, steps * row)), self.longest)
+        rows = min(max(1, self.tile_nbytes // max(1, steps * self.history_row_nbytes)), self.longest)
         return (steps, rows, *self.shape[1:])
 
     def tiles(self) -> Iterator[Tile]:
@@ -104,6 +103,16 @@ class Plan:
     def history_shape(self) -> tuple[int, ...]:
         """Shape of the history, ``(steps, *shape)``."""
         return (self.steps, *self.shape)
+
+    @property
+    def row_nbytes(self) -> int:
+        """Bytes of a row of the initial array."""
+        return prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def history_row_nbytes(self) -> int:
+        """Bytes of a row of one step of the history."""
+        return prod(self.shape[1:]) * self.history_dtype.itemsize
 
     @property
     def initial_nbytes(self) -> int:

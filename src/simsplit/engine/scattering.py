@@ -48,8 +48,7 @@ def scatter(communicator: Communicator, plan: Plan, array: Array | None, *, stag
     if communicator.bcast(None if whole is None else bool(whole.flags.c_contiguous)):
         communicator.scatterv(whole, plan.bounds, part)
         return part
-    row_nbytes = max(1, plan.initial_nbytes // max(1, plan.shape[0]))
-    at_once = max(1, staging // (row_nbytes * max(1, plan.ranks - 1)))
+    at_once = max(1, staging // (max(1, plan.row_nbytes) * max(1, plan.ranks - 1)))
     for start, runs in zip(count(0, at_once), plan.spans(at_once), strict=False):
         spans = [(0, 0), *runs[1:]]
         with Agreement(communicator):

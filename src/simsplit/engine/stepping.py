@@ -98,7 +98,7 @@ def run_steps(
         On every rank, if the kernel failed on any; the receiver then holds no history.
     """
     agreement = Agreement(communicator)
-    at_once = max(1, block // max(1, plan.history_nbytes // max(1, plan.steps * plan.shape[0])))
+    at_once = max(1, block // max(1, plan.history_row_nbytes))
     where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
     with agreement:
         compute = _Map(rows) if rows.problem.kernel.kind == "map" else _Step(rows, plan)

@@ -116,7 +116,7 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, history: Ar
 
 def _rows_at_once(plan: Plan) -> int:
     """Return how many rows to recompute in one piece: never the pieces of the run, so that both must agree."""
-    row = max(1, plan.history_nbytes // max(1, plan.steps * plan.shape[0]))
+    row = plan.history_row_nbytes  # not 0: there are values to compare
     if plan.longest * row <= BLOCK:  # the run computed a part in one piece
         return max(1, (plan.longest + 1) // 2)
     return max(1, AT_ONCE // row)
