@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
 from math import prod
+from operator import or_
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +49,8 @@ class ThreadRank:
     def allgather(self, value: Any) -> list[Any]:
         return self._exchange(value)
 
-    def any(self, flag: Any) -> bool:
-        return any(self._exchange(bool(flag)))
+    def bitwise_or(self, bits: int) -> int:
+        return reduce(or_, self._exchange(bits))
 
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         assert (whole is not None) == (self.rank == 0)

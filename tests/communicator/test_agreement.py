@@ -201,6 +201,30 @@ def test_a_block_can_be_entered_again_after_it_failed() -> None:
         pass
 
 
+def test_what_ranks_request_in_a_block_is_known_to_all_after_it() -> None:
+    def call(rank: ThreadRank) -> list[int]:
+        block = Agreement(rank)
+        known = [block.requested]
+        for wishes in ([0, 0, 0], [1, 0, 4], [0, 2**29, 0], [0, 0, 0]):
+            with block:
+                block.request(wishes[rank.rank])
+                block.request(0)
+            known.append(block.requested)
+        return known
+
+    assert on_ranks(3, call) == [[0, 0, 5, 2**29, 0]] * 3
+
+
+def test_requests_of_a_block_that_failed_are_forgotten() -> None:
+    block = Agreement(SingleProcess())
+    with pytest.raises(InputError), block:
+        block.request(2)
+        raise InputError("x")
+    with block:
+        pass
+    assert block.requested == 0
+
+
 @pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_inside_a_block_is_raised_at_once() -> None:
     reached = []

@@ -48,9 +48,10 @@ def test_bcast_gives_everyone_roots_value(world: MPICommunicator) -> None:
 
 
 @pytest.mark.mpi
-def test_any_is_true_if_one_rank_says_so(world: MPICommunicator) -> None:
-    assert [world.any(world.rank == rank) for rank in range(world.size)] == [True] * world.size
-    assert not world.any(False)
+def test_a_bit_that_one_rank_sets_is_known_to_all(world: MPICommunicator) -> None:
+    assert world.bitwise_or(1 << world.rank) == 2**world.size - 1
+    assert [world.bitwise_or(2**30 * (world.rank == rank)) for rank in range(world.size)] == [2**30] * world.size
+    assert world.bitwise_or(0) == 0
 
 
 @pytest.mark.mpi

@@ -31,9 +31,8 @@ def test_bcast_takes_values_that_count_as_false(value: object) -> None:
     assert SingleProcess().bcast(value) is value
 
 
-def test_any_is_the_flag_itself() -> None:
-    assert SingleProcess().any(True) is True
-    assert SingleProcess().any(False) is False
+def test_the_bits_of_all_are_its_own() -> None:
+    assert [SingleProcess().bitwise_or(bits) for bits in (0, 1, 6)] == [0, 1, 6]
 
 
 def test_rows_stay_where_they_are() -> None:

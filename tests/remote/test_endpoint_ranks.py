@@ -51,7 +51,7 @@ class Here:
 def here() -> Iterator[Here]:
     here = Here()
     yield here
-    here.communicator.any(False)  # nobody gives the port back while another still sends
+    here.communicator.bitwise_or(0)  # nobody gives the port back while another still sends
     here.endpoint.close()
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .contract import Communicator
 
 _PACKAGE = __file__.removesuffix("communicator/agreement.py")
+_FAILED = 1  # the lowest bit of what the ranks tell each other
 _SHOWN = 8  # different tracebacks after the first, before the rest is only counted
 
 
@@ -60,6 +61,9 @@ class AgreedInterrupt(KeyboardInterrupt):
 class Agreement:
     """A block that succeeds on every rank or fails on every rank. Can be entered again and again.
 
+    What the ranks ask of each other travels in the same message: each may set bits by `request` in the
+    block, and after it finds in `requested` those of all ranks.
+
     Parameters
     ----------
     communicator : Communicator
@@ -72,12 +76,24 @@ class Agreement:
         rank that failed. Errors of other types are wrapped (see `errors`).
     KeyboardInterrupt
         On every rank, if one was interrupted.
+
+    Attributes
+    ----------
+    requested : int
+        The bits that at least one rank set in the block that was left last.
     """
 
     def __init__(self, communicator: Communicator) -> None:
         self._communicator = communicator
+        self._bits = 0
+        self.requested = 0
+
+    def request(self, bits: int) -> None:
+        """Set bits for all ranks to know, 0 to 2^30 - 1. Not collective; for use in the block."""
+        self._bits |= bits << 1
 
     def __enter__(self) -> None:
+        self._bits = 0
         self._held = interrupts.hold(False)
 
     def __exit__(
@@ -86,8 +102,10 @@ class Agreement:
         interrupts.hold(True)
         try:
             failed = error is not None or interrupts.pending
-            if self._communicator.any(failed):
+            everyones = self._communicator.bitwise_or(self._bits | failed)
+            if everyones & _FAILED:
                 self._raise_everywhere(error)
+            self.requested = everyones >> 1
         finally:
             interrupts.hold(self._held)
         return False

@@ -53,8 +53,8 @@ class Communicator(Protocol):
     def allgather(self, value: T) -> list[T]:
         """Return the `value` of every rank, small objects, in the order of the ranks."""
 
-    def any(self, flag: bool) -> bool:
-        """Return whether `flag` is true on at least one rank. Cheap: it is asked at every step."""
+    def bitwise_or(self, bits: int) -> int:
+        """Return the bits that are set on at least one rank, 0 to 2^31 - 1. Cheap: it is asked at every step."""
 
     def ping(self) -> float | None:
         """Return the seconds that a small message to the next rank and back takes; None on the last rank."""

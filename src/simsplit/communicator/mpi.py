@@ -87,8 +87,8 @@ class MPICommunicator:
         self.thread_level = next(name for name in levels if getattr(MPI, f"THREAD_{name}") == MPI.Query_thread())
         self.whole_job = self.size == MPI.COMM_WORLD.Get_size()
         self.largest_count = 2**63 - 1 if MPI.Get_version() >= (4, 0) else 2**31 - 1
-        self._flag = array("i", [0])
-        self._answer = array("i", [0])
+        self._mine = array("i", [0])
+        self._everyones = array("i", [0])
 
     def bcast(self, value: T | None) -> T:
         """Return root's `value` on every rank."""
@@ -99,11 +99,11 @@ class MPICommunicator:
         """Return the `value` of every rank."""
         return self._comm.allgather(value)
 
-    def any(self, flag: bool) -> bool:
-        """Return whether `flag` is true on at least one rank."""
-        self._flag[0] = flag
-        self._comm.Allreduce(self._flag, self._answer, op=self._mpi.MAX)
-        return bool(self._answer[0])
+    def bitwise_or(self, bits: int) -> int:
+        """Return the bits that are set on at least one rank."""
+        self._mine[0] = bits
+        self._comm.Allreduce(self._mine, self._everyones, op=self._mpi.BOR)
+        return self._everyones[0]
 
     def ping(self) -> float | None:
         """Return the seconds that a small message to the next rank and back takes."""

@@ -37,9 +37,9 @@ class SingleProcess:
         """Return `value` in a list."""
         return [value]
 
-    def any(self, flag: bool) -> bool:
-        """Return `flag`."""
-        return flag
+    def bitwise_or(self, bits: int) -> int:
+        """Return `bits`."""
+        return bits
 
     def ping(self) -> float | None:
         """Return None: there is nobody else."""
