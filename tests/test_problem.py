@@ -207,6 +207,47 @@ def test_the_time_of_a_step_does_not_depend_on_the_steps_before() -> None:
     assert sum([0.1] * 10) != 1.0
 
 
+@pytest.mark.parametrize(
+    ("keep", "steps", "kept"),
+    [
+        ("all", 4, [0, 1, 2, 3]),
+        ("last", 4, [3]),
+        ("every:1", 3, [0, 1, 2]),
+        ("every:3", 7, [0, 3, 6]),
+        ("every:3", 6, [0, 3]),
+        ("every:900719925474099267", 5, [0]),
+        ("all", 0, []),
+        ("last", 0, []),
+        ("every:2", 0, []),
+    ],
+)
+def test_the_kept_steps(keep: str, steps: int, kept: list[int]) -> None:
+    problem = make(keep=keep, steps=steps)
+    assert list(problem.kept) == kept
+    assert problem.settings()["keep"] == keep
+
+
+@pytest.mark.parametrize(
+    "keep", ["", "none", "every", "every:", "every:0", "every:-1", "every:1.5", "every:²", "last:", "All", 3, None]
+)
+def test_what_says_not_which_steps_are_kept_is_refused(keep: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(keep=keep)
+    assert str(caught.value) == (
+        f'keep must be "all", "last" or "every:K" with a whole number K of 1 or more, not {keep!r}'
+    )
+
+
+@given(word=st.text(max_size=12) | st.from_regex(r"every:[0-9]{1,25}", fullmatch=True))
+def test_any_text_is_understood_or_refused(word: str) -> None:
+    try:
+        kept = make(keep=word, steps=9).kept
+    except InputError:
+        return
+    assert set(kept) <= set(range(9))
+    assert word in ("all", "last") or list(kept) == list(range(0, 9, int(word.removeprefix("every:"))))
+
+
 def test_settings_are_all_but_the_array_as_texts_that_tell_any_two_numbers_apart() -> None:
     problem = make(kernel=kernels.affine(offset=-0.0, multiplier=0.1 + 0.2), start_time=-1, steps=np.int64(4))
     assert problem.settings() == {
@@ -220,6 +261,7 @@ def test_settings_are_all_but_the_array_as_texts_that_tell_any_two_numbers_apart
         "steps": "4",
         "seed": "0",
         "nan": "allow",
+        "keep": "all",
     }
 
 

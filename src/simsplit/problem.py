@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 NUMERIC = "biufc"  # dtype kinds: bool, integers, floats, complex
+_DIGITS = 19  # as many make numbers of more than 63 bits
 
 
 class Problem:
@@ -41,6 +42,8 @@ class Problem:
         Of the random numbers of a kernel that asks for them, 0 to 2^64 - 1.
     nan : {"allow", "error"}, default "allow"
         Whether a result that is not a number ends the run.
+    keep : {"all", "last"} or "every:K", default "all"
+        Which steps the history holds: all, the last one, or 0, K, 2K and so on.
 
     Raises
     ------
@@ -55,7 +58,7 @@ class Problem:
     1.5
     """
 
-    __slots__ = ("delta_t", "initial", "kernel", "nan", "seed", "start_time", "steps")
+    __slots__ = ("delta_t", "initial", "keep", "kernel", "nan", "seed", "start_time", "steps")
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class Problem:
         start_time: float = 0.0,
         seed: int = 0,
         nan: Literal["allow", "error"] = "allow",
+        keep: str = "all",
     ) -> None:
         if not isinstance(kernel, Kernel):
             from .kernels.functions import function
@@ -87,6 +91,8 @@ class Problem:
         if nan not in ("allow", "error"):
             raise InputError(f'nan must be "allow" or "error", not {nan!r}')
         self.nan = nan
+        self.keep = keep
+        kept_steps(keep, self.steps)
         _require_rows(kernel, self.initial)
         try:
             last = self.time(max(0, self.steps - 1))
@@ -109,6 +115,11 @@ class Problem:
         """Return the time of step `k`: ``start_time + k * delta_t``, a product, not a running sum."""
         return self.start_time + k * self.delta_t
 
+    @property
+    def kept(self) -> range:
+        """The numbers of the steps that the history holds, in order."""
+        return kept_steps(self.keep, self.steps)
+
     def settings(self) -> dict[str, str]:
         """Return all but the arrays, by name, as texts: what every rank must have the same of."""
         kernel = self.kernel
@@ -124,7 +135,29 @@ class Problem:
             "steps": repr(self.steps),
             "seed": repr(self.seed),
             "nan": self.nan,
+            "keep": self.keep,
         }
+
+
+def kept_steps(keep: str, steps: int) -> range:
+    """Return the numbers of the steps that are kept of `steps`.
+
+    Raises
+    ------
+    InputError
+        If `keep` is not "all", "last" or "every:K".
+
+    Examples
+    --------
+    >>> list(kept_steps("every:3", 8)), list(kept_steps("last", 8))
+    ([0, 3, 6], [7])
+    """
+    word, colon, number = keep.partition(":") if isinstance(keep, str) else ("", "", "")
+    if word == "every" and number.isascii() and number.isdecimal() and len(number) < _DIGITS and int(number):
+        return range(0, steps, int(number))
+    if not colon and word in ("all", "last"):
+        return range(steps - 1 if word == "last" and steps else 0, steps)
+    raise InputError(f'keep must be "all", "last" or "every:K" with a whole number K of 1 or more, not {keep!r}')
 
 
 def _text(value: Any) -> str:

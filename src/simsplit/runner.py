@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from mpi4py.MPI import Intracomm
 
+    from .engine import HistoryReceiver
     from .store.npy import NpyOutput
     from .verification import Verification
 
@@ -33,10 +34,12 @@ class Result:
 
     Attributes
     ----------
-    history : ndarray, shape (steps, n, ...), or None
-        ``history[k]`` belongs to ``times[k]``. On root; None elsewhere.
+    history : ndarray, shape (kept steps, n, ...), or None
+        ``history[i]`` is step ``kept[i]`` and belongs to ``times[i]``. On root; None elsewhere.
     time_grid : (float, float, int)
         Start time, time from one step to the next, number of steps.
+    kept : range
+        The numbers of the steps that the history holds.
     ranks : int
         Number of ranks.
     bounds : list of (int, int)
@@ -59,6 +62,7 @@ class Result:
 
     history: Array | None = field(repr=False)
     time_grid: tuple[float, float, int]
+    kept: range
     ranks: int
     bounds: list[tuple[int, int]] = field(repr=False)
     hosts: list[str] = field(repr=False)
@@ -70,9 +74,10 @@ class Result:
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
-        """The time of each step, ``start_time + k * delta_t``, shape (steps,)."""
-        start_time, delta_t, steps = self.time_grid
-        return start_time + np.arange(steps, dtype=np.float64) * delta_t
+        """The time of each step of the history, ``start_time + k * delta_t``, shape (kept steps,)."""
+        start_time, delta_t, _ = self.time_grid
+        kept = self.kept
+        return start_time + np.arange(kept.start, kept.stop, kept.step, dtype=np.float64) * delta_t
 
 
 def run(
@@ -163,8 +168,13 @@ def _execute(
     }
     timings.scatter = perf_counter() - begun
     rows = Rows(problem, plan.bounds[communicator.rank][0], part, own)
-    run_steps(communicator, plan, rows, receiver, timings)
-    verification = _verify(communicator, plan, rows, receiver.history) if verify else None
+    try:
+        run_steps(communicator, plan, rows, receiver, timings)
+        verification = _verify(communicator, plan, rows, receiver) if verify else None
+        receiver.finish()
+    except BaseException:
+        receiver.abort()
+        raise
     with Agreement(communicator):
         if file is not None and receiver.history is not None and (verification is None or verification.identical):
             file.write(receiver.history)
@@ -172,6 +182,7 @@ def _execute(
     return Result(
         history=receiver.history,
         time_grid=(problem.start_time, problem.delta_t, problem.steps),
+        kept=problem.kept,
         ranks=communicator.size,
         bounds=plan.bounds,
         hosts=[host for host, _ in everyone],
@@ -191,10 +202,10 @@ def _execute(
     )
 
 
-def _verify(communicator: Communicator, plan: Plan, rows: Rows, history: Array | None) -> Verification:
+def _verify(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver) -> Verification:
     from .engine.verifying import verify_steps
 
-    return verify_steps(communicator, plan, rows, history)
+    return verify_steps(communicator, plan, rows, receiver)
 
 
 def open_output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
@@ -239,6 +250,7 @@ def _common_plan(
                 _plain(history_dtype(problem, problem.initial)),
                 problem.steps,
                 communicator.size,
+                keep=problem.keep,
             )
             _require_countable(plan, communicator)
             parameters = {

@@ -21,6 +21,7 @@ OPTIONS = [
     "--multiplier",
     "--seed",
     "--nan",
+    "--keep",
     "--via",
     "--size",
     "--input",
@@ -73,6 +74,7 @@ def test_without_arguments_the_tutorial_is_verified() -> None:
         ("--kernel lorenz --set rho=3 --set sigma=-1", Options(kernel="lorenz", set=("rho=3", "sigma=-1"))),
         ("--kernel m:f --kind step --import-from .", Options(kernel="m:f", kind="step", import_from=".")),
         ("--seed 7 --nan error", Options(seed=7, nan="error")),
+        ("--keep every:3", Options(keep="every:3")),
     ],
 )
 def test_options_mean_what_they_say(arguments: str, expected: Options) -> None:

@@ -54,6 +54,15 @@ def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[8] == "verdict   fits"
 
 
+def test_what_is_not_kept_takes_no_memory(capsys: pytest.CaptureFixture[str]) -> None:
+    found = plan(capsys, "--ranks", 4, "--steps", 100, "--keep", "every:30")
+    assert (found["steps"], found["kept_steps"]) == (100, 4)
+    assert found["bytes"]["history"] == 4 * 56
+    assert found["bytes"]["gathered_each_step"] == 40
+    assert main(["plan", "--ranks", "4", "--steps", "100", "--keep", "every:30"]) == 0
+    assert "history   4 steps of 100 of float64 · 224 B on rank 0\n" in capsys.readouterr().out
+
+
 def test_a_million_ranks_and_a_peta_row_are_instant(capsys: pytest.CaptureFixture[str]) -> None:
     begun = time.perf_counter()
     with pytest.raises(InputError, match="the plan does not fit: the node of rank 0 needs 16 PB, but 1 GB"):

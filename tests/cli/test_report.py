@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def make(
     values: dict[str, Any] = {
         "history": history,
         "time_grid": (problem.start_time, problem.delta_t, problem.steps),
+        "kept": problem.kept,
         "ranks": 4,
         "bounds": bounds(len(array), 4),
         "hosts": ["n1", "n1", "n2", "n2"],
@@ -83,6 +85,21 @@ def test_the_tutorials_table() -> None:
         "scatter 0.12 ms · compute 1.5 s · gather 12.3 ms · history 280 B",
         "identical: 5 of 5 steps, 35 of 35 values, bit for bit",
     ]
+
+
+@pytest.mark.parametrize("kernel", [kernels.affine(offset=3, multiplier=5), kernels.logistic(rate=0.5)])
+def test_kept_steps_are_shown_by_their_numbers(kernel: kernels.Kernel) -> None:
+    problem, result = make(kernel=kernel, steps=8)
+    assert result.history is not None
+    kept = Problem(problem.initial, kernel, delta_t=0.5, steps=8, keep="every:3")
+    result = replace(result, history=result.history[::3], kept=kept.kept)
+    lines = table(kept, result)
+    assert lines[1].startswith("7 rows of float64 · 8 steps, of which 3 kept (every:3) · rank 0")
+    assert [line[:11] for line in lines[4:7]] == ["    0     0", "    3   1.5", "    6     3"]
+    for line in lines[4:7]:  # the ranks' result and that of one process
+        left, _, right = line[11:].partition("]")
+        assert left.split() == right.removesuffix("]").split()
+    assert report(kept, result)["problem"]["keep"] == "every:3"
 
 
 def test_one_process_beside_it_is_computed_anew_and_not_copied() -> None:
@@ -175,6 +192,7 @@ def test_the_json_says_everything_in_plain_numbers() -> None:
             "start_time": 0.0,
             "steps": 5,
             "seed": 0,
+            "keep": "all",
         },
         "ranks": 4,
         "nodes": 2,

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simsplit.engine import Plan
-from simsplit.engine.plan import STEPS_AT_ONCE, TILE
+from simsplit.engine import Plan, Tile
+from simsplit.engine.plan import STEPS_AT_ONCE, STEPS_BETWEEN, TILE
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -23,6 +23,11 @@ def make(**changes: Any) -> Plan:
     return Plan(**(values | changes))
 
 
+def tiles_of(plan: Plan, first: int = 0, *, every: bool = False) -> list[Tile]:
+    """Return all tiles from a step on."""
+    return [tile for stretch in plan.stretches(first, every=every) for tile in plan.tiles(stretch)]
+
+
 plans = st.builds(
     Plan,
     shape=st.tuples(st.integers(0, 60)) | st.tuples(st.integers(0, 40), st.integers(0, 4)),
@@ -31,6 +36,7 @@ plans = st.builds(
     steps=st.integers(0, 11),
     ranks=st.integers(1, 9),
     tile_nbytes=st.integers(0, 700),
+    keep=st.sampled_from(["all", "last", "every:1", "every:2", "every:3", "every:40"]),
 )
 
 
@@ -39,13 +45,35 @@ plans = st.builds(
 def test_the_tiles_hold_every_row_of_every_step_exactly_once_and_on_its_rank(plan: Plan) -> None:
     times = Counter(
         (step, row, rank)
-        for tile in plan.tiles()
+        for tile in tiles_of(plan)
         for rank, (lower, upper) in enumerate(tile.spans)
         for step in tile.steps
         for row in range(lower, upper)
     )
     owners = {row: rank for rank, (lower, upper) in enumerate(plan.bounds) for row in range(lower, upper)}
-    assert times == Counter((step, row, owners[row]) for step in range(plan.steps) for row in range(plan.shape[0]))
+    assert times == Counter((step, row, owners[row]) for step in plan.kept for row in range(plan.shape[0]))
+
+
+@settings(deadline=None, max_examples=200)
+@given(plan=plans, first=st.integers(0, 12), every=st.booleans())
+def test_stretches_go_through_the_steps_in_order_and_tiles_know_the_places_of_those_kept(
+    plan: Plan, first: int, every: bool
+) -> None:
+    stretches = list(plan.stretches(first, every=every))
+    numbers = [k for k in (range(plan.steps) if every else plan.kept) if k >= first]
+    assert [k for stretch in stretches for k in stretch] == (numbers if plan.shape[0] else [])
+    places = {k: position for position, k in enumerate(plan.kept)}
+    for stretch in stretches:
+        for tile in plan.tiles(stretch):
+            assert tile.computed == stretch
+            assert list(tile.steps) == [k for k in stretch if k in places]
+            assert list(range(len(plan.kept))[tile.positions]) == [places[k] for k in tile.steps]
+            assert len(tile.steps) <= plan.tile_shape[0]
+
+
+def test_steps_that_are_not_kept_are_computed_some_thousand_at_a_time() -> None:
+    plan = make(steps=10**6, keep=f"every:{10**5}")
+    assert {len(stretch) for stretch in plan.stretches(every=True)} == {STEPS_BETWEEN, 10**6 % STEPS_BETWEEN}
 
 
 @settings(deadline=None, max_examples=200)
@@ -54,7 +82,7 @@ def test_no_tile_is_larger_than_the_largest_and_that_keeps_to_its_bytes_or_has_o
     steps, rows, *row_shape = plan.tile_shape
     assert row_shape == list(plan.shape[1:])
     assert rows <= 1 or steps * rows * prod(row_shape) * F8.itemsize <= max(plan.tile_nbytes, 0) or not prod(row_shape)
-    tiles = list(plan.tiles())
+    tiles = tiles_of(plan)
     for tile in tiles:
         assert 1 <= len(tile.steps) <= steps <= STEPS_AT_ONCE
         assert len(tile.spans) == plan.ranks
@@ -75,7 +103,8 @@ def test_bytes_and_shapes_add_up_over_the_ranks(plan: Plan) -> None:
     assert plan.initial_nbytes == sum(prod(shape) for shape in parts) * F4.itemsize
     assert plan.history_nbytes == prod(plan.history_shape) * F8.itemsize
     assert plan.scattered_nbytes == plan.initial_nbytes - prod(parts[0]) * F4.itemsize
-    assert plan.gathered_nbytes == plan.history_nbytes - plan.steps * prod(parts[0]) * F8.itemsize
+    assert plan.history_shape == (len(plan.kept), *plan.shape)
+    assert plan.gathered_nbytes == plan.history_nbytes - len(plan.kept) * prod(parts[0]) * F8.itemsize
 
 
 def test_the_tutorial_is_one_tile_of_four_steps_and_one_of_one() -> None:
@@ -83,7 +112,7 @@ def test_the_tutorial_is_one_tile_of_four_steps_and_one_of_one() -> None:
     assert plan.bounds == [(0, 2), (2, 4), (4, 6), (6, 7)]
     assert plan.longest == 2
     assert plan.tile_shape == (4, 2)
-    assert [(tile.steps, tile.spans) for tile in plan.tiles()] == [
+    assert [(tile.steps, tile.spans) for tile in tiles_of(plan)] == [
         (range(4), [(0, 2), (2, 4), (4, 6), (6, 7)]),
         (range(4, 5), [(0, 2), (2, 4), (4, 6), (6, 7)]),
     ]
@@ -94,7 +123,7 @@ def test_the_tutorial_is_one_tile_of_four_steps_and_one_of_one() -> None:
 
 def test_all_rows_of_a_few_steps_come_before_the_next_steps() -> None:
     plan = make(ranks=2, tile_nbytes=2 * 4 * 8)  # two rows of four steps
-    assert [(tile.steps.start, tile.spans) for tile in plan.tiles()] == [
+    assert [(tile.steps.start, tile.spans) for tile in tiles_of(plan)] == [
         (0, [(0, 2), (4, 6)]),
         (0, [(2, 4), (6, 7)]),
         (4, [(0, 2), (4, 6)]),
@@ -104,7 +133,7 @@ def test_all_rows_of_a_few_steps_come_before_the_next_steps() -> None:
 
 def test_a_rank_whose_part_is_at_its_end_has_an_empty_span_in_a_tile() -> None:
     plan = make(ranks=4, steps=1, tile_nbytes=8)
-    assert [tile.spans for tile in plan.tiles()] == [
+    assert [tile.spans for tile in tiles_of(plan)] == [
         [(0, 1), (2, 3), (4, 5), (6, 7)],
         [(1, 2), (3, 4), (5, 6), (7, 7)],
     ]
@@ -113,7 +142,7 @@ def test_a_rank_whose_part_is_at_its_end_has_an_empty_span_in_a_tile() -> None:
 @pytest.mark.parametrize("changes", [{"shape": (0,)}, {"shape": (0, 3)}, {"steps": 0}])
 def test_there_are_no_tiles_where_there_is_nothing_to_compute(changes: dict[str, Any]) -> None:
     plan = make(**changes)
-    assert list(plan.tiles()) == []
+    assert tiles_of(plan) == []
     assert plan.history_nbytes == 0
     assert plan.gathered_nbytes == 0
 

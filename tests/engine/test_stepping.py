@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simsplit import InputError, KernelError, Problem
+from simsplit import InputError, KernelError, Problem, SimsplitError
 from simsplit.communicator.single import SingleProcess
-from simsplit.engine import Plan, Rows, Timings, run_steps
+from simsplit.engine import Plan, Position, Rows, Timings, run_steps
 from simsplit.kernels import Affine, Kernel, affine
 from simsplit.store.memory import GatheredHistory
 from simsplit.verification import different
@@ -33,7 +33,7 @@ def plan_of(problem: Problem, ranks: int = 1, tile_nbytes: int = 2**20) -> Plan:
     """Return the plan of a problem."""
     initial = problem.initial
     assert initial is not None
-    return Plan(initial.shape, initial.dtype, dtype_of(problem), problem.steps, ranks, tile_nbytes)
+    return Plan(initial.shape, initial.dtype, dtype_of(problem), problem.steps, ranks, tile_nbytes, problem.keep)
 
 
 def rows_of(problem: Problem, lower: int, upper: int) -> Rows:
@@ -52,12 +52,17 @@ def steps_of(
     """Run all steps with tiles and blocks of the given bytes; return the history, on root."""
     communicator = SingleProcess() if communicator is None else communicator
     plan = plan_of(problem, communicator.size, tile_nbytes)
-    receiver = GatheredHistory(communicator, plan)
+    receiver = spoilt(GatheredHistory(communicator, plan))
+    rows = rows_of(problem, *plan.bounds[communicator.rank])
+    assert run_steps(communicator, plan, rows, receiver, Timings(), **block) == problem.steps
+    return receiver.history
+
+
+def spoilt(receiver: GatheredHistory) -> GatheredHistory:
+    """Fill the history with what no kernel gives."""
     if receiver.history is not None:
         receiver.history.view(np.uint8)[...] = 0xAA
-    rows = rows_of(problem, *plan.bounds[communicator.rank])
-    run_steps(communicator, plan, rows, receiver, Timings(), **block)
-    return receiver.history
+    return receiver
 
 
 def problem_of(initial: Array, kernel: Kernel | None = None, steps: int = 6) -> Problem:
@@ -68,7 +73,8 @@ def problem_of(initial: Array, kernel: Kernel | None = None, steps: int = 6) -> 
 def is_exact(problem: Problem, history: Array | None) -> bool:
     """Return whether every step has the bits of a plain loop on the whole array."""
     assert history is not None
-    return len(history) == problem.steps and not different(history_of(problem), history).any()
+    kept = slice(problem.kept.start, problem.steps, problem.kept.step)
+    return len(history) == len(problem.kept) and not different(history_of(problem)[kept], history).any()
 
 
 class Recording(Affine):
@@ -270,12 +276,44 @@ def test_each_tile_is_delivered_once_in_order_and_the_time_is_taken() -> None:
         def deliver(self, tile: Tile) -> None:
             delivered.append(tile)
 
+        def fetch(self, position: int, spans: Any) -> Array:
+            raise NotImplementedError
+
+        def finish(self) -> None:
+            raise NotImplementedError
+
+        abort = finish
+
     timings = Timings(compute=5.0, gather=7.0)
     run_steps(SingleProcess(), plan, rows_of(problem, 0, 10), Receiver(), timings)
-    assert delivered == list(plan.tiles())
+    assert delivered == [tile for stretch in plan.stretches() for tile in plan.tiles(stretch)]
     assert timings.scatter == 0.0
     assert 5.0 < timings.compute < 6.0
     assert 7.0 < timings.gather < 8.0
+
+
+KEEP = ["all", "last", "every:1", "every:2", "every:3", "every:7", "every:100"]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.integers(1, 25),
+    ranks=st.integers(1, 3),
+    steps=st.integers(0, 14),
+    tile_nbytes=st.integers(0, 300),
+    block=st.integers(0, 100),
+    keep=st.sampled_from(KEEP),
+)
+def test_a_map_kernel_computes_the_steps_that_are_kept_and_no_other(
+    rows: int, ranks: int, steps: int, tile_nbytes: int, block: int, keep: str
+) -> None:
+    kernel = Recording()
+    problem = Problem(np.arange(float(rows)), kernel, delta_t=0.5, steps=steps, start_time=1.0, keep=keep)
+    history, *_ = on_ranks(ranks, lambda rank: steps_of(problem, rank, tile_nbytes=tile_nbytes, block=block))
+    computed = sorted((t, row) for t, run in kernel.evaluated for row in run)
+    assert computed == [(1.0 + k * 0.5, row) for k in problem.kept for row in range(rows)]
+    kernel.evaluated.clear()
+    assert is_exact(problem, history)
 
 
 class Mixes(Kernel):
@@ -319,14 +357,23 @@ LAYOUTS = ["number", "C", "F", "big-endian", "float32", "gaps", "backwards"]
     block=st.integers(0, 200),
     layout=st.sampled_from(LAYOUTS),
     order=st.sampled_from("CF"),
+    keep=st.sampled_from(KEEP),
 )
 def test_a_step_kernel_gives_the_bits_of_a_plain_loop(
-    rows: int, width: tuple[int, ...], ranks: int, steps: int, tile_nbytes: int, block: int, layout: str, order: Any
+    rows: int,
+    width: tuple[int, ...],
+    ranks: int,
+    steps: int,
+    tile_nbytes: int,
+    block: int,
+    layout: str,
+    order: Any,
+    keep: str,
 ) -> None:
     initial = np.array(random_array("float64", rows * int(np.prod(width)), 3).reshape(rows, *width), order=order)
     before = initial.tobytes()
     kernel = Mixes(rate=by_row(layout, (rows,)), shift=0.25)
-    problem = Problem(initial, kernel, delta_t=0.1, steps=steps, start_time=-0.2, seed=12)
+    problem = Problem(initial, kernel, delta_t=0.1, steps=steps, start_time=-0.2, seed=12, keep=keep)
     if ranks == 1:
         history = steps_of(problem, tile_nbytes=tile_nbytes, block=block)
     else:
@@ -513,3 +560,112 @@ def test_not_a_number_on_one_rank_is_an_error_on_all() -> None:
     assert [type(error) for error in errors] == [KernelError] * 4
     assert {tuple(failure.rank for failure in error.failures) for error in errors} == {(2,)}
     assert "on rank 2 of 4 (host host1) at step 2, t = 0.5, rows 12–13" in str(errors[0])
+
+
+class Stopping:
+    """Asks for a stop after some calls, and keeps what it is told."""
+
+    def __init__(self, after: int, bits: int = 1) -> None:
+        self.after = after
+        self.bits = bits
+        self.asked = 0
+        self.told: list[tuple[int, int, Array | None, int]] = []
+
+    def requests(self) -> int:
+        self.asked += 1
+        return self.bits if self.asked == self.after else 0
+
+    def boundary(self, position: Position, requested: int) -> bool:
+        state = position.state
+        assert state is None or not state.flags.writeable
+        self.told.append((position.next_step, position.kept, None if state is None else state.copy(), requested))
+        return requested != 0
+
+
+@pytest.mark.parametrize("keep", ["all", "every:3", "last"])
+@pytest.mark.parametrize("kind", ["map", "step"])
+@pytest.mark.parametrize("ranks", [1, 3])
+@pytest.mark.parametrize("after", [1, 2, 3])
+def test_a_run_that_a_watcher_stops_goes_on_where_it_was(after: int, ranks: int, kind: Any, keep: str) -> None:
+    kernel = Mixes(rate=by_row("C", (10,)), shift=0.25)
+    kernel.kind = kind
+    problem = Problem(np.linspace(0, 1, 10), kernel, delta_t=0.1, steps=23, start_time=-0.2, seed=5, keep=keep)
+
+    def run_in_two(rank: ThreadRank) -> Any:
+        plan = plan_of(problem, ranks)
+        rows = rows_of(problem, *plan.bounds[rank.rank])
+        receiver = spoilt(GatheredHistory(rank, plan))
+        watcher = Stopping(after if rank.rank == ranks - 1 else 0)  # one rank asks, all stop
+        stopped = run_steps(rank, plan, rows, receiver, Timings(), block=16, watcher=watcher)
+        next_step, kept, state, _ = watcher.told[-1]
+        assert stopped == next_step
+        rest = Stopping(0)
+        start = Position(next_step, kept, state)
+        done = run_steps(rank, plan, rows, receiver, Timings(), block=24, watcher=rest, start=start)
+        assert done == problem.steps
+        assert rest.told == [] or rest.told[-1][:2] == (problem.steps, len(problem.kept))
+        return receiver.history, [(*each[:2], each[3]) for each in watcher.told], stopped
+
+    histories, told, stops = zip(*on_ranks(ranks, run_in_two), strict=True)
+    assert is_exact(problem, histories[0])
+    assert len(set(map(str, told))) == 1
+    assert [requested for *_, requested in told[0]] == [0] * (len(told[0]) - 1) + [int(len(told[0]) == after)]
+    assert [kept for _, kept, _ in told[0]] == [len([k for k in problem.kept if k < step]) for step, _, _ in told[0]]
+    assert stops[0] < problem.steps or (kind, keep) != ("step", "all")
+
+
+def test_a_watcher_of_a_step_kernel_is_given_the_state_also_at_the_end() -> None:
+    problem = Problem(np.arange(6.0), Mixes(rate=0.5, shift=1), delta_t=0.1, steps=10, seed=5)
+    watcher = Stopping(0)
+    plan = plan_of(problem)
+    receiver = GatheredHistory(SingleProcess(), plan)
+    run_steps(SingleProcess(), plan, rows_of(problem, 0, 6), receiver, Timings(), watcher=watcher)
+    expected = history_of(problem)
+    assert [step for step, *_ in watcher.told] == [4, 8, 10]
+    for step, kept, state, requested in watcher.told:
+        assert state is not None
+        assert not different(expected[step - 1], state).any()
+        assert (kept, requested) == (step, 0)
+
+
+class Noting(Stopping):
+    """Stops nothing."""
+
+    def boundary(self, position: Position, requested: int) -> bool:
+        super().boundary(position, requested)
+        return False
+
+
+def test_what_ranks_ask_in_any_tile_of_a_stretch_comes_together_at_its_end() -> None:
+    problem = problem_of(np.arange(12.0), steps=8)
+
+    def bits(rank: ThreadRank) -> list[int]:
+        plan = plan_of(problem, 2, 2 * 4 * 8)  # three tiles of two rows in each stretch
+        watcher = Noting(1, 0b001) if rank.rank == 0 else Noting(3, 0b100)
+        rows = rows_of(problem, *plan.bounds[rank.rank])
+        run_steps(rank, plan, rows, GatheredHistory(rank, plan), Timings(), watcher=watcher)
+        assert watcher.asked == 6
+        return [requested for *_, requested in watcher.told]
+
+    assert on_ranks(2, bits) == [[0b101, 0]] * 2
+
+
+@pytest.mark.parametrize("state", [None, np.zeros(5)])
+def test_a_step_kernel_does_not_go_on_without_its_state(state: Any) -> None:
+    problem = problem_of(np.arange(6.0), Mixes(rate=0.5, shift=1))
+    plan, alone = plan_of(problem), SingleProcess()
+    receiver = GatheredHistory(alone, plan)
+    with pytest.raises(SimsplitError, match=r"to go on from step 3 takes a state of shape \(6,\)"):
+        run_steps(alone, plan, rows_of(problem, 0, 6), receiver, Timings(), start=Position(3, 3, state))
+
+
+def test_of_two_failures_the_one_of_the_earlier_step_is_told() -> None:
+    class Both(Kernel):
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            if block.k == 3:
+                raise LookupError("later")
+            out[...] = np.where((block.k == 2) & (x == 1), np.nan, x)
+
+    problem = Problem(np.arange(3.0), Both(), delta_t=0.5, steps=8, nan="error")
+    with pytest.raises(KernelError, match=r"at step 2, t = 1.0, rows 0–2:(.|\n)*the first is row 1"):
+        steps_of(problem)

@@ -50,6 +50,21 @@ class Mixes(kernels.Kernel):
         out += block.random.normal(*x.shape[1:])
 
 
+@pytest.mark.parametrize("keep", ["last", "every:2", "every:5"])
+@pytest.mark.parametrize("kind", ["map", "step"])
+@pytest.mark.parametrize("shape", [(0,), (1,), (23,), (7, 3), (4, 0)])
+def test_the_history_holds_what_is_to_be_kept(shape: tuple[int, ...], kind: Any, keep: str) -> None:
+    kernel = Mixes(rate=0.9)
+    kernel.kind = kind
+    problem = Problem(np.ones(shape), kernel, delta_t=0.3, steps=13, start_time=2.2, seed=4, keep=keep)
+    result = run(problem, serial=connect().size == 1, verify=True)
+    assert str(result.verification).startswith("identical")
+    assert result.times.tolist() == [2.2 + k * 0.3 for k in problem.kept]
+    if result.history is not None:
+        expected = history_of(problem)[problem.kept.start :: problem.kept.step]
+        assert not different(expected, result.history).any()
+
+
 @pytest.mark.parametrize("steps", [1, 4, 9])
 @pytest.mark.parametrize("block", [1, 40, 2**18])
 @pytest.mark.parametrize("tile", [1, 200, 2**24])

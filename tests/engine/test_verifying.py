@@ -12,6 +12,7 @@ from simsplit import KernelError, Problem, Verification, kernels
 from simsplit.communicator.single import SingleProcess
 from simsplit.engine import Plan, Rows, verifying
 from simsplit.engine.verifying import Trajectory, verify_steps
+from simsplit.store.memory import GatheredHistory
 from simsplit.verification import different, ulps
 from tests.arrays import NUMERIC, random_array
 from tests.blocks import dtype_of, history_of
@@ -45,7 +46,8 @@ def verified_by(communicator: Communicator, problem: Problem, history: Array) ->
         problem.initial.shape, problem.initial.dtype, history.dtype, problem.steps, communicator.size, tile_nbytes=64
     )
     rows = rows_of(problem, *plan.bounds[communicator.rank])
-    return verify_steps(communicator, plan, rows, history if communicator.rank == 0 else None)
+    receiver = GatheredHistory(communicator, plan, history if communicator.rank == 0 else None)
+    return verify_steps(communicator, plan, rows, receiver)
 
 
 def verified(problem: Problem, history: Array, ranks: int = 1) -> Verification:

@@ -209,3 +209,38 @@ def test_every_public_name_can_be_imported_and_is_documented(name: str) -> None:
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match=r"^module 'simsplit.kernels' has no attribute 'afine'$"):
         _ = simsplit.kernels.afine
+
+
+class Walk(Kernel):
+    """A step that tells its time and rows."""
+
+    kind = "step"
+
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
+        np.add(x, block.t + block.row, out=out)
+
+
+def test_a_map_kernel_advances_from_the_same_rows_to_any_steps() -> None:
+    x, out = np.arange(3.0), np.empty((3, 3))
+    Square().advance(x, block_of(3), range(2, 11, 4), [2.5, 6.5, 10.5], out)
+    np.testing.assert_array_equal(out, x * x + np.array([[2.5], [6.5], [10.5]]))
+
+
+def test_a_step_kernel_advances_from_each_result_to_the_next() -> None:
+    x, out = np.arange(3.0), np.empty((2, 3))
+    Walk().advance(x, block_of(3, first=10), range(5, 7), [5.5, 6.5], out)
+    once = x + (5.5 + np.arange(10, 13))
+    np.testing.assert_array_equal(out, [once, once + (6.5 + np.arange(10, 13))])
+
+
+def test_a_block_tells_which_of_several_steps_failed() -> None:
+    class Fails(Walk):
+        def evaluate(self, x: Array, block: Block, out: Array) -> None:
+            if block.k == 6:
+                raise LookupError
+            super().evaluate(x, block, out)
+
+    block = block_of(2)
+    with pytest.raises(LookupError):
+        Fails().advance(np.zeros(2), block, range(4, 9), [4.5, 5.5, 6.5, 7.5, 8.5], np.empty((5, 2)))
+    assert (block.k, block.t) == (6, 6.5)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, memory
 from simsplit.communicator.single import SingleProcess
-from simsplit.engine import Plan
+from simsplit.engine import Plan, Tile
 from simsplit.store.memory import GatheredHistory
 from tests.threads import ThreadRank, on_ranks
 
@@ -20,6 +20,11 @@ def make(shape: tuple[int, ...] = (7, 2), **changes: Any) -> Plan:
     """Return a plan of five steps."""
     values: dict[str, Any] = {"dtype": np.dtype("i4"), "history_dtype": np.dtype("f8"), "steps": 5, "ranks": 1}
     return Plan(shape, **(values | changes))
+
+
+def tiles_of(plan: Plan) -> list[Tile]:
+    """Return all tiles."""
+    return [tile for stretch in plan.stretches() for tile in plan.tiles(stretch)]
 
 
 @settings(deadline=None, max_examples=40)
@@ -34,7 +39,7 @@ def test_what_each_rank_puts_in_its_rows_comes_to_its_place_on_root(
 
     def deliver(rank: ThreadRank) -> Any:
         receiver = GatheredHistory(rank, plan)
-        for tile in plan.tiles():
+        for tile in tiles_of(plan):
             lower, upper = tile.spans[rank.rank]
             target = receiver.rows(tile)
             assert target.shape == (len(tile.steps), upper - lower, 2)
@@ -55,7 +60,7 @@ def test_root_computes_straight_into_the_history() -> None:
     assert receiver.history is not None
     assert receiver.history.shape == (5, 7, 2)
     assert receiver.history.dtype == np.float64
-    for tile in plan.tiles():
+    for tile in tiles_of(plan):
         assert np.shares_memory(receiver.rows(tile), receiver.history)
 
 
@@ -64,7 +69,7 @@ def test_other_ranks_keep_one_tile_only() -> None:
 
     def bytes_kept(rank: ThreadRank) -> Any:
         receiver = GatheredHistory(rank, plan)
-        kept = {id(receiver.rows(tile).base): receiver.rows(tile).base for tile in plan.tiles()}
+        kept = {id(receiver.rows(tile).base): receiver.rows(tile).base for tile in tiles_of(plan)}
         return [base.nbytes for base in kept.values()]
 
     on_root, elsewhere = on_ranks(2, bytes_kept)
@@ -88,3 +93,28 @@ def test_an_empty_history_has_its_shape_all_the_same(shape: tuple[int, ...], ste
     receiver = GatheredHistory(SingleProcess(), make(shape, steps=steps))
     assert receiver.history is not None
     assert receiver.history.shape == (steps, *shape)
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_any_rows_of_a_step_can_be_fetched_again(ranks: int) -> None:
+    plan = make((7, 2), ranks=ranks)
+    history = np.arange(70.0).reshape(5, 7, 2)
+
+    def fetch(rank: ThreadRank) -> Any:
+        receiver = GatheredHistory(rank, plan, history if rank.rank == 0 else None)
+        found = []
+        for position in (4, 0):
+            for spans in ([(0, 1), (2, 4), (6, 6)], [(3, 7), (0, 2), (2, 3)]):
+                rows = receiver.fetch(position, spans[:ranks])
+                lower, upper = spans[rank.rank]
+                found.append(np.array_equal(rows, history[position, lower:upper]))
+        receiver.finish()
+        return found
+
+    assert on_ranks(ranks, fetch) == [[True] * 4] * ranks
+
+
+def test_a_history_that_is_there_already_is_not_copied() -> None:
+    history = np.zeros((5, 7, 2))
+    receiver = GatheredHistory(SingleProcess(), make(), history)
+    assert receiver.history is history

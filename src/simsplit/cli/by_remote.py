@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from ..communicator import Agreement
 from ..communicator.single import SingleProcess
 from ..engine import Plan, Rows, Timings
-from ..errors import SimsplitError
+from ..errors import InputError, SimsplitError
 from ..remote import join, local, simulate
 from ..runner import Result, open_output
+from ..store.memory import GatheredHistory
 
 if TYPE_CHECKING:
     import os
@@ -31,6 +32,9 @@ def execute(
 
     Every rank but root serves a calculator, and root calls them all for each step.
     """
+    with Agreement(communicator):
+        if problem.keep != "all":
+            raise InputError(f"--keep {problem.keep} is for collective runs: leave out --via remote, or keep all")
     failure: SimsplitError | None = None
     outcome: RemoteResult | None = None
     try:
@@ -68,6 +72,7 @@ def execute(
     return Result(
         history=None if outcome is None else outcome.history,
         time_grid=(problem.start_time, problem.delta_t, problem.steps),
+        kept=problem.kept,
         ranks=communicator.size,
         bounds=bounds,
         hosts=communicator.allgather(communicator.host),
@@ -86,4 +91,5 @@ def _verify(problem: Problem, outcome: RemoteResult) -> Verification:
     initial, history = problem.initial, outcome.history
     assert initial is not None  # noqa: S101, for the type checker: root has the array
     plan = Plan(initial.shape, initial.dtype, history.dtype, problem.steps, 1)
-    return verify_steps(SingleProcess(), plan, Rows(problem, 0, initial, problem.kernel.parameters), history)
+    rows = Rows(problem, 0, initial, problem.kernel.parameters)
+    return verify_steps(SingleProcess(), plan, rows, GatheredHistory(SingleProcess(), plan, history))

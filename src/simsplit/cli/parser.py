@@ -48,6 +48,7 @@ class Options:
     steps: int | None = None
     seed: int | None = None
     nan: Literal["allow", "error"] | None = None
+    keep: str | None = None
     input: str | None = None
     output: str | None = None
     verify: bool = False
@@ -206,12 +207,17 @@ def _add_problem(parser: _Parser) -> None:
     problem.add_argument(
         "--nan", choices=("allow", "error"), help="whether a result that is not a number ends the run (default allow)"
     )
+    problem.add_argument(
+        "--keep",
+        metavar="WHICH",
+        help="steps that the history holds: all (the default), last, or every:K, which is 0, K, 2K and so on",
+    )
 
 
 def _add_results(parser: _Parser) -> None:
     results = parser.add_argument_group("the results")
     results.add_argument(
-        "--output", metavar="FILE.npy", help="write the history there, shape (steps, *shape of the array)"
+        "--output", metavar="FILE.npy", help="write the history there, shape (kept steps, *shape of the array)"
     )
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")

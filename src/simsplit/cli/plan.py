@@ -61,8 +61,7 @@ class Outlook:
     def count(self) -> int:
         """The largest count, displacement or number of bytes of a row that MPI has to take."""
         row = self.plan.initial_nbytes // max(1, self.plan.shape[0])
-        history_row = self.plan.history_nbytes // max(1, self.plan.steps * self.plan.shape[0])
-        return max(self.plan.shape[0], row, history_row)
+        return max(self.plan.shape[0], row, self.plan.history_row_nbytes)
 
     @property
     def obstacles(self) -> list[str]:
@@ -102,14 +101,19 @@ def look(settings: Settings, ranks: int, ranks_per_node: int) -> Outlook:
     first = {name: _first_row(name, value, shape[0]) for name, value in settings.parameters.items()}
     kernel = problems.kernel(replace(settings, parameters=first), root=True)
     problem = Problem(
-        row, kernel, delta_t=settings.delta_t, steps=settings.steps, start_time=settings.start_time, seed=settings.seed
+        row,
+        kernel,
+        delta_t=settings.delta_t,
+        steps=settings.steps,
+        start_time=settings.start_time,
+        seed=settings.seed,
+        keep=settings.keep,
     )
-    plan = Plan(shape, dtype, history_dtype(problem, row), settings.steps, ranks)
+    plan = Plan(shape, dtype, history_dtype(problem, row), settings.steps, ranks, keep=settings.keep)
     second = plan.part_shape(min(1, ranks - 1))[0]
     row_nbytes = plan.initial_nbytes // max(1, shape[0])
-    history_row = plan.history_nbytes // max(1, plan.steps * shape[0])
     tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
-    state = history_row if kernel.kind == "step" else 0
+    state = plan.history_row_nbytes if kernel.kind == "step" else 0
     return Outlook(
         problem=problem,
         plan=plan,
@@ -173,6 +177,7 @@ def as_json(found: Outlook) -> dict[str, Any]:
         "dtype": plan.dtype.name,
         "history_dtype": plan.history_dtype.name,
         "steps": plan.steps,
+        "kept_steps": len(plan.kept),
         "ranks": plan.ranks,
         "ranks_per_node": found.ranks_per_node,
         "rows": {"most": length + (longer > 0), "least": length, "ranks_with_most": longer or plan.ranks},
@@ -183,7 +188,7 @@ def as_json(found: Outlook) -> dict[str, Any]:
             "other_rank": found.other,
             "node_of_rank_0": found.node,
             "scattered": plan.scattered_nbytes,
-            "gathered_each_step": plan.gathered_nbytes // max(1, plan.steps),
+            "gathered_each_step": plan.gathered_nbytes // max(1, len(plan.kept)),
             "left_here": found.left,
             "shared_memory_left_here": found.shared,
         },
@@ -208,11 +213,13 @@ def as_table(found: Outlook) -> list[str]:
     shared = "" if found.shared is None else f" · /dev/shm: {readable(found.shared)} left, none needed"
     verdict = "fits" if not found.obstacles else f"does not fit: {'; '.join(found.obstacles)}"
     history, on_node = readable(plan.history_nbytes), counted(min(found.ranks_per_node, plan.ranks), "rank")
-    moves = (plan.scattered_nbytes, plan.gathered_nbytes // max(1, plan.steps))
+    of_all = "" if len(plan.kept) == plan.steps else f" of {plan.steps:,}"
+    steps = counted(len(plan.kept), "step") + of_all
+    moves = (plan.scattered_nbytes, plan.gathered_nbytes // max(1, len(plan.kept)))
     lines = {
         "array": f"{counted(plan.shape[0], 'row')}{row}, {plan.dtype.name} · {readable(plan.initial_nbytes)}",
         "kernel": f"{kernel.name}, {kernel.kind}, {counted(len(kernel.parameters), 'parameter')}",
-        "history": f"{counted(plan.steps, 'step')} of {plan.history_dtype.name} · {history} on rank 0",
+        "history": f"{steps} of {plan.history_dtype.name} · {history} on rank 0",
         "parts": parts,
         "memory": f"rank 0: {readable(found.root)} · each other: {readable(found.other)}",
         "node": f"{on_node}, with rank 0: {readable(found.node)}{left}{shared}",

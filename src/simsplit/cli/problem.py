@@ -39,6 +39,7 @@ def make(settings: Settings, *, root: bool) -> Problem:
         start_time=settings.start_time,
         seed=settings.seed,
         nan=settings.nan,
+        keep=settings.keep,
     )
 
 

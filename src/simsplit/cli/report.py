@@ -44,6 +44,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "start_time": problem.start_time,
             "steps": problem.steps,
             "seed": problem.seed,
+            "keep": problem.keep,
         },
         "ranks": result.ranks,
         "nodes": len(set(result.hosts)),
@@ -75,7 +76,7 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
     )
     lines = [
         head,
-        f"{_array(problem.initial)} · {counted(problem.steps, 'step')} · {_who(result.bounds)}",
+        f"{_array(problem.initial)} · {_how_many(problem)} · {_who(result.bounds)}",
         "",
         *_steps(problem, result, ranks),
         "",
@@ -105,6 +106,13 @@ def _array(array: Array) -> str:
     return f"{counted(len(array), 'row')} of {row + ' ' if row else ''}{array.dtype.name}"
 
 
+def _how_many(problem: Problem) -> str:
+    steps, kept = counted(problem.steps, "step"), problem.keep
+    if kept == "all":
+        return steps
+    return f"{steps}, of which {len(problem.kept):,} kept ({kept})"
+
+
 def _who(bounds: list[tuple[int, int]]) -> str:
     words = [f"{rank}: {rows_in_short(lower, upper)}" for rank, (lower, upper) in enumerate(bounds)]
     if len(words) > _RANKS:
@@ -117,8 +125,9 @@ def _steps(problem: Problem, result: Result, ranks: str) -> list[str]:
     history = result.history
     assert history is not None  # noqa: S101, for the type checker
     every = range(len(history))
-    shown = [*every] if len(every) <= _STEPS else [*every[:_EDGE], *every[-_EDGE:]]
-    columns = [[_lines(history[k]) for k in shown]]
+    positions = [*every] if len(every) <= _STEPS else [*every[:_EDGE], *every[-_EDGE:]]
+    shown = [result.kept[position] for position in positions]
+    columns = [[_lines(history[position]) for position in positions]]
     titles = [ranks]
     if result.verification is not None:
         columns.append([_lines(result) for result in _one_process(problem, shown, history)])
@@ -156,7 +165,7 @@ def _one_process(problem: Problem, shown: list[int], history: Array) -> list[Arr
     size, length = history[:1].size, len(problem.initial)
     ends = [(0, length)] if size <= _VALUES or length <= 2 * _EDGE else [(0, _EDGE), (length - _EDGE, length)]
     rows = Rows(problem, 0, problem.initial, problem.kernel.parameters)
-    results = [np.empty_like(history[k]) for k in shown]
+    results = [np.empty(history.shape[1:], history.dtype) for _ in shown]
     for lower, upper in ends:
         trajectory = Trajectory(rows, lower, upper, history.dtype)
         for k, result in zip(shown, results, strict=True):

@@ -48,6 +48,8 @@ class Settings:
         Of random numbers.
     nan : {"allow", "error"}
         Whether a result that is not a number ends the run.
+    keep : str
+        Which steps the history holds: "all", "last" or "every:K".
     output : str or None
         The ``.npy`` file that the history is written to.
     """
@@ -64,6 +66,7 @@ class Settings:
     steps: int = 5
     seed: int = 0
     nan: Literal["allow", "error"] = "allow"
+    keep: str = "all"
     output: str | None = None
 
 
@@ -166,6 +169,7 @@ def _accepted(key: str) -> str:
     accepted = {
         "kind": '"map" or "step" is accepted.',
         "nan": '"allow" or "error" is accepted.',
+        "keep": '"all", "last" or "every:K" is accepted.',
         "size": "A whole number is accepted.",
         "steps": "A whole number is accepted.",
         "seed": "A whole number is accepted.",

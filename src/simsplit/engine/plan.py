@@ -8,6 +8,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..bounds import bounds, part
+from ..problem import kept_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 TILE = 16 * 2**20  # bytes of a rank's results that are computed and delivered together
-STEPS_AT_ONCE = 4  # in a tile; more hardly pay, and the ranks agree on errors only between tiles
+STEPS_AT_ONCE = 4  # kept in a tile; more hardly pay, and the ranks agree on errors only between tiles
+STEPS_BETWEEN = 4096  # computed in a tile at most, however few of them are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,29 @@ class Tile:
 
     Attributes
     ----------
+    computed : range
+        The numbers of the steps that are computed.
     steps : range
-        Which steps.
+        The numbers of those among them that the history holds.
+    positions : slice
+        Where these are in the history, along its axis 0.
     spans : list of (int, int)
         The rows ``[lower, upper)`` of each rank; those of a rank whose part is at its end are empty.
     """
 
+    computed: range
     steps: range
+    positions: slice
     spans: list[tuple[int, int]]
+
+
+def count_before(numbers: range, k: int) -> int:
+    """Return how many of `numbers`, which rise, are less than `k`.
+
+    >>> [count_before(range(0, 10, 3), k) for k in (0, 1, 3, 4, 10, 99)]
+    [0, 1, 1, 2, 4, 4]
+    """
+    return min(max(0, -((numbers.start - k) // numbers.step)), len(numbers))
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,8 @@ class Plan:
         Number of ranks.
     tile_nbytes : int
         How many bytes of a rank's results are computed and delivered together; at least one row is.
+    keep : str
+        Which steps the history holds (see `Problem`).
     """
 
     shape: tuple[int, ...]
@@ -58,6 +77,12 @@ class Plan:
     steps: int
     ranks: int
     tile_nbytes: int = TILE
+    keep: str = "all"
+
+    @cached_property
+    def kept(self) -> range:
+        """The numbers of the steps that the history holds."""
+        return kept_steps(self.keep, self.steps)
 
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
@@ -71,19 +96,35 @@ class Plan:
 
     @property
     def tile_shape(self) -> tuple[int, ...]:
-        """Shape of a rank's results in the largest tile, ``(steps, rows, *shape of a row)``."""
-        steps = min(STEPS_AT_ONCE, self.steps)
+        """Shape of a rank's results in the largest tile, ``(kept steps, rows, *shape of a row)``."""
+        steps = min(STEPS_AT_ONCE, len(self.kept))
         rows = min(max(1, self.tile_nbytes // max(1, steps * self.history_row_nbytes)), self.longest)
         return (steps, rows, *self.shape[1:])
 
-    def tiles(self) -> Iterator[Tile]:
-        """Return the tiles in the order of the run: all rows of a few steps, then the next steps."""
-        at_once, rows, *_ = self.tile_shape
-        if not rows:
+    def stretches(self, first: int = 0, *, every: bool = False) -> Iterator[range]:
+        """Return the numbers of the steps that are computed, as many at a time as are computed together.
+
+        Parameters
+        ----------
+        first : int
+            Begin with this step.
+        every : bool
+            Go through every step, as a step kernel must; else through those that the history holds.
+        """
+        if not self.longest:
             return
-        for k in range(0, self.steps, at_once or 1):
-            for spans in self.spans(rows):
-                yield Tile(range(k, min(k + at_once, self.steps)), spans)
+        numbers = range(first, self.steps) if every else self.kept[count_before(self.kept, first) :]
+        at_once = STEPS_AT_ONCE * (self.kept.step if every else 1)
+        if every:
+            at_once = min(at_once, STEPS_BETWEEN)
+        for start in range(0, len(numbers), at_once):
+            yield numbers[start : start + at_once]
+
+    def tiles(self, stretch: range) -> Iterator[Tile]:
+        """Return the tiles of one of the `stretches`, which together hold all its rows."""
+        positions = slice(count_before(self.kept, stretch.start), count_before(self.kept, stretch[-1] + 1))
+        for spans in self.spans(self.tile_shape[1]):
+            yield Tile(stretch, self.kept[positions], positions, spans)
 
     def spans(self, rows: int) -> Iterator[list[tuple[int, int]]]:
         """Return runs of `rows` rows of every part, until all are through; a part at its end gives none."""
@@ -101,8 +142,8 @@ class Plan:
 
     @property
     def history_shape(self) -> tuple[int, ...]:
-        """Shape of the history, ``(steps, *shape)``."""
-        return (self.steps, *self.shape)
+        """Shape of the history, ``(kept steps, *shape)``."""
+        return (len(self.kept), *self.shape)
 
     @property
     def row_nbytes(self) -> int:
@@ -132,7 +173,7 @@ class Plan:
     @property
     def gathered_nbytes(self) -> int:
         """Bytes of the history that come to root from other ranks."""
-        return self._away(self.history_dtype) * self.steps
+        return self._away(self.history_dtype) * len(self.kept)
 
     def _away(self, dtype: np.dtype[Any]) -> int:
         rows = self.shape[0] - self.longest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +12,11 @@ import numpy as np
 from ..communicator import Agreement
 from ..errors import KernelError
 from ..kernels import Block
-from ..kernels.contract import beside
+from ..kernels.contract import beside, read_only
 from ..memory import require
 from ..text import rows_in_short
+from .contract import Position
+from .plan import STEPS_BETWEEN, count_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +25,8 @@ if TYPE_CHECKING:
 
     from ..communicator import Communicator
     from ..problem import Problem
-    from .contract import HistoryReceiver, Timings
-    from .plan import Plan
+    from .contract import HistoryReceiver, Timings, Watcher
+    from .plan import Plan, Tile
 
     Array = npt.NDArray[Any]
 
@@ -53,7 +57,8 @@ class Rows:
 
     def initial(self, lower: int, upper: int) -> Array:
         """Return rows of the initial array, C-contiguous, in the machine's byte order, and read-only."""
-        return _plain(self.part[lower - self.first : upper - self.first])
+        rows = self.part[lower - self.first : upper - self.first]
+        return read_only(np.ascontiguousarray(rows, rows.dtype.newbyteorder("=")))
 
     def parameters(self, lower: int, upper: int) -> Mapping[str, Any]:
         """Return the parameters for some rows, of shapes that broadcast with them; arrays as `initial` gives them."""
@@ -76,8 +81,10 @@ def run_steps(
     timings: Timings,
     *,
     block: int = BLOCK,
-) -> None:
-    """Run all steps. Collective.
+    watcher: Watcher | None = None,
+    start: Position | None = None,
+) -> int:
+    """Run all steps, or those from `start` on, unless the watcher stops it. Collective.
 
     Parameters
     ----------
@@ -86,11 +93,20 @@ def run_steps(
     rows : Rows
         This rank's.
     receiver : HistoryReceiver
-        Where the results go.
+        Where the results go. Its `finish` and `abort` are left to the caller.
     timings : Timings
         Gets the seconds added.
     block : int
         Bytes of the result of a step that are computed at a time; at least one row is.
+    watcher : Watcher, optional
+        What watches the run.
+    start : Position, optional
+        Where to begin, as a watcher was told. Its state becomes the engine's own.
+
+    Returns
+    -------
+    int
+        The step that comes next: ``plan.steps``, unless the watcher stopped the run.
 
     Raises
     ------
@@ -98,22 +114,37 @@ def run_steps(
         On every rank, if the kernel failed on any; the receiver then holds no history.
     """
     agreement = Agreement(communicator)
+    start = Position() if start is None else start
     at_once = max(1, block // max(1, plan.history_row_nbytes))
     where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
+    is_step = rows.problem.kernel.kind == "step"
     with agreement:
-        compute = _Map(rows) if rows.problem.kernel.kind == "map" else _Step(rows, plan)
-    for tile in plan.tiles():
-        begun = perf_counter()
-        with agreement, np.errstate(all="ignore"):
-            target = receiver.rows(tile)
-            lower, upper = tile.spans[communicator.rank]
-            for start in range(lower, upper, at_once):
-                end = min(start + at_once, upper)
-                compute(tile.steps, start, end, target[:, start - lower : end - lower], where)
-            computed = perf_counter()
-        receiver.deliver(tile)
-        timings.compute += computed - begun
-        timings.gather += perf_counter() - computed
+        compute = _Step(rows, plan, at_once, start, watched=watcher is not None) if is_step else _Map(rows)
+    for stretch in plan.stretches(start.next_step, every=is_step):
+        requested = delivered = 0
+        for tile in plan.tiles(stretch):
+            begun = perf_counter()
+            with agreement, np.errstate(all="ignore"):
+                target = receiver.rows(tile) if tile.steps else None
+                lower, upper = tile.spans[communicator.rank]
+                for first in range(lower, upper, at_once):
+                    end = min(first + at_once, upper)
+                    out = None if target is None else target[:, first - lower : end - lower]
+                    compute(tile, first, end, out, where)
+                if watcher is not None:
+                    agreement.request(watcher.requests())
+                computed = perf_counter()
+            requested |= agreement.requested
+            if tile.steps:
+                receiver.deliver(tile)
+            delivered = tile.positions.stop
+            timings.compute += computed - begun
+            timings.gather += perf_counter() - computed
+        if watcher is not None:
+            next_step = min(stretch.stop, plan.steps)
+            if watcher.boundary(Position(next_step, delivered, compute.state_now()), requested):
+                return next_step
+    return plan.steps
 
 
 class _Compute:
@@ -124,79 +155,121 @@ class _Compute:
         self.kernel = rows.problem.kernel
         self.check_nan = rows.problem.nan == "error"
 
-    def __call__(self, steps: range, lower: int, upper: int, out: Array, where: str) -> None:
-        """Compute rows ``[lower, upper)`` of `steps` into `out`."""
+    def __call__(self, tile: Tile, lower: int, upper: int, out: Array | None, where: str) -> None:
+        """Compute rows ``[lower, upper)`` of `tile`; those of the kept steps into `out`, None if there are none."""
         rows = self.rows
-        block = rows.block(steps.start, lower, upper, rows.parameters(lower, upper))
+        block = rows.block(tile.computed.start, lower, upper, rows.parameters(lower, upper))
         try:
-            self.compute(steps, block, out)
+            self.compute(tile, block, out)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             at = f"step {block.k}, t = {block.t}, {rows_in_short(lower, upper)}"
             raise KernelError(f"the kernel {self.kernel.name} failed on {where} at {at}") from error
 
-    def compute(self, steps: range, block: Block, out: Array) -> None:
+    def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
         raise NotImplementedError
 
-    def evaluate(self, x: Array, block: Block, out: Array) -> None:
-        """Call the kernel for one step, and check what it did."""
-        returned: object = self.kernel.evaluate(x, block, out)
-        if returned is not None and returned is not out:
-            raise TypeError(f"evaluate() returned {type(returned).__name__}; it must write the result into out")
-        if self.check_nan and np.isnan(out).any():
-            bad = np.isnan(out).reshape(len(out), -1).any(axis=1)
-            raise FloatingPointError(
-                f"{int(bad.sum())} of these rows are not a number, the first is row {block.lower + int(bad.argmax())}"
-            )
+    def state_now(self) -> Array | None:
+        """Return this rank's rows of the state, read-only, or None if there is none."""
+        return None
+
+    def advance(self, x: Array, block: Block, steps: range, out: Array) -> None:
+        """Let the kernel compute successive steps, and check what it did."""
+        problem = self.rows.problem
+        try:
+            self.kernel.advance(x, block, steps, [problem.time(k) for k in steps], out)
+        except BaseException:
+            if self.check_nan and block.k in steps:  # of two failures the one of the earlier step is told
+                self.require_numbers(block, steps[: steps.index(block.k)], out)
+            raise
+        if self.check_nan:
+            self.require_numbers(block, steps, out)
+
+    def require_numbers(self, block: Block, steps: range, out: Array) -> None:
+        """Raise if a result is not a number, with the block at the first step that has one."""
+        if not np.isnan(out[: len(steps)]).any():
+            return
+        for k, result in zip(steps, out, strict=False):
+            bad = np.isnan(result).reshape(len(result), -1).any(axis=1)
+            if bad.any():
+                block.k, block.t = k, self.rows.problem.time(k)
+                first = block.lower + int(bad.argmax())
+                raise FloatingPointError(f"{int(bad.sum())} of these rows are not a number, the first is row {first}")
 
 
 class _Map(_Compute):
     """Step k from the initial array and the time of step k."""
 
-    def compute(self, steps: range, block: Block, out: Array) -> None:
-        x = self.kernel.prepare(self.rows.initial(block.lower, block.upper), block, out[-1])
-        if not isinstance(x, np.ndarray):
-            raise TypeError(f"prepare() returned {type(x).__name__}; it must return x, or scratch")
-        for k, target in zip(steps, out, strict=True):
-            block.k, block.t = k, self.rows.problem.time(k)
-            self.evaluate(x, block, target)
+    def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
+        assert out is not None  # noqa: S101, for the type checker: what is not kept is not computed
+        self.advance(self.rows.initial(block.lower, block.upper), block, tile.computed, out)
 
 
 class _Step(_Compute):
-    """Step k from the state of step k - 1 and its time; step 0 is the initial array."""
+    """Step k from the state of step k - 1 and its time; step 0 is the initial array.
 
-    def __init__(self, rows: Rows, plan: Plan) -> None:
+    Parameters
+    ----------
+    rows, plan, start
+        As of `run_steps`.
+    at_once : int
+        The number of rows of a block.
+    watched : bool
+        Whether the state is asked for at the end of each stretch, the last one included.
+    """
+
+    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, watched: bool) -> None:
         super().__init__(rows)
-        self.steps = plan.steps
+        self.state: Array | None = None
         shape = (len(rows.part), *plan.shape[1:])
-        if plan.steps > plan.tile_shape[0]:  # else all steps of a row are in one tile
-            nbytes = int(np.prod(shape, dtype=object)) * plan.history_dtype.itemsize
+        if start.next_step:
+            if start.state is None or start.state.shape != shape:
+                raise ValueError(f"to go on from step {start.next_step} takes a state of shape {shape}")
+            self.state = np.require(start.state, plan.history_dtype, ["C", "W"])
+        elif watched or len(list(islice(plan.stretches(every=True), 2))) > 1:  # else no state outlives its block
+            nbytes = prod(shape) * plan.history_dtype.itemsize
             require(nbytes, "the state between the steps", "Use more nodes, or fewer ranks on each.")
             self.state = np.empty(shape, plan.history_dtype)
+        if len(plan.kept) < plan.steps:
+            # What is not kept is computed by turns in two pieces of memory, of about a block.
+            most = min(at_once, shape[0])
+            steps = min(max(1, at_once // max(1, most)), STEPS_BETWEEN, plan.steps)
+            self.scratch = np.empty((2, steps, most, *shape[1:]), plan.history_dtype)
 
-    def compute(self, steps: range, block: Block, out: Array) -> None:
-        first = self.rows.first
-        own = slice(block.lower - first, block.upper - first)
-        state = self.state[own] if steps.start else None
-        for k, target in zip(steps, out, strict=True):
-            if state is None:
-                np.copyto(target, self.rows.initial(block.lower, block.upper), casting="same_kind")
-            else:
-                block.k, block.t = k - 1, self.rows.problem.time(k - 1)
-                self.evaluate(_read_only(state), block, target)
-            state = target
-        if steps.stop < self.steps and state is not None:
+    def state_now(self) -> Array | None:
+        return None if self.state is None else read_only(self.state)
+
+    def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
+        own = slice(block.lower - self.rows.first, block.upper - self.rows.first)
+        state = None if self.state is None or tile.computed.start == 0 else self.state[own]
+        if out is not None and len(tile.steps) == len(tile.computed):
+            state = self.go_on(state, block, tile.computed, out)
+        else:
+            state = self.pick(state, block, tile, out)
+        if self.state is not None:
             self.state[own] = state
 
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array:
+        """Compute `steps`, with no gap between them, into `out`; return the state of the last."""
+        if state is None:
+            state = out[0]
+            np.copyto(state, self.rows.initial(block.lower, block.upper), casting="same_kind")
+            steps, out = steps[1:], out[1:]
+        if not steps:
+            return state
+        self.advance(read_only(state), block, range(steps.start - 1, steps.stop - 1), out)
+        last: Array = out[-1]
+        return last
 
-def _plain(array: Array) -> Array:
-    """Return it C-contiguous and in the machine's byte order, read-only like what is not copied."""
-    return _read_only(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))
-
-
-def _read_only(array: Array) -> Array:
-    """Return a view that cannot be written to: what lies behind it is the user's, or part of the history."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    def pick(self, state: Array | None, block: Block, tile: Tile, out: Array | None) -> Array | None:
+        """Compute steps of which only some are kept; return the state of the last."""
+        kept, at_once = tile.steps, self.scratch.shape[1]
+        for turn, first in enumerate(range(0, len(tile.computed), at_once)):
+            steps = tile.computed[first : first + at_once]
+            results = self.scratch[turn % 2, : len(steps), : block.upper - block.lower]
+            state = self.go_on(state, block, steps, results)
+            lower, upper = count_before(kept, steps.start), count_before(kept, steps.stop)
+            if out is not None and lower < upper:
+                out[lower:upper] = results[kept[lower] - steps.start :: kept.step]
+        return state

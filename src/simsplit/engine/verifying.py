@@ -1,4 +1,4 @@
-"""The proof: every rank recomputes its rows the plain way, and compares them with the history that root has."""
+"""The proof: every rank recomputes its rows the plain way, and compares them with the history."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
+    from .contract import HistoryReceiver
     from .plan import Plan
     from .stepping import Rows
 
@@ -59,8 +60,8 @@ class Trajectory:
         return self._rows.block(k, *self._span, self._parameters)
 
 
-def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, history: Array | None) -> Verification:
-    """Compare root's history with what one process computes. Collective.
+def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver) -> Verification:
+    """Compare a history with what one process computes. Collective.
 
     Parameters
     ----------
@@ -68,7 +69,8 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, history: Ar
     plan : Plan
     rows : Rows
         This rank's.
-    history : ndarray, shape (steps, n, ...), on root; None elsewhere
+    receiver : HistoryReceiver
+        What has the history.
 
     Returns
     -------
@@ -82,20 +84,18 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, history: Ar
     """
     values = plan.history_nbytes // plan.history_dtype.itemsize
     if not values:
-        return Verification(plan.steps, 0, 0, 0, None, 0.0)
-    found = _Findings(plan.steps)
+        return Verification(len(plan.kept), 0, 0, 0, None, 0.0)
+    found = _Findings(len(plan.kept))
     for spans in plan.spans(_rows_at_once(plan)):
         lower, upper = spans[communicator.rank]
         with Agreement(communicator):
-            own = np.empty((upper - lower, *plan.shape[1:]), plan.history_dtype)
             expected = Trajectory(rows, lower, upper, plan.history_dtype)
-        for k in range(plan.steps):
-            communicator.scatterv(None if history is None else history[k], spans, own)
+        for position, k in enumerate(plan.kept):
+            here = receiver.fetch(position, spans)
             with Agreement(communicator):
                 try:
-                    here = own if history is None else history[k, lower:upper]
                     if len(here):
-                        found.compare(k, lower, expected.at(k), here)
+                        found.compare(position, (k, lower), expected.at(k), here)
                 except Exception as error:
                     raise KernelError(
                         f"the kernel {rows.problem.kernel.name} failed on rank {communicator.rank} of "
@@ -105,7 +105,7 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, history: Ar
     everyone = communicator.allgather(found.facts())
     steps = np.bitwise_or.reduce([facts[0] for facts in everyone])
     return Verification(
-        steps=plan.steps,
+        steps=len(plan.kept),
         values=values,
         different_steps=int(np.unpackbits(steps).sum()),
         different_values=sum(facts[1] for facts in everyone),
@@ -131,11 +131,12 @@ class _Findings:
         self._first: tuple[int, int] | None = None
         self._ulp = 0.0
 
-    def compare(self, k: int, lower: int, expected: Array, found: Array) -> None:
-        """Compare rows from `lower` of step `k`."""
+    def compare(self, position: int, start: tuple[int, int], expected: Array, found: Array) -> None:
+        """Compare rows of a step, the position-th of those kept; `start` is the step's number and the first row's."""
         differs = different(expected, found)
         if differs.any():
-            self._steps[k] = True
+            k, lower = start
+            self._steps[position] = True
             self._values += int(np.count_nonzero(differs))
             first = (k, lower + int(np.argwhere(differs)[0][0]))
             self._first = first if self._first is None else min(first, self._first)

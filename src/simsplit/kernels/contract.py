@@ -17,7 +17,7 @@ from ..errors import InputError
 from .random import Draws
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -81,8 +81,8 @@ class Kernel(ABC):
 
     A *map* kernel gives step k from the initial array and the time t_k. A *step* kernel gives the state
     of step k+1 from that of step k and the time t_k; the state of step 0 is the initial array. Only
-    `evaluate` must be written. It is called with NumPy's floating-point warnings off: inf and NaN are
-    results, not news on every rank.
+    `evaluate` must be written; the engine calls `advance`, which calls it. NumPy's floating-point warnings
+    are off then: inf and NaN are results, not news on every rank.
 
     Parameters
     ----------
@@ -160,6 +160,40 @@ class Kernel(ABC):
             `scratch`.
         """
 
+    def advance(self, x: Array, block: Block, steps: range, times: Sequence[float], out: Array) -> None:
+        """Compute successive steps of a run of rows. What the engine calls.
+
+        By default by `prepare` and `evaluate`, step by step. A kernel that is compiled does it in one call.
+
+        Parameters
+        ----------
+        x : ndarray, shape (m, ...)
+            Rows of the initial array (map), or the state that the first step goes on from (step):
+            C-contiguous, in the machine's byte order. Not to be written to.
+        block : Block
+            Which rows, and the parameters. Its k and t say on leaving by an exception which step failed.
+        steps : range
+            The numbers of the steps that `evaluate` would be told, one after the other: of a map kernel any,
+            of a step kernel those of the states that are gone on from, with no gap between them.
+        times : sequence of float, as long as `steps`
+            Their times.
+        out : ndarray, shape (len(steps), m, ...)
+            ``out[j]``, C-contiguous, gets the result of ``steps[j]``: from `x` (map), or from ``out[j - 1]``,
+            and `x` for the first (step). It holds anything before the call and must be written whole.
+        """
+        is_step = self.kind == "step"
+        if not is_step:
+            x = self.prepare(x, block, out[-1])
+            if not isinstance(x, np.ndarray):
+                raise TypeError(f"prepare() returned {type(x).__name__}; it must return x, or scratch")
+        for k, t, target in zip(steps, times, out, strict=True):
+            block.k, block.t = k, t
+            returned: object = self.evaluate(x, block, target)
+            if returned is not None and returned is not target:
+                raise TypeError(f"evaluate() returned {type(returned).__name__}; it must write the result into out")
+            if is_step:
+                x = read_only(target)
+
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return the dtype of the result.
 
@@ -181,6 +215,13 @@ class Kernel(ABC):
         out.reshape(-1).view(np.uint8)[...] = 0xA5  # what the kernel forgets to write must not agree by chance
         self.evaluate(self.prepare(x, block, out) if self.kind == "map" else x, block, out)
         return out
+
+
+def read_only(array: Array) -> Array:
+    """Return a view that cannot be written to: what lies behind it is the user's, or part of the history."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def beside(rows: Array, value: Array) -> Array:

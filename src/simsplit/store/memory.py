@@ -11,6 +11,8 @@ from ..memory import require
 from ..text import counted, readable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from ..communicator import Communicator
@@ -26,10 +28,12 @@ class GatheredHistory:
     ----------
     communicator : Communicator
     plan : Plan
+    history : ndarray, shape (kept steps, ...), optional
+        One that root has already.
 
     Attributes
     ----------
-    history : ndarray, shape (steps, ...), or None
+    history : ndarray, shape (kept steps, ...), or None
         On root; None elsewhere.
 
     Raises
@@ -38,12 +42,17 @@ class GatheredHistory:
         If the history does not fit in root's memory. Not collective: to be made in an agreed block.
     """
 
-    def __init__(self, communicator: Communicator, plan: Plan) -> None:
+    def __init__(self, communicator: Communicator, plan: Plan, history: Array | None = None) -> None:
         self._communicator = communicator
-        self.history: Array | None = None
+        self._plan = plan
+        self._fetched: Array | None = None
+        self.history = history
+        if history is not None:
+            return
         if communicator.rank == 0:
-            step = readable(plan.history_nbytes // max(1, plan.steps))
-            what = f"the history of {counted(plan.steps, 'step')} × {step} on rank 0"
+            steps = len(plan.kept)
+            step = readable(plan.history_nbytes // max(1, steps))
+            what = f"the history of {counted(steps, 'step')} × {step} on rank 0"
             require(plan.history_nbytes, what, "Compute fewer steps or rows, or use a node with more memory.")
             self.history = np.empty(plan.history_shape, plan.history_dtype)
         else:
@@ -55,10 +64,28 @@ class GatheredHistory:
         """Return root's rows in the history, or this rank's buffer."""
         lower, upper = tile.spans[self._communicator.rank]
         if self.history is not None:
-            return self.history[tile.steps.start : tile.steps.stop, lower:upper]
+            return self.history[tile.positions, lower:upper]
         return self._buffer[: len(tile.steps), : upper - lower]
 
     def deliver(self, tile: Tile) -> None:
         """Gather the rows of each step."""
-        whole = None if self.history is None else self.history[tile.steps.start : tile.steps.stop]
+        whole = None if self.history is None else self.history[tile.positions]
         self._communicator.gatherv(self.rows(tile), tile.spans, whole)
+
+    def fetch(self, position: int, spans: Sequence[tuple[int, int]]) -> Array:
+        """Scatter rows of a step; root's are those of the history."""
+        lower, upper = spans[self._communicator.rank]
+        if self.history is not None:
+            self._communicator.scatterv(self.history[position], spans, self.history[position, lower:upper])
+            return self.history[position, lower:upper]
+        if self._fetched is None or len(self._fetched) < upper - lower:
+            self._fetched = np.empty((upper - lower, *self._plan.shape[1:]), self._plan.history_dtype)
+        rows = self._fetched[: upper - lower]
+        self._communicator.scatterv(None, spans, rows)
+        return rows
+
+    def finish(self) -> None:
+        """Do nothing: the history is where it stays."""
+
+    def abort(self) -> None:
+        """Do nothing: memory is given back with the receiver."""
