@@ -300,7 +300,7 @@ def test_what_goes_wrong_in_a_later_block_is_told_with_its_place(asked: Any, mes
 @pytest.mark.parametrize("kind", ["map", "step"])
 def test_another_dtype_in_a_later_step_is_an_error_with_both(kind: Any) -> None:
     text = failure(function(lambda x, k: x if k == 0 else x.astype(np.float32), kind=kind))
-    assert "at step 1, t = 1.5, rows 0–2" in text
+    assert f"at step {'1, t = 1.5' if kind == 'map' else '2, t = 2.0 (from step 1, t = 1.5)'}, rows 0–2" in text
     assert "<lambda> gives float32 here, but gave float64 for the first row" in text
 
 

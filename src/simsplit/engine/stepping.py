@@ -154,6 +154,7 @@ class _Compute:
         self.rows = rows
         self.kernel = rows.problem.kernel
         self.check_nan = rows.problem.nan == "error"
+        self.ahead = 0  # how far the step that is computed is from that of which the kernel is told
 
     def __call__(self, tile: Tile, lower: int, upper: int, out: Array | None, where: str) -> None:
         """Compute rows ``[lower, upper)`` of `tile`; those of the kept steps into `out`, None if there are none."""
@@ -164,8 +165,13 @@ class _Compute:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            at = f"step {block.k}, t = {block.t}, {rows_in_short(lower, upper)}"
-            raise KernelError(f"the kernel {self.kernel.name} failed on {where} at {at}") from error
+            step = block.k + self.ahead
+            at = f"step {step}, t = {rows.problem.time(step)}"
+            if self.ahead:
+                at += f" (from step {block.k}, t = {block.t})"
+            raise KernelError(
+                f"the kernel {self.kernel.name} failed on {where} at {at}, {rows_in_short(lower, upper)}"
+            ) from error
 
     def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
         raise NotImplementedError
@@ -252,12 +258,14 @@ class _Step(_Compute):
 
     def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array:
         """Compute `steps`, with no gap between them, into `out`; return the state of the last."""
+        self.ahead = 0
         if state is None:
             state = out[0]
             np.copyto(state, self.rows.initial(block.lower, block.upper), casting="same_kind")
             steps, out = steps[1:], out[1:]
         if not steps:
             return state
+        self.ahead = 1
         self.advance(read_only(state), block, range(steps.start - 1, steps.stop - 1), out)
         last: Array = out[-1]
         return last

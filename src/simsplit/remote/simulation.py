@@ -199,8 +199,9 @@ def simulate(here: Here, problem: Problem) -> RemoteResult | None:
             try:
                 whole[lower:upper] = future.result()
             except Exception as error:
+                origin = "" if source == k else f" (from step {source}, t = {problem.time(source)})"
                 raise KernelError(
-                    f"the kernel {kernel.name} failed on rank {rank} at step {source}, t = {problem.time(source)}, "
+                    f"the kernel {kernel.name} failed on rank {rank} at step {k}, t = {problem.time(k)}{origin}, "
                     f"{rows_in_short(lower, upper)}"
                 ) from error
     return RemoteResult(
