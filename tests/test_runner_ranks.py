@@ -185,6 +185,18 @@ def test_a_kernel_that_is_not_row_local_is_found_out_and_nothing_is_written(
 
 
 @pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize("kind", ["map", "step"])
+def test_a_kernel_that_mixes_rows_is_found_out_where_each_rank_has_one_row(comm: Intracomm, kind: Any) -> None:
+    for rows in range(2, comm.size + 1):
+        offset = np.arange(float(rows)) if comm.rank == 0 else None
+        kernel = kernels.function(lambda x, offset: x.mean() + offset, kind=kind, name="mixes", offset=offset)
+        problem = simulation(np.arange(float(rows)) if comm.rank == 0 else None, kernel=kernel)
+        with pytest.raises(VerificationError, match=rf"DIFFERENT: \d+ of {6 * rows} values in [56] of 6 steps"):
+            simsplit.run(problem, comm=comm, verify=True)
+    assert usable(comm)
+
+
+@pytest.mark.mpi(min_size=2)
 @pytest.mark.parametrize(
     ("change", "name"),
     [

@@ -99,6 +99,30 @@ def test_the_greatest_distance_of_all_ranks_is_told(monkeypatch: pytest.MonkeyPa
     assert str(found).endswith(f"first at step 1, row 10, at most {found.ulp:.0f} ulp apart")
 
 
+@pytest.mark.parametrize("at_once", [1, 24, 10**6])
+@pytest.mark.parametrize("rows", [2, 3, 4])
+def test_rows_of_which_each_rank_has_one_are_recomputed_together(
+    monkeypatch: pytest.MonkeyPatch, rows: int, at_once: int
+) -> None:
+    monkeypatch.setattr(verifying, "AT_ONCE", at_once)
+    lengths = []
+
+    class Noting(kernels.Affine):
+        def reference(self, x: Array, block: Block, dtype: np.dtype[Any]) -> Array:
+            lengths.append(len(x))
+            return super().reference(x, block, dtype)
+
+    rate = np.arange(4.0, 4.0 + rows)
+    problem = Problem(np.arange(1.0, 1.0 + rows), Noting(offset=rate, multiplier=2.0), delta_t=0.5, steps=2)
+    history = history_of(problem)
+    lengths.clear()
+    assert verified(problem, history, 4) == Verification(2, 2 * rows, 0, 0, None, 0.0)
+    assert max(lengths) > 1
+    assert sum(lengths) == 2 * rows
+    history[1, rows - 1] += 1
+    assert verified(problem, history, 4).first == (1, rows - 1)
+
+
 @pytest.mark.parametrize("ranks", [1, 3])
 def test_the_initial_array_may_have_any_byte_order_and_layout(ranks: int) -> None:
     plain = np.arange(24.0).reshape(6, 4)
