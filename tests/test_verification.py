@@ -115,6 +115,10 @@ def test_the_verdict_is_written_with_thousands_separated() -> None:
         "DIFFERENT: 1,234,567 of 3,000,000 values in 1,000 of 2,000 steps, first at step 999, row 5, "
         "at most 12,345 ulp apart"
     )
+    assert str(Verification(1, 3, 1, 1, (0, 0), 0.0)) == (
+        "DIFFERENT: 1 of 3 values in 1 of 1 steps, first at step 0, row 0, in nothing but the sign of zero or the bits "
+        "of NaN"
+    )
     assert str(Verification(1, 3, 1, 1, (0, 0), 1.24e15)) == (
         "DIFFERENT: 1 of 3 values in 1 of 1 steps, first at step 0, row 0, at most 1.2e+15 ulp apart"
     )

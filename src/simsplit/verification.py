@@ -31,7 +31,8 @@ class Verification:
         Step and row of the first value that differs.
     ulp : float
         The greatest distance, in units in the last place: how many other numbers of its dtype one must
-        pass. Infinite if it cannot be told (not a number on one side, a long double, another dtype).
+        pass; 0 if nothing differs but signs of zero and bits of NaN. Infinite if it cannot be told (not
+        a number on one side, an integer, a long double, another dtype).
     """
 
     steps: int
@@ -52,12 +53,19 @@ class Verification:
                 f"identical: {self.steps:,} of {self.steps:,} steps, {self.values:,} of {self.values:,} values, "
                 "bit for bit"
             )
-        ulp = f"{self.ulp:,.0f}" if self.ulp < 1e6 else f"{self.ulp:.2g}"  # noqa: PLR2004, where digits say little
-        apart = f", at most {ulp} ulp apart" if isfinite(self.ulp) else ""
         return (
             f"DIFFERENT: {self.different_values:,} of {self.values:,} values in {self.different_steps:,} of "
-            f"{self.steps:,} steps, first at step {self.first[0]}, row {self.first[1]}{apart}"
+            f"{self.steps:,} steps, first at step {self.first[0]}, row {self.first[1]}{self._apart()}"
         )
+
+    def _apart(self) -> str:
+        """Say how far the values are apart, where that can be told."""
+        if not isfinite(self.ulp):
+            return ""
+        if self.ulp == 0:
+            return ", in nothing but the sign of zero or the bits of NaN"
+        ulp = f"{self.ulp:,.0f}" if self.ulp < 1e6 else f"{self.ulp:.2g}"  # noqa: PLR2004, where digits say little
+        return f", at most {ulp} ulp apart"
 
 
 def different(expected: Array, found: Array) -> npt.NDArray[np.bool_]:
