@@ -51,7 +51,12 @@ def test_the_array_may_be_left_out_away_from_root() -> None:
         (["a", "b"], "initial must be of a numeric or complex dtype, not <U1"),
         ([None, 1], "initial must be of a numeric or complex dtype, not object"),
         (np.zeros(2, "M8[s]"), "initial must be of a numeric or complex dtype, not datetime64[s]"),
-        (np.zeros(2, "f8,i4"), "initial must be of a numeric or complex dtype, not [('f0', '<f8'), ('f1', '<i4')]"),
+        (
+            np.zeros(2, "f8,O"),
+            "each field of initial must be of a numeric or complex dtype, not [('f0', '<f8'), ('f1',",
+        ),
+        (np.zeros(2, []), "each field of initial must be of a numeric or complex dtype, not []"),
+        (np.zeros(2, [("a", "f8", (0,))]), "each field of initial must be of a numeric or complex dtype, not [('a',"),
         (3.5, "initial must have an axis 0, which is split, but it is the single value 3.5"),
         ([[1, 2], [3]], "initial cannot be made an array: "),
         (
@@ -59,7 +64,17 @@ def test_the_array_may_be_left_out_away_from_root() -> None:
             "initial must be a plain array: a mask would be lost. Use initial.filled(...).",
         ),
     ],
-    ids=["text", "objects", "dates", "records", "a single value", "ragged", "masked"],
+    ids=[
+        "text",
+        "objects",
+        "dates",
+        "objects in fields",
+        "no fields",
+        "fields of no values",
+        "a single value",
+        "ragged",
+        "masked",
+    ],
 )
 def test_an_array_that_cannot_be_split_is_refused_by_name(initial: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:

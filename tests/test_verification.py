@@ -88,6 +88,25 @@ def test_arrays_of_many_axes_are_compared_value_by_value_in_any_layout(dtype: st
     assert np.argwhere(different(one[:, ::-1], other[:, ::-1])).tolist() == [[1, 1, 3]]
 
 
+def test_values_with_fields_are_compared_field_by_field_and_padding_does_not_count() -> None:
+    dtype = np.dtype([("a", "i1"), ("b", "f8", (2,)), ("c", [("d", "f4"), ("e", "i8")])], align=True)
+    one, other = np.zeros((3, 2), dtype), np.empty((3, 2), dtype)
+    other.view(np.uint8)[...] = 0xFF
+    for name in ("a", "b"):
+        other[name] = one[name]
+    other["c"]["d"], other["c"]["e"] = one["c"]["d"], one["c"]["e"]
+    assert one.tobytes() != other.tobytes()
+    assert not different(one, other).any()
+    assert ulps(one, other) == 0
+    other["b"][1, 0, 1] = -0.0
+    other["c"]["d"][2, 1] = np.nextafter(np.float32(0), np.float32(1))
+    assert np.argwhere(different(one, other)).tolist() == [[1, 0], [2, 1]]
+    assert ulps(one, other) == 1
+    other["a"][0, 0] = 1
+    assert ulps(one, other) == inf
+    assert different(one, one.astype(one.dtype.newbyteorder(">"))).all()
+
+
 @pytest.mark.parametrize(
     "found",
     [np.zeros(4), np.zeros((3, 1)), np.zeros(3, np.float32), np.zeros(3, ">f8"), np.zeros(3, np.int64)],

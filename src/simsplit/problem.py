@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .checks import finite, integer
+from .dtypes import is_numeric, plain, spelled
 from .errors import InputError
 from .kernels import Kernel
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-NUMERIC = "biufc"  # dtype kinds: bool, integers, floats, complex
 _DIGITS = 19  # as many make numbers of more than 63 bits
 
 
@@ -27,9 +27,10 @@ class Problem:
     Parameters
     ----------
     initial : array_like, shape (n, ...), or None
-        The array at the start, of any numeric or complex dtype, byte order and memory layout. Axis 0
-        is split over the ranks. Not copied: leave it alone until the run is over. It is significant
-        on root only; the other ranks may give None, to save their memory.
+        The array at the start, of any byte order and memory layout; its dtype is numeric or complex, or
+        structured with such fields. Axis 0 is split over the ranks. Not copied: leave it alone until
+        the run is over. It is significant on root only; the other ranks may give None, to save their
+        memory.
     kernel : Kernel or callable
         What is computed for each step. A function or ufunc becomes a map kernel (see `kernels.function`).
     delta_t : float
@@ -105,7 +106,7 @@ class Problem:
             )
 
     def __repr__(self) -> str:
-        array = "None" if self.initial is None else f"<{self.initial.dtype} {self.initial.shape}>"
+        array = "None" if self.initial is None else f"<{spelled(self.initial.dtype)} {self.initial.shape}>"
         return (
             f"Problem(initial={array}, kernel={self.kernel.name}, delta_t={self.delta_t}, "
             f"steps={self.steps}, start_time={self.start_time})"
@@ -191,8 +192,9 @@ def _array(initial: npt.ArrayLike) -> npt.NDArray[Any]:
         array: npt.NDArray[Any] = np.asarray(initial)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"initial cannot be made an array: {error}") from error
-    if array.dtype.kind not in NUMERIC:
-        raise InputError(f"initial must be of a numeric or complex dtype, not {array.dtype}")
+    if not is_numeric(array.dtype):
+        what = "initial" if array.dtype.names is None else "each field of initial"
+        raise InputError(f"{what} must be of a numeric or complex dtype, not {array.dtype}")
     if array.ndim == 0:
         raise InputError(f"initial must have an axis 0, which is split, but it is the single value {array}")
-    return array
+    return array if array.dtype.names is None else array.view(plain(array.dtype))  # what a kernel gets on any rank

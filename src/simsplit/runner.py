@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .communicator import Agreement, Communicator, connect, interrupts
+from .dtypes import is_numeric, packed, plain, spelled
 from .engine import Plan, Rows, Timings, run_steps, scatter
 from .errors import InputError, KernelError, SimsplitError, VerificationError
-from .problem import NUMERIC, Problem
+from .problem import Problem
 from .store.memory import GatheredHistory
 from .text import counted, ranks_in_short, readable
 
@@ -246,8 +247,8 @@ def _common_plan(
                     raise InputError(f"parameter {name} is None on rank 0: rank 0 must have the array")
             plan = Plan(
                 problem.initial.shape,
-                _plain(problem.initial.dtype),
-                _plain(history_dtype(problem, problem.initial)),
+                plain(problem.initial.dtype),
+                history_dtype(problem, problem.initial),
                 problem.steps,
                 communicator.size,
                 keep=problem.keep,
@@ -279,11 +280,6 @@ def _path(output: Any) -> str:
         raise InputError(f"output must be a path, such as 'history.npy', not {output!r}") from None
 
 
-def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype without what users may hang on it, which need not travel."""
-    return np.dtype(dtype.str)
-
-
 def _require_countable(plan: Plan, communicator: Communicator) -> None:
     rows, row = plan.shape[0], prod(plan.shape[1:]) * max(plan.dtype.itemsize, plan.history_dtype.itemsize)
     if max(rows, row) > communicator.largest_count:
@@ -295,7 +291,7 @@ def _require_countable(plan: Plan, communicator: Communicator) -> None:
 
 
 def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:
-    """Return the dtype that the kernel gives, found out with the first row."""
+    """Return the dtype of the history, without padding: what the kernel gives for the first row."""
     kernel = problem.kernel
     first = {
         name: _first(value) if isinstance(value, np.ndarray) else value for name, value in kernel.parameters.items()
@@ -311,13 +307,14 @@ def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:
     except (SimsplitError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise KernelError(f"the kernel {kernel.name} failed for the first row, of {initial.dtype}") from error
-    if result.kind not in NUMERIC or not result.isnative:
+        raise KernelError(f"the kernel {kernel.name} failed for the first row, of {spelled(initial.dtype)}") from error
+    if not is_numeric(result) or not result.isnative:
+        what = "it" if result.names is None else "each field"
         raise KernelError(
-            f"the kernel {kernel.name} gives {result} for an array of {initial.dtype}: "
-            "it must be a numeric or complex dtype in the machine's byte order"
+            f"the kernel {kernel.name} gives {result} for an array of {spelled(initial.dtype)}: "
+            f"{what} must be a numeric or complex dtype in the machine's byte order"
         )
-    return result
+    return packed(result)
 
 
 def _first(array: Array) -> Array:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .dtypes import leaves
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -24,7 +26,7 @@ class Verification:
     Attributes
     ----------
     steps, values : int
-        How many were compared.
+        How many were compared. What is at one place of the array is one value, whatever fields it has.
     different_steps, different_values : int
         How many of them differ in a bit.
     first : tuple of (int, int) or None
@@ -69,13 +71,16 @@ class Verification:
 
 
 def different(expected: Array, found: Array) -> npt.NDArray[np.bool_]:
-    """Return where two arrays differ in a bit: signed zeros and the payloads of NaN count.
+    """Return where two arrays differ in a bit: signed zeros and the payloads of NaN count, padding does not.
 
     A shape or dtype that is not the expected one differs everywhere.
     """
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return np.ones(found.shape, np.bool_)
-    differs: npt.NDArray[np.bool_] = (_bits(expected) != _bits(found)).any(axis=-1)
+    differs = np.zeros(found.shape, np.bool_)
+    for one, other in zip(leaves(expected), leaves(found), strict=True):
+        bits = _bits(one) != _bits(other)
+        differs |= bits.any(axis=tuple(range(found.ndim, bits.ndim)))
     return differs
 
 
@@ -83,6 +88,14 @@ def ulps(expected: Array, found: Array) -> float:
     """Return the greatest distance between two arrays in units in the last place (see `Verification.ulp`)."""
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return inf
+    if expected.dtype.names is None:
+        return _ulps(expected, found)
+    fields = [pair for pair in zip(leaves(expected), leaves(found), strict=True) if different(*pair).any()]
+    return max((_ulps(*pair) for pair in fields), default=0.0)  # a field of integers has no say where it is right
+
+
+def _ulps(expected: Array, found: Array) -> float:
+    """Return the greatest distance between two arrays of the same numeric dtype."""
     real = expected.real.dtype
     if real.kind != "f" or real.itemsize > 8:  # noqa: PLR2004, bytes of the widest float with an integer like it
         return inf

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dtypes import spelled
 from ..engine import Plan
 from ..errors import InputError
 from ..memory import available
@@ -174,8 +175,8 @@ def as_json(found: Outlook) -> dict[str, Any]:
     length, longer = divmod(plan.shape[0], plan.ranks)
     return {
         "shape": list(plan.shape),
-        "dtype": plan.dtype.name,
-        "history_dtype": plan.history_dtype.name,
+        "dtype": spelled(plan.dtype),
+        "history_dtype": spelled(plan.history_dtype),
         "steps": plan.steps,
         "kept_steps": len(plan.kept),
         "ranks": plan.ranks,
@@ -217,9 +218,9 @@ def as_table(found: Outlook) -> list[str]:
     steps = counted(len(plan.kept), "step") + of_all
     moves = (plan.scattered_nbytes, plan.gathered_nbytes // max(1, len(plan.kept)))
     lines = {
-        "array": f"{counted(plan.shape[0], 'row')}{row}, {plan.dtype.name} · {readable(plan.initial_nbytes)}",
+        "array": f"{counted(plan.shape[0], 'row')}{row}, {spelled(plan.dtype)} · {readable(plan.initial_nbytes)}",
         "kernel": f"{kernel.name}, {kernel.kind}, {counted(len(kernel.parameters), 'parameter')}",
-        "history": f"{steps} of {plan.history_dtype.name} · {history} on rank 0",
+        "history": f"{steps} of {spelled(plan.history_dtype)} · {history} on rank 0",
         "parts": parts,
         "memory": f"rank 0: {readable(found.root)} · each other: {readable(found.other)}",
         "node": f"{on_node}, with rank 0: {readable(found.node)}{left}{shared}",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dtypes import is_numeric, spelled
 from ..errors import InputError
 from ..kernels.loading import RESERVED, load
 from ..memory import require
-from ..problem import NUMERIC, Problem
+from ..problem import Problem
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,8 +78,13 @@ def initial(settings: Settings) -> Array:
     from ..store.npy import read_npy
 
     array = read_npy(settings.input)
-    if wanted is None or array.dtype.kind not in NUMERIC:  # which the problem refuses
+    if wanted is None or not is_numeric(array.dtype):  # which the problem refuses
         return array
+    if array.dtype.names is not None:
+        raise InputError(
+            f"--dtype {settings.dtype}: the values in {settings.input} have fields, {spelled(array.dtype)}. "
+            "Leave --dtype out, or write a file of one field."
+        )
     if not np.can_cast(array.dtype, wanted, casting="same_kind"):
         raise InputError(
             f"--dtype {settings.dtype}: the {array.dtype} of {settings.input} would lose more than precision"
@@ -94,7 +100,7 @@ def dtype(name: str) -> np.dtype[Any]:
             found = np.dtype(name)
         except (TypeError, ValueError, SyntaxError):
             found = None
-    if found is None or found.kind not in NUMERIC:
+    if found is None or found.names is not None or not is_numeric(found):
         raise InputError(f"--dtype must be a numeric or complex NumPy dtype, such as float32, not {name!r}")
     return found
 

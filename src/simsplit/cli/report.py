@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from .. import __version__
+from ..dtypes import spelled
 from ..engine import Rows
 from ..engine.verifying import Trajectory
 from ..text import counted, readable, rows_in_short
@@ -39,7 +40,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "kind": problem.kernel.kind,
             "parameters": {name: _as_json(value) for name, value in problem.kernel.parameters.items()},
             "shape": list(initial.shape),
-            "dtype": initial.dtype.name,
+            "dtype": spelled(initial.dtype),
             "delta_t": problem.delta_t,
             "start_time": problem.start_time,
             "steps": problem.steps,
@@ -103,7 +104,7 @@ def _as_json(value: Any) -> Any:
 
 def _array(array: Array) -> str:
     row = " × ".join(str(length) for length in array.shape[1:])
-    return f"{counted(len(array), 'row')} of {row + ' ' if row else ''}{array.dtype.name}"
+    return f"{counted(len(array), 'row')} of {row + ' ' if row else ''}{spelled(array.dtype)}"
 
 
 def _how_many(problem: Problem) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..communicator import Agreement
+from ..dtypes import leaves, not_a_number
 from ..errors import KernelError
 from ..kernels import Block
 from ..kernels.contract import beside, read_only
@@ -194,10 +195,10 @@ class _Compute:
 
     def require_numbers(self, block: Block, steps: range, out: Array) -> None:
         """Raise if a result is not a number, with the block at the first step that has one."""
-        if not np.isnan(out[: len(steps)]).any():
+        if not any(np.isnan(leaf).any() for leaf in leaves(out[: len(steps)])):
             return
         for k, result in zip(steps, out, strict=False):
-            bad = np.isnan(result).reshape(len(result), -1).any(axis=1)
+            bad = not_a_number(result)
             if bad.any():
                 block.k, block.t = k, self.rows.problem.time(k)
                 first = block.lower + int(bad.argmax())

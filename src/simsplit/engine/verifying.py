@@ -44,7 +44,9 @@ class Trajectory:
         self._dtype = dtype
         self._parameters = rows.parameters(lower, upper)
         self._initial = rows.initial(lower, upper)
-        self._k, self._state = 0, self._initial.astype(dtype)
+        self._k, self._state = 0, self._initial
+        if rows.problem.kernel.kind == "step":
+            self._state = self._initial.astype(dtype)
 
     def at(self, k: int) -> Array:
         """Return step `k`; those of a step kernel in rising order."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .contract import Kernel
+from .contract import Kernel, require_plain
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,6 +21,11 @@ class Affine(Kernel):
 
     name = "affine"
     formula = "(offset + x * multiplier) * t"
+
+    def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
+        """Return the dtype of the result, as NumPy promotes."""
+        require_plain(self.name, x)
+        return super().result_dtype(x, block)
 
     def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
         """Compute ``offset + x * multiplier``, with no temporary array."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..checks import number
+from ..dtypes import spelled
 from ..errors import InputError
 from .random import Draws
 
@@ -155,9 +156,9 @@ class Kernel(ABC):
         block : Block
             Which rows, which step, and the parameters. For a step kernel k and t are those of `x`.
         out : ndarray, shape (m, ...), C-contiguous
-            Where the result goes, of the dtype that `result_dtype` gave. It holds anything before the
-            call and must be written whole. It is `x` itself in the last step, if `prepare` returned its
-            `scratch`.
+            Where the result goes, of the dtype that `result_dtype` gave; a structured one has no padding.
+            It holds anything before the call and must be written whole. It is `x` itself in the last
+            step, if `prepare` returned its `scratch`.
         """
 
     def advance(self, x: Array, block: Block, steps: range, times: Sequence[float], out: Array) -> None:
@@ -199,6 +200,7 @@ class Kernel(ABC):
 
         By default that of NumPy's promotion with a Python float and the parameters: floats and complex
         numbers stay what they are, integers become float64, and numbers as parameters change no precision.
+        A structured dtype stays what it is.
 
         Parameters
         ----------
@@ -206,6 +208,8 @@ class Kernel(ABC):
             A row of the initial array, or of anything if it has none.
         block : Block
         """
+        if x.dtype.names is not None:
+            return x.dtype
         values = (value.dtype if isinstance(value, np.ndarray) else value for value in block.parameters.values())
         return np.result_type(x.dtype, 0.0, *values)
 
@@ -215,6 +219,15 @@ class Kernel(ABC):
         out.reshape(-1).view(np.uint8)[...] = 0xA5  # what the kernel forgets to write must not agree by chance
         self.evaluate(self.prepare(x, block, out) if self.kind == "map" else x, block, out)
         return out
+
+
+def require_plain(name: str, x: Array) -> None:
+    """Refuse rows with fields, for a kernel that computes with numbers alone."""
+    if x.dtype.names is not None:
+        raise InputError(
+            f"the kernel {name} computes with numbers, but the values of the array have fields, {spelled(x.dtype)}. "
+            "Write a function that computes each field (see docs/kernels.md), or give an array of one field."
+        )
 
 
 def read_only(array: Array) -> Array:

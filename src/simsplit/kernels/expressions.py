@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from .contract import Kernel
+from .contract import Kernel, require_plain
 from .language import Expression
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class ExpressionKernel(Kernel):
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return what the expression gives for one row; of a step the state's dtype, which it must keep."""
+        require_plain(self.name, x)
         dtype = np.asarray(self._value(x, block)).dtype
         if self.kind == "map":
             return dtype

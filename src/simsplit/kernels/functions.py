@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ..dtypes import packed, spelled
 from ..errors import InputError
 from .contract import Kernel
 
@@ -57,8 +58,8 @@ class FunctionKernel(Kernel):
         if result is None and "out" in self._wanted:
             return
         array = self._checked(x, result)
-        if array.dtype != out.dtype:
-            raise TypeError(f"{self._name} gives {array.dtype} here, but gave {out.dtype} for the first row")
+        if packed(array.dtype) != out.dtype:
+            raise TypeError(f"{self._name} gives {_exactly(array)} here, but gave {_exactly(out)} for the first row")
         if array is not out:
             out[...] = array
 
@@ -69,11 +70,13 @@ class FunctionKernel(Kernel):
         dtype = self._checked(x, self._call(x, block, None)).dtype
         if self.kind == "map":
             return dtype
-        state = np.result_type(x.dtype, dtype)
-        again = self._checked(x, self._call(x.astype(state), block, None)).dtype
-        if again != state:
-            raise TypeError(f"{self._name} gives {again} for a state of {state}: a step must keep the dtype")
-        return state
+        state: Array = np.empty(0, packed(np.result_type(x.dtype, dtype)))
+        again = self._checked(x, self._call(x.astype(state.dtype), block, None))
+        if packed(again.dtype) != state.dtype:
+            raise TypeError(
+                f"{self._name} gives {_exactly(again)} for a state of {_exactly(state)}: a step must keep the dtype"
+            )
+        return state.dtype
 
     def _call(self, x: Array, block: Block, out: Array | None) -> Any:
         values = {name: _value(name, block, out) for name in self._wanted}
@@ -119,6 +122,11 @@ def function(
     'decay'
     """
     return FunctionKernel(function, kind=kind, name=name, **parameters)
+
+
+def _exactly(array: Array) -> str:
+    """Write the dtype of an array, byte order included."""
+    return str(array.dtype) if array.dtype.names is None or not array.dtype.isnative else spelled(array.dtype)
 
 
 def _value(name: str, block: Block, out: Array | None) -> Any:

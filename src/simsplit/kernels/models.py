@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..errors import InputError
-from .contract import Kernel
+from .contract import Kernel, require_plain
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,6 +40,7 @@ class Equation(Kernel):
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return the dtype of the state; refuse rows of other components."""
+        require_plain(self.name, x)
         if self.components and x.shape[-1:] != (len(self.components),):
             raise InputError(
                 f"a row of the kernel {self.name} is ({', '.join(self.components)}), so the last axis must have "
@@ -188,6 +189,11 @@ class GeometricBrownianMotion(Kernel):
     name = "gbm"
     kind = "step"
     formula = "x * exp((mu - sigma^2 / 2) delta_t + sigma sqrt(delta_t) Z)"
+
+    def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
+        """Return the dtype of the state, as NumPy promotes."""
+        require_plain(self.name, x)
+        return super().result_dtype(x, block)
 
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Make one step, exact in distribution whatever delta_t."""
