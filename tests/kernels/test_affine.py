@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simsplit import InputError
+from simsplit import InputError, Problem, run
 from simsplit.kernels import Affine, Kernel, affine
 from simsplit.verification import different
 from tests.arrays import FINITE, NUMERIC, arrays
@@ -152,3 +152,14 @@ def test_affine_refuses_a_parameter_that_is_not_a_finite_number(name: str, value
 def test_affine_takes_its_parameters_by_name_only() -> None:
     with pytest.raises(TypeError, match="positional"):
         affine(3.0, 5.0)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "i8"])
+def test_parameters_that_are_whole_numbers_do_not_overflow(dtype: str) -> None:
+    values = np.array([1, 1, 1] if dtype == "?" else [100, 120, 127]).astype(dtype)
+    initial = np.array([100, 120, 127], np.int8)
+    problem = Problem(initial, affine(offset=values, multiplier=values), delta_t=100.0, steps=3)
+    found = run(problem, serial=True, verify=True).history
+    assert found is not None
+    exact = values.astype(float)
+    assert found[2].tolist() == ((exact + initial.astype(float) * exact) * 200.0).tolist()

@@ -230,6 +230,23 @@ def test_whole_numbers_become_floats(name: str) -> None:
     assert found.tobytes() == history(make(), np.full(shape, 2.0), delta_t=0.125, steps=4).tobytes()
 
 
+@pytest.mark.parametrize("dtype", ["?", "i1", "u1", "i2", "i8"])
+@pytest.mark.parametrize("state", ["f4", "f8"])
+@pytest.mark.parametrize("name", MODELS)
+def test_parameters_that_are_whole_numbers_do_not_overflow(name: str, state: str, dtype: str) -> None:
+    make, shape = MODELS[name]
+    values = np.array([1, 0, 1, 1, 1] if dtype == "?" else [1, 13, 20, 100, 120]).astype(dtype)
+    whole = dict.fromkeys(make().parameters, values)
+    if name == "logistic":
+        whole["capacity"] = np.array([1, 100, 7, 120, 3] if dtype != "?" else [1] * 5).astype(dtype)
+    exact = {parameter: value.astype(float) for parameter, value in whole.items()}
+    initial = np.random.default_rng(7).uniform(0.5, 1.5, shape).astype(state)
+    found = history(make(**whole), initial, delta_t=2.0**-10, steps=3)
+    expected = history(make(**exact), initial.astype(float), delta_t=2.0**-10, steps=3)
+    assert found.dtype == np.result_type(state, 0.0, dtype)
+    np.testing.assert_allclose(found, expected, rtol=1e-4 if found.dtype == np.float32 else 1e-13)
+
+
 @pytest.mark.parametrize(
     ("kernel", "shape", "components"),
     [

@@ -64,9 +64,14 @@ class Equation(Kernel):
         np.add(x, (k1 + 2.0 * (k2 + k3) + k4) * (h / 6), out=out)
 
 
-def _component(value: Any) -> Any:
+def _floating(value: Any, dtype: npt.DTypeLike) -> Any:
+    """Return a parameter; an array of whole numbers as one of `dtype`, so that its products do not overflow."""
+    return value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype.kind in "biu" else value
+
+
+def _component(value: Any, dtype: npt.DTypeLike) -> Any:
     """Return a parameter, so shaped that it goes with one component of each row."""
-    return value[..., 0] if isinstance(value, np.ndarray) else value
+    return _floating(value[..., 0] if isinstance(value, np.ndarray) else value, dtype)
 
 
 class Logistic(Equation):
@@ -77,7 +82,8 @@ class Logistic(Equation):
 
     def derivative(self, x: Array, block: Block) -> Array:
         """Return dx/dt."""
-        result: Array = block["rate"] * x * (1.0 - x / block["capacity"])
+        rate, capacity = (_floating(block[name], x.dtype) for name in ("rate", "capacity"))
+        result: Array = rate * x * (1.0 - x / capacity)
         return result
 
 
@@ -107,8 +113,9 @@ class SIR(Equation):
         """Return dx/dt."""
         susceptible, infected, removed = x[..., 0], x[..., 1], x[..., 2]
         people = susceptible + infected + removed
-        infections = _component(block["beta"]) * susceptible * infected / people
-        removals = _component(block["gamma"]) * infected
+        beta, gamma = (_component(block[name], x.dtype) for name in ("beta", "gamma"))
+        infections = beta * susceptible * infected / people
+        removals = gamma * infected
         return np.stack([-infections, infections - removals, removals], axis=-1)
 
 
@@ -137,7 +144,7 @@ class Oscillator(Equation):
 
     def derivative(self, x: Array, block: Block) -> Array:
         """Return dx/dt."""
-        omega, zeta = _component(block["omega"]), _component(block["zeta"])
+        omega, zeta = (_component(block[name], x.dtype) for name in ("omega", "zeta"))
         position, velocity = x[..., 0], x[..., 1]
         return np.stack([velocity, -(omega * omega) * position - 2.0 * zeta * omega * velocity], axis=-1)
 
@@ -164,7 +171,7 @@ class Lorenz(Equation):
 
     def derivative(self, x: Array, block: Block) -> Array:
         """Return dx/dt."""
-        sigma, rho, beta = (_component(block[name]) for name in ("sigma", "rho", "beta"))
+        sigma, rho, beta = (_component(block[name], x.dtype) for name in ("sigma", "rho", "beta"))
         first, second, third = x[..., 0], x[..., 1], x[..., 2]
         rates = [sigma * (second - first), first * (rho - third) - second, first * second - beta * third]
         return np.stack(rates, axis=-1)
@@ -197,7 +204,8 @@ class GeometricBrownianMotion(Kernel):
 
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Make one step, exact in distribution whatever delta_t."""
-        mu, sigma, h = block["mu"], block["sigma"], block.delta_t
+        h = block.delta_t
+        mu, sigma = (_floating(block[name], np.float64) for name in ("mu", "sigma"))
         noise = block.random.normal(*x.shape[1:])
         np.multiply(x, np.exp((mu - sigma * sigma / 2) * h + sigma * np.sqrt(h) * noise), out=out, casting="same_kind")
 
