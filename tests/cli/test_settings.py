@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from simsplit import InputError
 from simsplit.cli.parser import Options, parse
-from simsplit.cli.settings import Settings, resolve
+from simsplit.cli.problem import make
+from simsplit.cli.settings import KEYS, Settings, resolve
 
 FILE = """
 kernel = "lorenz"
@@ -112,7 +113,33 @@ def test_what_is_wrong_in_a_file_is_named_with_what_is_accepted(text: str, parts
         ("--set rate", "--set must be NAME=VALUE, such as --set rate=0.5, not 'rate'"),
         ("--set 2=3", "--set must be NAME=VALUE, such as --set rate=0.5, not '2=3'"),
         ("--set =3", "--set must be NAME=VALUE, such as --set rate=0.5, not '=3'"),
-        ("--set rate=fast", "--set rate must be a number or a .npy file, not 'fast'"),
+        (
+            "--set rate=fast",
+            (
+                "--set rate must be a number, numbers in brackets ([0.1, 0.2, 0.3], a value for each row) or a .npy "
+                "file, not 'fast'"
+            ),
+        ),
+        *(
+            (
+                f"--set rate={text}",
+                f"--set rate must be numbers in brackets, such as [0.1, 0.2], but in {text} stands {word!r}",
+            )
+            for text, word in [
+                ("[1,fast]", "fast"),
+                ("[1,,2]", ","),
+                ("[,1]", ","),
+                ("[1]]", "]"),
+                ("[1],2", ","),
+                ("[1]2", "2"),
+                ("[[1][2]]", "["),
+                ("[1,[a]]", "a"),
+                ("[1,b.npy]", "b.npy"),
+            ]
+        ),
+        ("--set rate=[1,[2]", "--set rate must be numbers in brackets, such as [0.1, 0.2], but [1,[2] does not end"),
+        ("--set rate=[1,nan]", "--set rate must be a finite number, not nan"),
+        ("--input [1,a]", "--input must be numbers in brackets, such as [0.1, 0.2], but in [1,a] stands 'a'"),
         ("--set rate=nan", "--set rate must be a finite number, not nan"),
         ("--set rate=1e999", "--set rate must be a finite number, not inf"),
         ("--set rate=1 --set rate=2", "--set rate is given twice. Give each parameter once."),
@@ -145,4 +172,66 @@ def test_whatever_stands_in_a_file_there_is_an_answer(text: str) -> None:
 
 
 def test_options_know_each_setting() -> None:
-    assert {name for name in Settings.__dataclass_fields__ if not hasattr(Options(), name)} == {"parameters"}
+    assert {name for name in KEYS if not hasattr(Options(), name)} == {"parameters"}
+    assert {*KEYS, "origins"} == {*Settings.__dataclass_fields__}
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("[0.1,0.2,0.3]", [0.1, 0.2, 0.3]),
+        ("[ 1 , -2e3, 1j ,]", [1, -2000.0, 1j]),
+        ("[[1,2],[3,4]]", [[1, 2], [3, 4]]),
+        ("[]", []),
+        ("[" * 5000 + "]" * 5000, None),
+    ],
+)
+def test_numbers_in_brackets_are_arrays(text: str, values: Any) -> None:
+    found = settings_of(None, "--set", f"offset={text}", "--input", text)
+    if values is not None:
+        assert found.parameters == {"offset": values}
+        assert found.input == values
+
+
+@given(st.recursive(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**62), 2**62), st.lists))
+def test_every_list_of_numbers_comes_through(values: Any) -> None:
+    assert settings_of(None, "--set", f"rate={values}").parameters["rate"] == values
+
+
+def test_a_list_of_rows_in_a_file_is_the_input() -> None:
+    assert settings_of("input = [[1, 2], [3, 4]]", path="runs/a.toml").input == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        (
+            FILE + "roh = 3\n",
+            "",
+            "problem.toml: `parameters.roh`: the kernel lorenz has no parameter roh. Did you mean rho?",
+        ),
+        (
+            FILE,
+            "--set betas=3",
+            "--set betas: the kernel lorenz has no parameter betas. Did you mean beta? It has sigma, ",
+        ),
+        (
+            "[parameters]\nscale = 1",
+            "",
+            "problem.toml: `parameters.scale`: the kernel affine has no parameter scale; it ",
+        ),
+        (None, "--kernel math:fabs --set a=1", "--set a: the function math:fabs has no parameter a; it has none"),
+        ("kernel='bisect:bisect_left'\n[parameters]\nloo=1", "", "problem.toml: `parameters.loo`"),
+        (
+            "input = ['a']",
+            "",
+            "input must be a .npy file or rows of one length, such as [1, 2, 3] or [[1, 2], [3, 4]], but",
+        ),
+        ("input = [[1], [2, 3]]", "", "input must be a .npy file or rows of one length"),
+        ("input = [1.5]\ndtype = 'int8'", "", "but its numbers are float64, which int8 does not hold"),
+    ],
+)
+def test_an_unknown_parameter_is_named_with_its_place_and_the_nearest(text: Any, arguments: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make(settings_of(text, *arguments.split()), root="[" in (text or "").partition("\n")[0])
+    assert message in str(caught.value)

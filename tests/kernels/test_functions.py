@@ -207,7 +207,7 @@ def test_the_name_is_that_of_the_function_unless_it_is_given_another() -> None:
         (
             lambda x, rate, shift=0: x * rate + shift,
             {"rate": 1, "shfit": 2},
-            "the function <lambda> has no parameter shfit; it has rate, shift",
+            "the function <lambda> has no parameter shfit. Did you mean shift? It has rate, shift",
         ),
         (lambda: 3, {}, "the function <lambda> must take the rows as its first argument"),
         (lambda *rows: rows, {}, "the function <lambda> must take the rows as its first argument"),

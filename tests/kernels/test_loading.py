@@ -107,7 +107,7 @@ def test_a_built_in_kernel_gets_its_parameters() -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("sir", {"rate": 1}, "the kernel sir has no parameter 'rate'; it has beta, gamma"),
+        ("sir", {"rate": 1}, "the kernel sir has no parameter rate; it has beta, gamma"),
         ("affine", {"kind": "step"}, "the kernel affine is a map kernel, not a step kernel"),
         ("sir", {"kind": "map"}, "the kernel sir is a step kernel, not a map kernel"),
         ("affine", {"offset": "high"}, "parameter offset must be a finite number, not 'high'"),
@@ -191,7 +191,7 @@ def test_a_ufunc_of_a_library_and_what_has_no_file() -> None:
     ("name", "options", "message"),
     [
         ("decay", {}, "the function {}:decay wants rate, which is not given"),
-        ("decay", {"rate": 1, "rat": 1}, "the function {}:decay has no parameter rat; it has rate"),
+        ("decay", {"rate": 1, "rat": 1}, "the function {}:decay has no parameter rat. Did you mean rate? It has rate"),
         ("made", {"by": 1}, "the kernel {}:made is made already, and takes no parameters"),
         ("made", {"kind": "step"}, "the kernel {}:made is a map kernel, not a step kernel"),
         ("Walk", {"by": 1, "kind": "map"}, "the kernel {}:Walk is a step kernel, not a map kernel"),

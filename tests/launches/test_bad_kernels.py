@@ -45,6 +45,12 @@ def not_a_number(x, t):
 def objects(x):
     return np.array([str(value) for value in x])
 
+def other_field(x, k):
+    return x if k < 3 else x[["a"]]
+
+def ages(x, k, row, out):
+    out["a"], out["b"] = np.where((row == 6) & (k == 2), np.nan, x["a"]), x["b"] + 1
+
 def leaves(x):
     raise SystemExit(0)
 
@@ -64,7 +70,7 @@ BAD = [
     (["--kernel", "lorentz"], INPUT, "there is no kernel 'lorentz'. Did you mean lorenz? Give one of affine, gbm,"),
     (["--kernel", "lorenz"], INPUT, "a row of the kernel lorenz is (x, y, z), so the last axis must have 3 values"),
     (["--kernel", "affine", "--kind", "step"], INPUT, "the kernel affine is a map kernel, not a step kernel"),
-    (["--kernel", "logistic", "--set", "speed=1"], INPUT, "has no parameter 'speed'; it has rate, capacity"),
+    (["--kernel", "logistic", "--set", "speed=1"], INPUT, "has no parameter speed; it has rate, capacity"),
     (["--kernel", "logistic", "--offset", "1"], INPUT, "--offset is for the kernel affine. Use --set offset=1"),
     # expressions
     (["--kernel", "x * tt"], INPUT, "the name `tt` is not known"),
@@ -93,6 +99,20 @@ BAD = [
     (["--set", "offset=short.npy"], INPUT, "parameter offset has the shape (3,), which does not go with the array's"),
     (["--set", "offset=missing.npy"], INPUT, "missing.npy: there is no such file"),
     (["--set", "offset=words.npy"], INPUT, "parameter offset must be a number or an array of numbers, not an array of"),
+    (
+        ["--set", "offset=[1,2,3]"],
+        INPUT,
+        "parameter offset has the shape (3,), which does not go with the array's (7,)",
+    ),
+    (["--set", "offset=[1,two,3]"], INPUT, "but in [1,two,3] stands 'two'"),
+    (["--set", "offset=[1,2"], INPUT, "but [1,2 does not end"),
+    (["--set", "offset=[[1],[2,3]]"], INPUT, "parameter offset cannot be made an array: "),
+    (
+        ["--input", "[1,2,x]"],
+        INPUT,
+        "--input must be numbers in brackets, such as [0.1, 0.2], but in [1,2,x] stands 'x'",
+    ),
+    (["--input", "[[1,2],[3]]"], INPUT, "input must be a .npy file or rows of one length, such as [1, 2, 3] or"),
     (["--set", "offset=nan"], INPUT, "--set offset must be a finite number, not nan"),
     (["--set", "offset"], INPUT, "--set must be NAME=VALUE, such as --set rate=0.5, not 'offset'"),
     # what a kernel does
@@ -103,6 +123,33 @@ BAD = [
     (["--kernel", "mymodel:other_dtype", *["--import-from", "."]], KERNEL, "gives float32 here, but gave float64"),
     (["--kernel", "mymodel:changes_input", *["--import-from", "."]], KERNEL, "read-only"),
     (["--kernel", "mymodel:objects", *["--import-from", "."]], KERNEL, "must be a numeric or complex dtype"),
+    (
+        ["--input", "fields.npy"],
+        INPUT,
+        "computes with numbers, but the values of the array have fields, {a: float64, b:",
+    ),
+    (["--input", "fields.npy", "--dtype", "f4"], INPUT, "--dtype f4: the values in fields.npy have fields"),
+    (
+        ["--input", "texts.npy"],
+        INPUT,
+        "each field of initial must be of a numeric or complex dtype, not [('a', '<f8'),",
+    ),
+    (
+        ["--input", "fields.npy", "--kernel", "mymodel:other_field", *["--import-from", "."]],
+        KERNEL,
+        "other_field gives {a: float64} here, but gave {a: float64, b: int32} for the first row",
+    ),
+    (
+        [
+            "--input",
+            "fields.npy",
+            "--kernel",
+            "mymodel:ages",
+            *["--import-from", ".", "--kind", "step", "--nan", "error"],
+        ],
+        KERNEL,
+        "at step 3, t = 1.5 (from step 2, t = 1.0), row 6",
+    ),
     (["--kernel", "mymodel:leaves", *["--import-from", "."]], KERNEL, "SystemExit"),
     (["--kernel", "mymodel:not_a_number", *["--import-from", ".", "--nan", "error"]], KERNEL, "the first is row 5"),
     # problem files
@@ -110,6 +157,7 @@ BAD = [
     (["wrong.toml"], INPUT, "wrong.toml: unknown key `delta_T`. Did you mean `delta_t`?"),
     (["half.toml"], INPUT, "half.toml: this is not TOML"),
     (["bytes.toml"], INPUT, "cannot read the problem bytes.toml"),
+    (["parameter.toml"], INPUT, "parameter.toml: `parameters.rhoo`: the kernel lorenz has no parameter rhoo. Did you"),
     (["type.toml"], INPUT, "type.toml: `steps`: expected `int`, got `str`"),
 ]
 
@@ -123,8 +171,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "wrong.toml").write_text("delta_T = 1\n")
     (folder / "half.toml").write_text("delta_t =\n")
     (folder / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    (folder / "parameter.toml").write_text('kernel = "lorenz"\n[parameters]\nrhoo = 28\n')
     (folder / "type.toml").write_text('steps = "many"\n')
     np.save(folder / "short.npy", np.arange(3.0))
+    np.save(folder / "fields.npy", np.zeros(7, [("a", "f8"), ("b", "i4")]))
+    np.save(folder / "texts.npy", np.zeros(7, [("a", "f8"), ("b", "U4")]))
     np.save(folder / "words.npy", np.array(["a", "b", "c", "d", "e", "f", "g"]))
     return folder
 

@@ -180,7 +180,8 @@ def _add_problem(parser: _Parser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of the kernel: a number, or a .npy file with a value for each row; may be repeated",
+        help="a parameter of the kernel: a number, or a value for each row, in brackets ([0.1,0.2,0.3]) or in a .npy "
+        "file; may be repeated",
     )
     problem.add_argument(
         "--kind",
@@ -196,9 +197,16 @@ def _add_problem(parser: _Parser) -> None:
     )
     array = problem.add_mutually_exclusive_group()
     array.add_argument("--size", type=_integer(0), metavar="N", help="start from the array 0 … N-1 (default 7)")
-    array.add_argument("--input", metavar="FILE.npy", help="start from the array in this file; axis 0 is split")
+    array.add_argument(
+        "--input",
+        metavar="FILE.npy",
+        help="start from the array in this file, or from rows in brackets, such as [1,2,3] or [[1,0],[0,1]]; axis 0 is "
+        "split",
+    )
     problem.add_argument(
-        "--dtype", metavar="DTYPE", help="of the initial array, such as float32 (default float64, or that of the file)"
+        "--dtype",
+        metavar="DTYPE",
+        help="of the initial array, such as float32 (default float64, or that of the file)",
     )
     problem.add_argument("--delta-t", type=_number, metavar="D", help="time from one step to the next (default 0.5)")
     problem.add_argument("--start-time", type=_number, metavar="T", help="time of step 0 (default 0)")

@@ -133,6 +133,9 @@ def _initial(settings: Settings) -> tuple[tuple[int, ...], np.dtype[Any], Any]:
         dtype = np.dtype(np.float64) if wanted is None else wanted
         size = 7 if settings.size is None else settings.size
         return (size,), dtype, np.zeros(1, dtype)
+    if isinstance(settings.input, list):
+        array = problems.listed(settings.input, wanted)
+        return array.shape, array.dtype, array[:1] if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
     array = _header(settings.input)
     dtype = array.dtype if wanted is None else wanted
     row = np.array(array[:1], dtype) if len(array) else np.zeros((1, *array.shape[1:]), dtype)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..dtypes import is_numeric, spelled
 from ..errors import InputError
+from ..kernels.contract import UnknownParameterError
 from ..kernels.loading import RESERVED, load
 from ..memory import require
 from ..problem import Problem
@@ -50,7 +51,10 @@ def kernel(settings: Settings, *, root: bool) -> Kernel:
         if name in RESERVED or not name.isidentifier():
             raise InputError(f"a parameter cannot be called {name!r}. Rename it.")
     parameters = {name: _parameter(name, value, root=root) for name, value in settings.parameters.items()}
-    return load(settings.kernel, kind=settings.kind, folder=settings.import_from, **parameters)
+    try:
+        return load(settings.kernel, kind=settings.kind, folder=settings.import_from, **parameters)
+    except UnknownParameterError as error:
+        raise InputError(f"{settings.origins[error.parameter]}: {error}") from None
 
 
 def _parameter(name: str, value: Any, *, root: bool) -> Any:
@@ -73,6 +77,8 @@ def initial(settings: Settings) -> Array:
     if settings.input is None:
         size = _DEFAULT_SIZE if settings.size is None else settings.size
         return _counting(size, np.dtype(np.float64) if wanted is None else wanted)
+    if isinstance(settings.input, list):
+        return listed(settings.input, wanted)
     if settings.output is not None and _same_file(settings.input, settings.output):
         raise InputError(f"--output would replace the input {settings.input}. Name another file.")
     from ..store.npy import read_npy
@@ -90,6 +96,23 @@ def initial(settings: Settings) -> Array:
             f"--dtype {settings.dtype}: the {array.dtype} of {settings.input} would lose more than precision"
         )
     return array.astype(wanted, copy=False)
+
+
+def listed(rows: list[Any], wanted: np.dtype[Any] | None) -> Array:
+    """Return the array of rows that stand in a file or an option."""
+    try:
+        array = np.asarray(rows)
+        if array.dtype.kind not in "iufc":
+            raise ValueError("there is something else than numbers in it")  # noqa: TRY301, told like what NumPy raises
+        if wanted is None:
+            wanted = np.result_type(array.dtype, np.float64)
+        if not np.can_cast(array.dtype, wanted, casting="same_kind"):
+            raise ValueError(f"its numbers are {array.dtype}, which {wanted} does not hold")  # noqa: TRY301, the same
+        return array.astype(wanted)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(
+            f"input must be a .npy file or rows of one length, such as [1, 2, 3] or [[1, 2], [3, 4]], but {error}"
+        ) from None
 
 
 def dtype(name: str) -> np.dtype[Any]:

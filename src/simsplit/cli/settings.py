@@ -1,7 +1,8 @@
 """The problem, as a file and the options say it: options override the file, the file overrides the defaults.
 
 A key of the file is the option's name with underscores, and ``[parameters]`` stands for ``--set``. Paths
-in a file are relative to its folder, those of options to the current one.
+in a file are relative to its folder, those of options to the current one. Numbers in brackets, in a file
+as in an option, are an array.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ class Settings:
         Folder that modules may be in.
     size : int or None
         Start from 0 … size - 1 …
-    input : str or None
-        … or from the array in this ``.npy`` file.
+    input : str, list or None
+        … or from the array in this ``.npy`` file, or from these rows.
     dtype : str or None
-        Of the initial array; None is float64, or that of the file.
+        Of the initial array; None is float64, or that of the ``.npy`` file.
     delta_t, start_time : float
         In your unit of time.
     steps : int
@@ -52,6 +53,8 @@ class Settings:
         Which steps the history holds: "all", "last" or "every:K".
     output : str or None
         The ``.npy`` file that the history is written to.
+    origins : dict of str to str
+        Where each parameter was given, for messages; no key of a file.
     """
 
     kernel: str = "affine"
@@ -59,7 +62,7 @@ class Settings:
     kind: Literal["map", "step"] | None = None
     import_from: str | None = None
     size: int | None = None
-    input: str | None = None
+    input: str | list[Any] | None = None
     dtype: str | None = None
     delta_t: float = 0.5
     start_time: float = 0.0
@@ -68,6 +71,10 @@ class Settings:
     nan: Literal["allow", "error"] = "allow"
     keep: str = "all"
     output: str | None = None
+    origins: dict[str, str] = field(default_factory=dict)
+
+
+KEYS = tuple(each.name for each in fields(Settings) if each.name != "origins")
 
 
 def resolve(options: Options, text: str | None) -> Settings:
@@ -80,24 +87,29 @@ def resolve(options: Options, text: str | None) -> Settings:
     """
     settings = Settings() if text is None or options.problem is None else _from_file(text, options.problem)
     changes: dict[str, Any] = {}
-    for each in fields(Settings):
-        value = getattr(options, each.name, None)
+    for key in KEYS:
+        value = getattr(options, key, None)
         if value is not None:
-            changes[each.name] = value
+            changes[key] = value
+    if str(changes.get("input", "")).startswith("["):
+        changes["input"] = _listed("--input", changes["input"])
     if "size" in changes:
         changes["input"] = None
     elif "input" in changes:
         changes["size"] = None
     kernel = changes.get("kernel", settings.kernel)
     parameters = {} if kernel != settings.kernel else dict(settings.parameters)
-    parameters.update(_set(options.set))
+    origins = {name: f"{options.problem}: `parameters.{name}`" for name in parameters}
+    given = _set(options.set)
+    parameters.update(given)
+    origins.update({name: f"--set {name}" for name in given})
     for name in ("offset", "multiplier"):
         value = getattr(options, name)
         if value is not None:
             if kernel != "affine":
                 raise InputError(f"--{name} is for the kernel affine. Use --set {name}={value:g} instead.")
-            parameters[name] = value
-    return replace(settings, **changes, parameters=parameters)
+            parameters[name], origins[name] = value, f"--{name}"
+    return replace(settings, **changes, parameters=parameters, origins=origins)
 
 
 def _set(texts: Sequence[str]) -> dict[str, Any]:
@@ -109,18 +121,56 @@ def _set(texts: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"--set must be NAME=VALUE, such as --set rate=0.5, not {text!r}")
         if name in parameters:
             raise InputError(f"--set {name} is given twice. Give each parameter once.")
-        parameters[name] = value if value.endswith(".npy") else _number(name, value)
+        if value.startswith("["):
+            parameters[name] = _listed(f"--set {name}", value)
+        elif value.endswith(".npy"):
+            parameters[name] = value
+        elif (found := _number(f"--set {name}", value)) is not None:
+            parameters[name] = found
+        else:
+            raise InputError(
+                f"--set {name} must be a number, numbers in brackets ([0.1, 0.2, 0.3], a value for each row) or a .npy "
+                f"file, not {value!r}"
+            )
     return parameters
 
 
-def _number(name: str, text: str) -> Any:
+def _number(option: str, text: str) -> Any:
+    """Return the number that a text is, or None if it is none."""
     for kind in (int, float, complex):
         try:
-            return number(f"--set {name}", kind(text))
+            return number(option, kind(text))
         except ValueError as error:
             if isinstance(error, InputError):
                 raise
-    raise InputError(f"--set {name} must be a number or a .npy file, not {text!r}")
+    return None
+
+
+def _listed(option: str, text: str) -> list[Any]:
+    """Return numbers in brackets; within them may stand brackets again, for rows of several values."""
+    from re import findall
+
+    whole: list[Any] = []
+    opened = [whole]  # the list that is being read is the last one
+    free = True  # for a value: at the start, and after a comma
+    for word in findall(r"[\[\],]|[^\[\],\s]+", text):
+        if word == "]" and len(opened) > 1:
+            opened.pop()
+            free = False
+        elif word == "," and not free and len(opened) > 1:
+            free = True
+        elif word == "[" and free:
+            opened[-1].append([])
+            opened.append(opened[-1][-1])
+        elif free and len(opened) > 1 and (value := _number(option, word)) is not None:
+            opened[-1].append(value)
+            free = False
+        else:
+            raise InputError(f"{option} must be numbers in brackets, such as [0.1, 0.2], but in {text} stands {word!r}")
+    if len(opened) > 1:
+        raise InputError(f"{option} must be numbers in brackets, such as [0.1, 0.2], but {text} does not end")
+    first: list[Any] = whole[0]
+    return first
 
 
 def _from_file(text: str, path: str) -> Settings:
@@ -132,10 +182,9 @@ def _from_file(text: str, path: str) -> Settings:
         document = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{path}: this is not TOML: {error or 'nested too deeply'}") from None
-    known = {each.name: each for each in fields(Settings)}
     for key in document:
-        if key not in known:
-            raise InputError(f"{path}: unknown key `{key}`. {_near(key, list(known))}")
+        if key not in KEYS:
+            raise InputError(f"{path}: unknown key `{key}`. {_near(key, list(KEYS))}")
     try:
         checked = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
@@ -148,7 +197,7 @@ def _from_file(text: str, path: str) -> Settings:
     moved: dict[str, Any] = {
         name: os.path.join(folder, value)  # noqa: PTH118, the same
         for name in PATHS
-        if (value := getattr(checked, name)) is not None
+        if isinstance(value := getattr(checked, name), str)
     }
     parameters = {
         name: os.path.join(folder, value) if isinstance(value, str) else value  # noqa: PTH118, the same
@@ -170,6 +219,7 @@ def _accepted(key: str) -> str:
         "kind": '"map" or "step" is accepted.',
         "nan": '"allow" or "error" is accepted.',
         "keep": '"all", "last" or "every:K" is accepted.',
+        "input": "A .npy file in quotes, or a list of rows is accepted.",
         "size": "A whole number is accepted.",
         "steps": "A whole number is accepted.",
         "seed": "A whole number is accepted.",

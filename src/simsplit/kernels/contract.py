@@ -25,6 +25,25 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
+class UnknownParameterError(InputError):
+    """A parameter is given that the kernel does not have.
+
+    Parameters
+    ----------
+    kernel, parameter : str
+    known : sequence of str
+        The parameters that it has.
+    """
+
+    def __init__(self, kernel: str, parameter: str, known: Sequence[str]) -> None:
+        import difflib
+
+        near = difflib.get_close_matches(parameter, known, n=1)
+        hint = f". Did you mean {near[0]}? It has" if near else "; it has"
+        super().__init__(f"{kernel} has no parameter {parameter}{hint} {', '.join(known) or 'none'}")
+        self.parameter = parameter
+
+
 class Block:
     """The run of rows and the step that a kernel is asked for.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..dtypes import packed, spelled
 from ..errors import InputError
-from .contract import Kernel
+from .contract import Kernel, UnknownParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -163,16 +163,16 @@ def _wanted_by(name: str, function: Any, parameters: Mapping[str, Any]) -> list[
         raise InputError(f"the function {name} can take only its first argument by position, but wants more")
     named = [p for p in rest if p.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
     names = [p.name for p in named]
+    unwanted = [parameter for parameter in parameters if parameter not in names and not open_ended]
+    if unwanted:
+        wanted = [wish for wish in names if wish not in OFFERED]
+        raise UnknownParameterError(f"the function {name}", unwanted[0], wanted)
     for p in named:
         if p.name not in parameters and p.name not in OFFERED and p.default is kinds.empty:
             raise InputError(
                 f"the function {name} wants {p.name}, which is not given. Give it as a parameter, "
                 f"or use one of {', '.join(OFFERED)}."
             )
-    unwanted = [parameter for parameter in parameters if parameter not in names and not open_ended]
-    if unwanted:
-        wanted = [wish for wish in names if wish not in OFFERED]
-        raise InputError(f"the function {name} has no parameter {unwanted[0]}; it has {', '.join(wanted) or 'none'}")
     return [wish for wish in names if wish in parameters or wish in OFFERED] + (
         [parameter for parameter in parameters if parameter not in names]
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError
-from .contract import Kernel
+from .contract import Kernel, UnknownParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +66,7 @@ def _built_in(name: str, kind: str | None, parameters: dict[str, Any]) -> Kernel
     defaults: dict[str, Any] = make.__kwdefaults__ or {}
     for parameter in parameters:
         if parameter not in defaults:
-            raise InputError(f"the kernel {name} has no parameter {parameter!r}; it has {', '.join(defaults)}")
+            raise UnknownParameterError(f"the kernel {name}", parameter, list(defaults))
     kernel: Kernel = make(**parameters)
     if kind not in (None, kernel.kind):
         raise InputError(f"the kernel {name} is a {kernel.kind} kernel, not a {kind} kernel")
