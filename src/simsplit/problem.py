@@ -122,7 +122,13 @@ class Problem:
         return kept_steps(self.keep, self.steps)
 
     def settings(self) -> dict[str, str]:
-        """Return all but the arrays, by name, as texts: what every rank must have the same of."""
+        """Return all but the arrays, by name, as texts: what every rank must have the same of.
+
+        Raises
+        ------
+        InputError
+            If the kernel has no name.
+        """
         kernel = self.kernel
         if not isinstance(kernel.name, str):
             raise InputError(f"the name of a kernel must be a text, not {kernel.name!r}. Is it a property?")

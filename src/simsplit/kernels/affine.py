@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class Affine(Kernel):
-    """``(offset + x * multiplier) * t``. Made by `affine`."""
+    """``(offset + x * multiplier) * t``. Made by `affine`.
+
+    Parameters
+    ----------
+    **parameters : number, or array_like of shape (n, ...)
+        `offset` and `multiplier`.
+    """
 
     name = "affine"
     formula = "(offset + x * multiplier) * t"
@@ -55,6 +61,11 @@ def affine(*, offset: Any = 3.0, multiplier: Any = 5.0) -> Affine:
     ----------
     offset, multiplier : number, or array_like of shape (n, ...)
         In the unit of the array's values and without unit.
+
+    Raises
+    ------
+    InputError
+        If a parameter is neither a finite number nor an array of numbers.
 
     Examples
     --------

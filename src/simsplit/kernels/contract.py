@@ -50,14 +50,24 @@ class Block:
     ``block["name"]`` is a parameter of the kernel: a number, or, if it was given as an array along axis
     0, its values for these rows, of a shape that broadcasts with them.
 
+    Parameters
+    ----------
+    k, t, delta_t
+        As the attributes.
+    rows : tuple of (int, int)
+        `lower` and `upper`.
+    parameters : mapping of str to number or ndarray, shape (m, ...)
+    seed : int, default 0
+        Of `random`.
+
     Attributes
     ----------
     k : int
         Number of the step, from 0.
     t : float
-        Its time, ``start_time + k * delta_t``.
+        Its time, ``start_time + k * delta_t``, in the unit of the problem.
     delta_t : float
-        The time from one step to the next.
+        The time from one step to the next, in the same unit.
     lower, upper : int
         The rows are ``[lower, upper)`` of the whole array.
     """
@@ -120,6 +130,11 @@ class Kernel(ABC):
     name : str
         What messages call it; the name of the class by default.
     parameters : dict of str to number or ndarray
+
+    Raises
+    ------
+    InputError
+        If a parameter is neither a finite number nor an array of numbers.
 
     Examples
     --------
@@ -200,6 +215,13 @@ class Kernel(ABC):
         out : ndarray, shape (len(steps), m, ...)
             ``out[j]``, C-contiguous, gets the result of ``steps[j]``: from `x` (map), or from ``out[j - 1]``,
             and `x` for the first (step). It holds anything before the call and must be written whole.
+
+        Raises
+        ------
+        TypeError
+            If `prepare` or `evaluate` returned what they must not.
+        Exception
+            What they raised.
         """
         is_step = self.kind == "step"
         if not is_step:
@@ -233,7 +255,19 @@ class Kernel(ABC):
         return np.result_type(x.dtype, 0.0, *values)
 
     def reference(self, x: Array, block: Block, dtype: np.dtype[Any]) -> Array:
-        """Compute rows for one step the plain way; what verification compares with."""
+        """Compute rows for one step the plain way; what verification compares with.
+
+        Parameters
+        ----------
+        x, block
+            As `evaluate` gets them, but not prepared; the runs of rows are others than those of the run.
+        dtype : numpy.dtype
+            Of the result, what `result_dtype` gave.
+
+        Returns
+        -------
+        ndarray, shape (m, ...), of `dtype`
+        """
         out = np.empty(x.shape, dtype)
         out.reshape(-1).view(np.uint8)[...] = 0xA5  # what the kernel forgets to write must not agree by chance
         self.evaluate(self.prepare(x, block, out) if self.kind == "map" else x, block, out)

@@ -98,6 +98,11 @@ def logistic(*, rate: Any = 1.0, capacity: Any = 1.0) -> Logistic:
         Growth at small x, in 1 / unit of time.
     capacity : number, or array_like of shape (n, ...)
         The x that it tends to, in the unit of x.
+
+    Raises
+    ------
+    InputError
+        If a parameter is neither a finite number nor an array of numbers.
     """
     return Logistic(rate=rate, capacity=capacity)
 
@@ -131,6 +136,11 @@ def sir(*, beta: Any = 0.3, gamma: Any = 0.1) -> SIR:
         Infectious contacts of one infected person, in 1 / unit of time.
     gamma : number, or array_like of shape (n,)
         Removals of one infected person, in 1 / unit of time.
+
+    Raises
+    ------
+    InputError
+        If a parameter is neither a finite number nor an array of numbers.
     """
     return SIR(beta=beta, gamma=gamma)
 
@@ -158,6 +168,11 @@ def oscillator(*, omega: Any = 1.0, zeta: Any = 0.0) -> Oscillator:
         Angular frequency without damping, in 1 / unit of time.
     zeta : number, or array_like of shape (n,)
         Damping ratio, without unit; 1 is critical.
+
+    Raises
+    ------
+    InputError
+        If a parameter is neither a finite number nor an array of numbers.
     """
     return Oscillator(omega=omega, zeta=zeta)
 
@@ -186,6 +201,11 @@ def lorenz(*, sigma: Any = 10.0, rho: Any = 28.0, beta: Any = 8.0 / 3.0) -> Lore
     ----------
     sigma, rho, beta : number, or array_like of shape (n,)
         Without unit, as are x, y, z and the time.
+
+    Raises
+    ------
+    InputError
+        If a parameter is neither a finite number nor an array of numbers.
     """
     return Lorenz(sigma=sigma, rho=rho, beta=beta)
 
@@ -222,5 +242,10 @@ def gbm(*, mu: Any = 0.0, sigma: Any = 0.2) -> GeometricBrownianMotion:
         Drift, in 1 / unit of time.
     sigma : number, or array_like of shape (n, ...)
         Volatility, in 1 / square root of the unit of time.
+
+    Raises
+    ------
+    InputError
+        If a parameter is neither a finite number nor an array of numbers.
     """
     return GeometricBrownianMotion(mu=mu, sigma=sigma)
