@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..bounds import part
 from ..dtypes import spelled
 from ..engine import Plan
 from ..errors import InputError
@@ -37,6 +38,8 @@ class Outlook:
     ----------
     plan : Plan
     ranks_per_node : int
+    by_row : int
+        Bytes of a row of all parameters that have a value for each row.
     root, other : int
         Bytes on rank 0, and on the rank that has the most beside it.
     left : int or None
@@ -48,6 +51,7 @@ class Outlook:
     problem: Problem
     plan: Plan
     ranks_per_node: int
+    by_row: int
     root: int
     other: int
     left: int | None
@@ -59,10 +63,35 @@ class Outlook:
         return self.root + self.other * (min(self.ranks_per_node, self.plan.ranks) - 1)
 
     @property
+    def other_node(self) -> int:
+        """Bytes on the fullest of the other nodes, 0 if there is none."""
+        return self.other * min(self.ranks_per_node, self.plan.ranks - min(self.ranks_per_node, self.plan.ranks))
+
+    @property
+    def scattered(self) -> int:
+        """Bytes that leave root at the start: rows of the initial array and of parameters."""
+        return self.plan.scattered_nbytes + self.by_row * (self.plan.shape[0] - self.plan.longest)
+
+    @property
+    def gathered(self) -> int:
+        """Bytes that come to root for each kept step."""
+        return self.plan.gathered_nbytes // max(1, len(self.plan.kept))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What MPI has to take in one call: a count is a number of rows, and a row is one datatype of so many bytes."""
+        lower, _ = part(self.plan.shape[0], self.plan.ranks, self.plan.ranks - 1)
+        return {
+            "rows of a part": self.plan.longest,
+            "displacement in rows": lower,
+            "rows": self.plan.shape[0],
+            "bytes of a row": max(self.plan.row_nbytes, self.plan.history_row_nbytes),
+        }
+
+    @property
     def count(self) -> int:
-        """The largest count, displacement or number of bytes of a row that MPI has to take."""
-        row = self.plan.initial_nbytes // max(1, self.plan.shape[0])
-        return max(self.plan.shape[0], row, self.plan.history_row_nbytes)
+        """The largest of these."""
+        return max(self.counts.values())
 
     @property
     def obstacles(self) -> list[str]:
@@ -112,15 +141,16 @@ def look(settings: Settings, ranks: int, ranks_per_node: int) -> Outlook:
     )
     plan = Plan(shape, dtype, history_dtype(problem, row), settings.steps, ranks, keep=settings.keep)
     second = plan.part_shape(min(1, ranks - 1))[0]
-    row_nbytes = plan.initial_nbytes // max(1, shape[0])
+    by_row = sum(value[:1].nbytes for value in kernel.parameters.values() if isinstance(value, np.ndarray))
     tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
     state = plan.history_row_nbytes if kernel.kind == "step" else 0
     return Outlook(
         problem=problem,
         plan=plan,
         ranks_per_node=ranks_per_node,
-        root=plan.initial_nbytes + plan.history_nbytes + state * plan.longest,
-        other=(row_nbytes + state) * second + tile if ranks > 1 else 0,
+        by_row=by_row,
+        root=plan.initial_nbytes + by_row * shape[0] + plan.history_nbytes + state * plan.longest,
+        other=(plan.row_nbytes + by_row + state) * second + tile if ranks > 1 else 0,
         left=available(),
         shared=_shared(),
     )
@@ -187,16 +217,21 @@ def as_json(found: Outlook) -> dict[str, Any]:
         "rows": {"most": length + (longer > 0), "least": length, "ranks_with_most": longer or plan.ranks},
         "bytes": {
             "initial": plan.initial_nbytes,
+            "parameters": found.by_row * plan.shape[0],
             "history": plan.history_nbytes,
             "rank_0": found.root,
             "other_rank": found.other,
+            "largest_part": plan.row_nbytes * plan.longest,
             "node_of_rank_0": found.node,
-            "scattered": plan.scattered_nbytes,
-            "gathered_each_step": plan.gathered_nbytes // max(1, len(plan.kept)),
+            "other_node": found.other_node,
+            "scattered": found.scattered,
+            "gathered_each_step": found.gathered,
             "left_here": found.left,
             "shared_memory_left_here": found.shared,
         },
+        "counts": found.counts,
         "largest_count": found.count,
+        "fits_32_bit_counts": found.count <= _INT32,
         "fits": not found.obstacles,
         "obstacles": found.obstacles,
     }
@@ -208,10 +243,10 @@ def as_table(found: Outlook) -> list[str]:
     row = " × ".join(["", *map(str, plan.shape[1:])])
     length, longer = divmod(plan.shape[0], plan.ranks)
     if longer:
-        others = f"{length:,} on the other {plan.ranks - longer:,}"
-        parts = f"{counted(length + 1, 'row')} on {counted(longer, 'rank')}, {others}"
+        others = f"{length:,} ({readable(plan.row_nbytes * length)}) on {_ranks(longer, plan.ranks)}"
+        parts = f"{_rows(plan, length + 1)} on {_ranks(0, longer)}, {others}"
     else:
-        parts = f"{counted(length, 'row')} on each of {counted(plan.ranks, 'rank')}"
+        parts = f"{_rows(plan, length)} on each of {counted(plan.ranks, 'rank')}"
     counts = "fits every MPI library" if found.count <= _INT32 else "needs an MPI library of version 4 of the standard"
     left = "" if found.left is None else f" of the {readable(found.left)} that are left here"
     shared = "" if found.shared is None else f" · /dev/shm: {readable(found.shared)} left, none needed"
@@ -219,16 +254,28 @@ def as_table(found: Outlook) -> list[str]:
     history, on_node = readable(plan.history_nbytes), counted(min(found.ranks_per_node, plan.ranks), "rank")
     of_all = "" if len(plan.kept) == plan.steps else f" of {plan.steps:,}"
     steps = counted(len(plan.kept), "step") + of_all
-    moves = (plan.scattered_nbytes, plan.gathered_nbytes // max(1, len(plan.kept)))
+    nodes = f" · each other node: {readable(found.other_node)}" if found.other_node else ""
+    parameters = f", {readable(found.by_row * plan.shape[0])} of them by row" if found.by_row else ""
+    moves = (found.scattered, found.gathered)
     lines = {
         "array": f"{counted(plan.shape[0], 'row')}{row}, {spelled(plan.dtype)} · {readable(plan.initial_nbytes)}",
-        "kernel": f"{kernel.name}, {kernel.kind}, {counted(len(kernel.parameters), 'parameter')}",
+        "kernel": f"{kernel.name}, {kernel.kind}, {counted(len(kernel.parameters), 'parameter')}{parameters}",
         "history": f"{steps} of {spelled(plan.history_dtype)} · {history} on rank 0",
         "parts": parts,
         "memory": f"rank 0: {readable(found.root)} · each other: {readable(found.other)}",
-        "node": f"{on_node}, with rank 0: {readable(found.node)}{left}{shared}",
+        "node": f"{on_node}, with rank 0: {readable(found.node)}{left}{nodes}{shared}",
         "moves": f"{readable(moves[0])} from rank 0 at the start · {readable(moves[1])} to it each step",
-        "counts": f"largest {found.count:,}: {counts}",
+        "counts": f"{', '.join(f'{name} {count:,}' for name, count in found.counts.items())}: {counts}",
         "verdict": verdict,
     }
     return [f"{name:10}{text}" for name, text in lines.items()]
+
+
+def _rows(plan: Plan, rows: int) -> str:
+    """Write how many rows a rank has, and of how many bytes."""
+    return f"{counted(rows, 'row')} ({readable(plan.row_nbytes * rows)})"
+
+
+def _ranks(first: int, end: int) -> str:
+    """Write which ranks ``[first, end)`` are."""
+    return f"rank {first:,}" if end - first == 1 else f"ranks {first:,}–{end - 1:,}"
