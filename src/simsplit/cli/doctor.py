@@ -20,8 +20,17 @@ from .run import meet
 if TYPE_CHECKING:
     from .parser import Options
 
-_OPTIONAL = ("mpi4py", "msgspec", "numba", "scipy", "h5py", "zarr", "matplotlib")
+_OPTIONAL = ("mpi4py", "msgspec", "numba", "scipy", "h5py", "zarr", "rich", "matplotlib")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_BLAS = ("blas", "mkl", "blis")  # what the names of its libraries have in them
+_BLAS_THREADS = (  # what BLAS libraries call the function that tells how many threads they may start
+    "scipy_openblas_get_num_threads64_",
+    "scipy_openblas_get_num_threads",
+    "openblas_get_num_threads64_",
+    "openblas_get_num_threads",
+    "mkl_get_max_threads",
+    "bli_thread_get_num_threads",
+)
 _LITTLE_SHARED = 256 * 2**20  # bytes of /dev/shm, which MPI libraries use for messages within a node
 _SLOW_PING = 1e-3  # seconds
 
@@ -37,7 +46,7 @@ def command(options: Options) -> None:
     communicator = meet(options)
     with Agreement(communicator):
         mine = facts()
-    everyone = communicator.allgather({**mine, "host": communicator.host})
+    everyone = communicator.allgather({**mine, "host": communicator.host, "mpi": communicator.library})
     pings = communicator.allgather(communicator.ping())
     with Agreement(communicator):
         if communicator.rank == 0:
@@ -66,11 +75,32 @@ def facts() -> dict[str, Any]:
         "program": sys.executable,
         "cores": len(os.sched_getaffinity(0)),
         "node_cores": os.cpu_count() or 1,
+        "blas_threads": _blas_threads(),
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "memory": available(),
         "shared_memory": shared,
         "launcher": None if (launcher := launch.detect()) is None else f"{launcher.name} ({launcher.variable})",
     }
+
+
+def _blas_threads() -> int | None:
+    """Return how many threads the BLAS library that NumPy has loaded may start, or None if it does not tell."""
+    from ctypes import CDLL
+
+    try:
+        with open("/proc/self/maps") as maps:  # noqa: PTH123, no path of a user's
+            paths = {line.split(maxsplit=5)[5].strip() for line in maps if "/" in line}
+    except OSError:
+        return None
+    for path in sorted(path for path in paths if any(word in path.rpartition("/")[2] for word in _BLAS)):
+        try:
+            library = CDLL(path)
+        except OSError:
+            continue
+        for name in _BLAS_THREADS:
+            if hasattr(library, name):
+                return int(getattr(library, name)())
+    return None
 
 
 def _version(name: str) -> str | None:
@@ -87,11 +117,13 @@ def findings(everyone: list[dict[str, Any]], pings: list[float], library: str | 
     nodes = {host: [rank for rank, at in enumerate(hosts) if at == host] for host in dict.fromkeys(hosts)}
     return {
         "versions": first["versions"],
+        "not_installed": [name for name in _OPTIONAL if name not in first["versions"]],
         "mpi": library,
         "launcher": first["launcher"],
         "ranks": len(everyone),
         "nodes": {host: len(ranks) for host, ranks in nodes.items()},
         "cores": {host: everyone[ranks[0]]["node_cores"] for host, ranks in nodes.items()},
+        "blas_threads": first["blas_threads"],
         "threads": first["threads"],
         "memory": {host: everyone[ranks[0]]["memory"] for host, ranks in nodes.items()},
         "shared_memory": {host: everyone[ranks[0]]["shared_memory"] for host, ranks in nodes.items()},
@@ -107,8 +139,9 @@ def findings(everyone: list[dict[str, Any]], pings: list[float], library: str | 
 def _mixed(everyone: list[dict[str, Any]]) -> list[str]:
     """Find versions that are not the same on all ranks."""
     warnings = []
-    for name in sorted({name for each in everyone for name in each["versions"]}):
-        versions = [each["versions"].get(name, "missing") for each in everyone]
+    told = [each["versions"] | {"the MPI library": each["mpi"] or "missing"} for each in everyone]
+    for name in sorted({name for versions in told for name in versions}):
+        versions = [each.get(name, "missing") for each in told]
         other = [rank for rank, version in enumerate(versions) if version != versions[0]]
         if other:
             warnings.append(
@@ -125,7 +158,7 @@ def _node(host: str, ranks: list[int], everyone: list[dict[str, Any]]) -> list[s
     if len(ranks) > cores:
         warnings.append(f"{counted(len(ranks), 'rank')} on the {counted(cores, 'core')} of {host}: start fewer there")
     asked = first["threads"].get("OMP_NUM_THREADS", "").partition(",")[0]
-    threads = int(asked) if asked.isdecimal() else first["cores"]
+    threads = first["blas_threads"] or (int(asked) if asked.isdecimal() else first["cores"])
     if len(ranks) > 1 and len(ranks) * threads > max(cores, len(ranks)):
         warnings.append(
             f"{counted(len(ranks), 'rank')} × {counted(threads, 'thread')} on the {counted(cores, 'core')} of {host}: "
@@ -152,19 +185,21 @@ def _network(pings: list[float], nodes: dict[str, list[int]]) -> list[str]:
 def lines(found: dict[str, Any]) -> list[str]:
     """Write it for people."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    threads = ", ".join(f"{name}={value}" for name, value in found["threads"].items()) or "not limited"
+    limits = ", ".join(f"{name}={value}" for name, value in found["threads"].items()) or "no variable limits them"
+    blas = "unknown" if found["blas_threads"] is None else found["blas_threads"]
     pings = found["ping_seconds"]
     table = [
         f"versions  {versions}",
+        *([f"without   {', '.join(missing)} (optional)"] if (missing := found["not_installed"]) else []),
         f"MPI       {found['mpi'] or 'none: one process'}{_level(found)}",
         f"launcher  {found['launcher'] or 'none'}",
         f"ranks     {counted(found['ranks'], 'rank')} on {counted(len(found['nodes']), 'node')}",
         *(
-            f"node      {host}: {counted(ranks, 'rank')}, {counted(found['cores'][host], 'core')}, "
+            f"node      {host}: {counted(ranks, 'rank')} on {counted(found['cores'][host], 'core')}, "
             f"{_left(found['memory'][host])} of memory left, {_left(found['shared_memory'][host])} in /dev/shm"
             for host, ranks in found["nodes"].items()
         ),
-        f"threads   {threads}",
+        f"threads   {blas} of BLAS in each rank; {limits}",
     ]
     if pings:
         table.append(f"ping      {min(pings) * 1e6:.3g}–{max(pings) * 1e6:.3g} µs between neighbours, there and back")
