@@ -243,3 +243,17 @@ def test_random_numbers_are_drawn_anew_for_the_rows_that_are_shown() -> None:
     rows = [line.split("  [")[1:] for line in table(problem, result) if re.match(r" +[0-9]+ +[0-9]", line)]
     assert len(rows) == 4
     assert all(found.strip() == expected.strip() for found, expected in rows)
+
+
+def test_fields_are_named_and_shown_beside_one_process() -> None:
+    def swap(x: Any) -> Any:
+        result = x.copy()
+        result["b"] = x["b"] + 1
+        return result
+
+    problem, result = make(np.zeros(2, [("a", "f8"), ("b", "i4")]), steps=2, kernel=kernels.function(swap, kind="step"))
+    lines = table(problem, result)
+    assert lines[0].endswith("· kernel swap")
+    assert lines[1].startswith("2 rows of {a: float64, b: int32} · 2 steps")
+    assert lines[5] == "    1   0.5  [(0., 1) (0., 1)]  [(0., 1) (0., 1)]"
+    assert report(problem, result)["problem"]["dtype"] == "{a: float64, b: int32}"

@@ -32,6 +32,10 @@ def nothing(x):
 def other_shape(x):
     return x[:-1]
 
+def writes_outside(x, t, out):
+    out[...] = x
+    out[len(x)] = t
+
 def other_dtype(x, k):
     return x.astype(np.float32 if k > 2 else np.float64)
 
@@ -122,6 +126,7 @@ BAD = [
     (["--kernel", "mymodel:other_shape", *["--import-from", "."]], KERNEL, "of shape (0,) for rows of shape (1,)"),
     (["--kernel", "mymodel:other_dtype", *["--import-from", "."]], KERNEL, "gives float32 here, but gave float64"),
     (["--kernel", "mymodel:changes_input", *["--import-from", "."]], KERNEL, "read-only"),
+    (["--kernel", "mymodel:writes_outside", *["--import-from", "."]], KERNEL, "IndexError: index 2 is out of bounds"),
     (["--kernel", "mymodel:objects", *["--import-from", "."]], KERNEL, "must be a numeric or complex dtype"),
     (
         ["--input", "fields.npy"],

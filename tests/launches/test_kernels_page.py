@@ -17,16 +17,18 @@ pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
 
 TEXT = (ROOT / "docs" / "kernels.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
-PROGRAMS = [source for language, source in BLOCKS if language == "python" and not source.startswith("# mymodel.py")]
-MODULE = next(source for _, source in BLOCKS if source.startswith("# mymodel.py"))
+SOURCES = [source for language, source in BLOCKS if language == "python"]
+MODULES = {source.split()[1]: source for source in SOURCES if source.startswith("# ")}
+PROGRAMS = [source for source in SOURCES if not source.startswith("# ")]
 COMMANDS = [line[2:] for language, block in BLOCKS if language == "console" for line in block.splitlines()]
 
 
 def test_there_are_snippets() -> None:
-    assert (len(PROGRAMS), len(COMMANDS)) == (3, 6)
+    assert (len(PROGRAMS), len(COMMANDS)) == (4, 9)
+    assert {*MODULES} == {"growth.py", "mymodel.py"}
 
 
-@pytest.mark.parametrize("source", PROGRAMS, ids=["function", "class", "parameters"])
+@pytest.mark.parametrize("source", PROGRAMS, ids=["function", "class", "parameters", "fields"])
 def test_the_programs_run(source: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(source)
     ended = run([str(BIN / "python"), "program.py"], cwd=tmp_path)
@@ -36,7 +38,8 @@ def test_the_programs_run(source: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_run(command: str, tmp_path: Path) -> None:
-    (tmp_path / "mymodel.py").write_text(MODULE)
+    for name, source in MODULES.items():
+        (tmp_path / name).write_text(source)
     ended = run(["bash", "-c", command], cwd=tmp_path, env=environment(PATH=f"{BIN}:{os.environ['PATH']}"))
     assert (ended.status, ended.err) == (0, "")
     if "example" not in command:

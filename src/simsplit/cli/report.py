@@ -71,7 +71,8 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
     assert result.history is not None  # noqa: S101, the same
     nodes = len(set(result.hosts))
     ranks = counted(result.ranks, "rank")
-    kernel = ", ".join([f"{problem.kernel.name}: {problem.kernel.formula}", *_parameters(problem)])
+    name, formula = problem.kernel.name, problem.kernel.formula
+    kernel = ", ".join([f"{name}: {formula}" if formula else name, *_parameters(problem)])
     head = (
         f"simsplit {__version__} · {ranks} on {counted(nodes, 'node')} · {result.library or 'no MPI'} · kernel {kernel}"
     )
