@@ -33,6 +33,28 @@ def number(name: str, value: Any) -> complex:
     raise InputError(f"{name} must be a finite number, not {value!r}")
 
 
+_SECONDS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(name: str, value: Any) -> float:
+    """Return a time span in seconds, or raise an `InputError` that names it.
+
+    >>> duration("time_limit", "90"), duration("time_limit", "5min"), duration("time_limit", "1.5 h")
+    (90.0, 300.0, 5400.0)
+    """
+    if isinstance(value, str):
+        digits = value.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
+        unit = value.strip()[len(digits) :]
+        try:
+            value = float(digits) * _SECONDS[unit]
+        except (ValueError, KeyError):
+            raise InputError(f"{name} must be a time such as 90, 30s, 5min, 2h or 1d, not {value!r}") from None
+    seconds = finite(name, value)
+    if seconds < 0:
+        raise InputError(f"{name} must be 0 seconds or more, not {value!r}")
+    return seconds
+
+
 def integer(name: str, value: Any, least: int) -> int:
     """Return `value` as an int of `least` or more, or raise an `InputError` that names it."""
     try:

@@ -30,6 +30,22 @@ def readable(nbytes: int) -> str:
     return f"{number:.3g} {units[0]}" if number < 999.5 else f"{number:.2e} {units[0]}"  # noqa: PLR2004
 
 
+def lasting(seconds: float) -> str:
+    """Write a time span with as much precision as people need.
+
+    >>> lasting(0.4), lasting(49), lasting(130), lasting(12000), lasting(200000)
+    ('0.4 s', '49 s', '2 min 10 s', '3 h 20 min', '2 d 7 h')
+    """
+    if seconds < 9.95:  # noqa: PLR2004, where %.1f would have two digits before the point
+        return f"{seconds:.2g} s"
+    left = round(seconds)
+    for unit, length, finer, part in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if left >= length:
+            whole, rest = divmod(left, length)
+            return f"{whole} {unit} {rest // part} {finer}" if rest >= part else f"{whole} {unit}"
+    return f"{left} s"
+
+
 def rows_in_short(lower: int, upper: int) -> str:
     """Write which rows ``[lower, upper)`` are.
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 
@@ -17,11 +17,20 @@ class Interrupts:
     It is held back while ranks work together; at the next agreed block they agree on it like on any
     other failure. Inside such a block it raises, too. A second one that finds the first still waiting
     raises in any case.
+
+    Attributes
+    ----------
+    pending : bool
+        Whether one is held back.
+    instead : callable or None
+        What one does while it is held back, instead of waiting for the next agreed block: a run that
+        can be stopped in order. The callable sees to the second one, too.
     """
 
     def __init__(self) -> None:
         self._held = False
         self.pending = False
+        self.instead: Callable[[], None] | None = None
 
     def install(self) -> None:
         """Take over SIGINT, unless it is ignored or this is not the main thread."""
@@ -47,6 +56,9 @@ class Interrupts:
         return before
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.instead is not None:
+            self.instead()
+            return
         if self._held and not self.pending:
             self.pending = True
             return

@@ -1,0 +1,148 @@
+"""How far a run is: a bar on a terminal, a plain line now and then in a log. On root only."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..text import lasting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+EVERY = 10.0  # seconds between lines
+_BAR_AFTER = 1.0  # seconds; a shorter run needs no bar
+_BAR_EVERY = 0.1
+_WINDOW = 30.0  # seconds that the rate is taken from
+
+
+class Progress:
+    """Tells how far the run is, on stderr.
+
+    Parameters
+    ----------
+    steps : int
+        Of the whole run.
+    position : int
+        The first step that is computed now.
+    step_nbytes : int
+        Bytes of the results of a step.
+    every : float
+        Seconds between two lines in a log; 0 is a line at every call.
+    stream : file, optional
+        By default stderr.
+    log : callable, optional
+        Gets each line, too, without the name of the program.
+    quiet : bool
+        Nothing is written to the stream.
+    clock : callable
+        Returns seconds.
+    """
+
+    def __init__(
+        self,
+        steps: int,
+        position: int,
+        step_nbytes: int,
+        *,
+        every: float = EVERY,
+        stream: TextIO | None = None,
+        log: Callable[[str], None] | None = None,
+        quiet: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._steps = steps
+        self._step_nbytes = step_nbytes
+        self._every = every
+        self._stream = sys.stderr if stream is None else stream
+        self._log = log
+        self._clock = clock
+        self._quiet = quiet or self._stream is None
+        self._terminal = not self._quiet and self._stream.isatty()
+        now = clock()
+        self._marks = deque([(now, position, 0.0)])  # when, how far, seconds of communication until then
+        self._begun = self._drawn = self._told = now
+        self._bar: Any = None
+
+    def update(self, position: int, communication: float = 0.0) -> None:
+        """Note how far the run is, and tell it if it is time.
+
+        Parameters
+        ----------
+        position : int
+            How many steps are done.
+        communication : float
+            Seconds that this rank has spent on bringing results together.
+        """
+        now = self._clock()
+        if self._terminal and now - self._begun >= _BAR_AFTER and now - self._drawn >= _BAR_EVERY:
+            self._drawn = now
+            self._mark(now, position, communication)
+            self._draw(position)
+        if now - self._told >= self._every:
+            self._told = now
+            self._mark(now, position, communication)
+            text = f"step {position:,} of {self._steps:,} ({self._percent(position)} %) · {self._rates(position)}"
+            if self._log is not None:
+                self._log(text)
+            if not self._quiet and not self._terminal:
+                self._write(f"simsplit: {text}\n")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _percent(self, position: int) -> int:
+        return position * 100 // max(1, self._steps)
+
+    def _mark(self, now: float, position: int, communication: float) -> None:
+        self._marks.append((now, position, communication))
+        while len(self._marks) > 2 and now - self._marks[1][0] > _WINDOW:  # noqa: PLR2004, there must be two
+            self._marks.popleft()
+
+    def _rates(self, position: int) -> str:
+        (then, before, waited), (now, _, waits) = self._marks[0], self._marks[-1]
+        seconds = now - then
+        rate = (position - before) / seconds if seconds > 0 else 0.0
+        if not rate:
+            return "no step since the last look"
+        parts = [_per_second(rate), f"{_digits(rate * self._step_nbytes / 1e9)} GB/s"]
+        parts.append(f"communication {round(100 * min(1.0, max(0.0, waits - waited) / seconds))} %")
+        parts.append(f"{lasting((self._steps - position) / rate)} left")
+        return " · ".join(parts)
+
+    def _draw(self, position: int) -> None:
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TextColumn
+
+            self._bar = Progress(
+                TextColumn("simsplit"),
+                BarColumn(),
+                TextColumn("{task.percentage:.0f} % · {task.fields[rates]}"),
+                console=Console(file=self._stream),
+                auto_refresh=False,
+                transient=True,
+            )
+            self._task = self._bar.add_task("", total=self._steps, completed=position, rates=self._rates(position))
+            self._bar.start()
+        self._bar.update(self._task, completed=position, rates=self._rates(position), refresh=True)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):  # nobody reads it any more: no reason to end the run
+            self._quiet = True
+
+
+def _per_second(rate: float) -> str:
+    return f"{_digits(rate)} steps/s" if rate >= 1 else f"{lasting(1 / rate)} a step"
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"  # noqa: PLR2004, three digits

@@ -1,0 +1,111 @@
+"""Progress: lines that can be read alone in a log, a bar on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pty
+import threading
+
+import pytest
+
+from simsplit.monitor.progress import Progress
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_log_gets_one_plain_line_now_and_then() -> None:
+    out, clock, logged = io.StringIO(), Clock(), []
+    progress = Progress(100_000, 0, 17_700_000, stream=out, log=logged.append, clock=clock)
+    for second in range(35):
+        clock.now = float(second)
+        progress.update(second * 1204, second * 0.04)
+    progress.close()
+    lines = out.getvalue().splitlines()
+    assert lines == [
+        "simsplit: step 12,040 of 100,000 (12 %) · 1,204 steps/s · 21.3 GB/s · communication 4 % · 1 min 13 s left",
+        "simsplit: step 24,080 of 100,000 (24 %) · 1,204 steps/s · 21.3 GB/s · communication 4 % · 1 min 3 s left",
+        "simsplit: step 36,120 of 100,000 (36 %) · 1,204 steps/s · 21.3 GB/s · communication 4 % · 53 s left",
+    ]
+    assert "\r" not in out.getvalue()
+    assert [f"simsplit: {line}" for line in logged] == lines
+
+
+def test_the_interval_can_be_set_and_slow_steps_are_told_as_such() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = Progress(10, 4, 8, every=3.0, stream=out, clock=clock)
+    clock.now = 2.0
+    progress.update(4)
+    clock.now = 8.0
+    progress.update(5)
+    assert out.getvalue() == "simsplit: step 5 of 10 (50 %) · 8 s a step · 1e-09 GB/s · communication 0 % · 40 s left\n"
+
+
+def test_no_step_and_no_time_are_no_rate() -> None:
+    out = io.StringIO()
+    Progress(10, 4, 8, every=0.0, stream=out, clock=Clock()).update(4)
+    assert out.getvalue() == "simsplit: step 4 of 10 (40 %) · no step since the last look\n"
+    Progress(0, 0, 8, every=0.0, stream=out, clock=Clock()).update(0)
+
+
+def test_quiet_says_nothing_but_to_the_log() -> None:
+    out, clock, logged = io.StringIO(), Clock(), []
+    progress = Progress(10, 0, 8, stream=out, log=logged.append, quiet=True, clock=clock)
+    clock.now = 20.0
+    progress.update(5)
+    assert out.getvalue() == ""
+    assert len(logged) == 1
+
+
+def test_the_rate_is_that_of_the_last_while() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = Progress(10**6, 0, 1, stream=out, clock=clock)
+    for second in range(0, 400, 10):
+        clock.now = float(second)
+        progress.update(second * 1000 if second < 100 else 100_000 + (second - 100) * 10)
+    assert " · 10 steps/s · " in out.getvalue().splitlines()[-1]
+
+
+@pytest.mark.parametrize("broken", [OSError, ValueError])
+def test_a_stream_that_takes_nothing_ends_no_run(broken: type[Exception]) -> None:
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise broken
+
+    Progress(10, 0, 8, every=0.0, stream=Closed()).update(1)
+
+
+def test_a_terminal_gets_a_bar_that_goes_away() -> None:
+    ours, theirs = pty.openpty()
+    clock = Clock()
+    read: list[bytes] = []
+
+    def reader() -> None:
+        with contextlib.suppress(OSError):  # what a terminal says whose other end is closed
+            while data := os.read(ours, 4096):
+                read.append(data)
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    with os.fdopen(theirs, "w") as terminal:
+        progress = Progress(100, 0, 10**9, stream=terminal, clock=clock)
+        progress.update(1)  # a run of a moment needs none
+        for second in range(1, 60):
+            clock.now = float(second)
+            progress.update(second)
+        progress.close()
+        progress.close()
+    thread.join(10)
+    os.close(ours)
+    text = b"".join(read).decode()
+    assert "59 %" in text
+    assert "1 steps/s" in text
+    assert "1 GB/s" in text
+    assert "step 1 of" not in text
