@@ -2,7 +2,7 @@
 
 from .agreement import Agreement
 from .connect import connect
-from .contract import Communicator
+from .contract import Communicator, SharedFile
 from .interrupts import interrupts
 from .mpi import abort_job
 from .port import Message, Port, Transfer, loopback
@@ -12,6 +12,7 @@ __all__ = [
     "Communicator",
     "Message",
     "Port",
+    "SharedFile",
     "Transfer",
     "abort_job",
     "connect",

@@ -16,6 +16,31 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+class SharedFile(Protocol):
+    """A file that all ranks write to at once, each in places of its own."""
+
+    def write(self, data: Array, offset: int) -> None:
+        """Write all bytes of a C-contiguous array at `offset`. Not collective.
+
+        Raises
+        ------
+        OSError
+            If not all of them could be written.
+        """
+
+    def sync(self) -> None:
+        """Make what this rank wrote durable. Collective, but the ranks need not agree on an error.
+
+        Raises
+        ------
+        OSError
+            On this rank, if that failed here.
+        """
+
+    def close(self) -> None:
+        """Close it. Collective."""
+
+
 class Communicator(Protocol):
     """The ranks of one run. Every method is collective; root is rank 0."""
 
@@ -81,6 +106,15 @@ class Communicator(Protocol):
         spans : sequence of (int, int)
             Where each rank's rows belong in each step of `wholes`: ``[lower, upper)``, not overlapping.
         wholes : ndarray, shape (steps, n, ...), each step C-contiguous, on root; None elsewhere
+        """
+
+    def open(self, path: str) -> SharedFile:
+        """Open a file for writing, which is there, on all ranks.
+
+        Raises
+        ------
+        OutputError
+            On every rank, if any could not open it.
         """
 
     def port(self) -> Port:

@@ -15,13 +15,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
+from .agreement import Agreement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mpi4py.MPI import Datatype, Intracomm
 
-    from .contract import Array
+    from .contract import Array, SharedFile
     from .port import Port
 
 T = TypeVar("T")
@@ -154,6 +155,14 @@ class MPICommunicator:
                     self._comm.Gatherv([part, len(part), row], None, root=0)
         finally:
             row.Free()
+
+    def open(self, path: str) -> SharedFile:
+        """Open a file for writing by MPI-IO."""
+        from .files import MPIFile, openable
+
+        with Agreement(self):
+            openable(path)
+        return MPIFile(self._comm, path)
 
     def port(self) -> Port:
         """Return a port on a duplicate of the communicator."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .contract import Array
+    from .contract import Array, SharedFile
     from .port import Port
 
 T = TypeVar("T")
@@ -50,6 +50,13 @@ class SingleProcess:
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Do nothing: all rows are root's own."""
+
+    def open(self, path: str) -> SharedFile:
+        """Open a file for writing."""
+        from .files import PlainFile, openable
+
+        openable(path)
+        return PlainFile(path)
 
     def port(self) -> Port:
         """Return the port of a group of one."""

@@ -1,0 +1,109 @@
+"""Files that all ranks write to at once: by MPI-IO, or plainly in a single process."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import OutputError
+
+if TYPE_CHECKING:
+    from mpi4py.MPI import Intracomm
+
+    from .contract import Array
+
+AT_ONCE = 2**30  # bytes; beyond 2 GiB some libraries fail, and one says that all is well and writes nothing
+
+
+def openable(path: str) -> None:
+    """Raise an error that says why if this rank cannot open a file for writing. Not collective."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}. All ranks write to it: name a folder that all of their "
+            "hosts share."
+        ) from error
+
+
+def _bytes(data: Array) -> Array:
+    """View an array, C-contiguous and not empty, as bytes."""
+    return data.reshape(-1).view(np.uint8)
+
+
+class PlainFile:
+    """The contract in a single process."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+
+    def write(self, data: Array, offset: int) -> None:
+        """Write all of `data`."""
+        left = _bytes(data).data if data.nbytes else memoryview(b"")
+        while left.nbytes:
+            written = os.pwrite(self._file, left[:AT_ONCE], offset)
+            if not written:
+                raise OSError(errno.EIO, "nothing was written")
+            left, offset = left[written:], offset + written
+
+    def sync(self) -> None:
+        """Make it durable."""
+        os.fsync(self._file)
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._file)
+
+
+class MPIFile:
+    """The contract by MPI-IO. To be made when every rank is known to find the file."""
+
+    def __init__(self, comm: Intracomm, path: str) -> None:
+        from mpi4py import MPI
+
+        self._mpi = MPI
+        try:
+            self._file = MPI.File.Open(comm, path, MPI.MODE_RDWR)
+        except MPI.Exception as error:
+            raise OutputError(f"cannot write {path}: MPI-IO says: {error.Get_error_string()}") from error
+
+    def write(self, data: Array, offset: int) -> None:
+        """Write all of `data`, in pieces whose counts every library takes."""
+        left: Any = _bytes(data) if data.nbytes else ()
+        status = self._mpi.Status()
+        while len(left):
+            piece = left[:AT_ONCE]
+            try:
+                self._file.Write_at(offset, [piece, len(piece), self._mpi.BYTE], status)
+            except self._mpi.Exception as error:
+                raise self._os_error(error) from error
+            written = status.Get_count(self._mpi.BYTE)
+            if not 0 < written <= len(piece):
+                raise OSError(errno.EIO, f"{written} of {len(piece)} bytes were written: is the disk full?")
+            left, offset = left[written:], offset + written
+
+    def sync(self) -> None:
+        """Make what this rank wrote durable."""
+        try:
+            self._file.Sync()
+        except self._mpi.Exception as error:
+            raise self._os_error(error) from error
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.Close()
+
+    def _os_error(self, error: Any) -> OSError:
+        """Say it as the system does."""
+        codes = {
+            self._mpi.ERR_NO_SPACE: errno.ENOSPC,
+            self._mpi.ERR_QUOTA: errno.EDQUOT,
+            self._mpi.ERR_READ_ONLY: errno.EROFS,
+            self._mpi.ERR_ACCESS: errno.EACCES,
+            self._mpi.ERR_NO_SUCH_FILE: errno.ENOENT,
+        }
+        code = codes.get(error.Get_error_class())
+        return OSError(errno.EIO, error.Get_error_string()) if code is None else OSError(code, os.strerror(code))

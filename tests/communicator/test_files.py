@@ -1,0 +1,56 @@
+"""A file in a single process: all bytes, in pieces, or an error that says why."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from simsplit import OutputError
+from simsplit.communicator import files
+from simsplit.communicator.single import SingleProcess
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 2**30])
+def test_all_bytes_are_written_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(files, "AT_ONCE", at_once)
+    path = tmp_path / "f"
+    path.write_bytes(b"abc")
+    opened = SingleProcess().open(str(path))
+    opened.write(np.arange(6, dtype=">i2").reshape(2, 3), 5)
+    opened.write(np.empty((0, 3)), 2)
+    opened.sync()
+    opened.close()
+    assert path.read_bytes() == b"abc\0\0" + np.arange(6, dtype=">i2").tobytes()
+
+
+def test_short_writes_are_continued_and_none_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "f"
+    path.touch()
+    opened = SingleProcess().open(str(path))
+    real = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: real(file, data[:3], offset))
+    opened.write(np.arange(10, dtype="u1"), 0)
+    assert path.read_bytes() == bytes(range(10))
+    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+    with pytest.raises(OSError, match="nothing was written"):
+        opened.write(np.arange(10, dtype="u1"), 0)
+    opened.close()
+
+
+def test_a_file_that_is_not_there_is_an_output_error(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"cannot write .*: No such file or directory. All ranks write to it"):
+        SingleProcess().open(str(tmp_path / "f"))
+
+
+def test_a_full_disk_is_told() -> None:
+    opened = files.PlainFile("/dev/full")
+    data: Any = np.arange(10)
+    with pytest.raises(OSError, match="No space left on device"):
+        opened.write(data, 0)
+    opened.close()
