@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,9 +13,12 @@ import numpy as np
 from ..errors import InputError, OutputError
 from ..memory import require
 from ..text import readable
+from . import disk
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from .history import Layout
 
     Array = npt.NDArray[Any]
 
@@ -63,6 +67,53 @@ def _unreadable(file: Path, reason: str) -> InputError:
     return InputError(
         f"cannot read the input {file}: {reason}. Give a .npy file of a numeric dtype, as numpy.save writes it."
     )
+
+
+def create(path: Path, layout: Layout) -> int:
+    """Make a file of the full size with a header, and return where the first step begins. Root only.
+
+    Raises
+    ------
+    OSError
+    """
+    header = BytesIO()
+    np.lib.format.write_array_header_2_0(
+        header,
+        {"descr": np.lib.format.dtype_to_descr(layout.dtype), "fortran_order": False, "shape": layout.shape},
+    )
+    file = disk.create(path)
+    try:
+        disk.write(file, header.getvalue(), 0)
+        os.ftruncate(file, len(header.getvalue()) + layout.nbytes)
+        disk.sync(file)
+    finally:
+        os.close(file)
+    disk.sync_folder(path.parent)
+    return len(header.getvalue())
+
+
+def first_step(path: Path, layout: Layout) -> int:
+    """Return where the first step of a history begins, after looking whether it is the one that was made.
+
+    Raises
+    ------
+    OutputError
+        If it is not.
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            version = np.lib.format.read_magic(file)
+            read_header = np.lib.format.read_array_header_2_0
+            shape, fortran, dtype = read_header(file) if version == (2, 0) else ((), True, None)
+        except ValueError:
+            shape, fortran, dtype = (), True, None
+        offset = file.tell()
+    size = path.stat().st_size
+    if fortran or (shape, dtype) != (layout.shape, layout.dtype) or size != offset + layout.nbytes:
+        raise OutputError(f"{path} is not the history that was written there. Start the run again with --overwrite.")
+    return offset
 
 
 class NpyOutput:
