@@ -55,6 +55,21 @@ def duration(name: str, value: Any) -> float:
     return seconds
 
 
+def interval(name: str, value: Any) -> tuple[float | None, int | None]:
+    """Return an interval as seconds or as a number of steps, the other one None.
+
+    >>> interval("checkpoint_every", "5min"), interval("checkpoint_every", "500 steps")
+    ((300.0, None), (None, 500))
+    """
+    if isinstance(value, str):
+        digits = value.strip().removesuffix("s").removesuffix("step")
+        if digits != value.strip().removesuffix("s"):
+            if digits.strip().isascii() and digits.strip().isdecimal() and int(digits) > 0:
+                return None, int(digits)
+            raise InputError(f"{name} must be a time such as 5min, or steps such as 500steps, not {value!r}")
+    return duration(name, value), None
+
+
 def integer(name: str, value: Any, least: int) -> int:
     """Return `value` as an int of `least` or more, or raise an `InputError` that names it."""
     try:

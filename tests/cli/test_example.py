@@ -42,7 +42,7 @@ def test_an_example_explains_every_key_with_its_default(name: str, capsys: pytes
     lines = text.splitlines()
     document = tomllib.loads(text)
     assert set(document) <= set(KEYS)
-    for key in KEYS:
+    for key in set(KEYS) - {"digests"}:  # which simsplit writes
         assert f"{key} = " in text or f"[{key}]" in text
     kernel = load(name)
     assert document["parameters"] == kernel.parameters

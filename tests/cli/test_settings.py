@@ -83,7 +83,7 @@ def test_paths_in_a_file_are_relative_to_it_and_those_of_options_are_not() -> No
     ("text", "parts"),
     [
         ("delta_T = 1", ["problem.toml: unknown key `delta_T`. Did you mean `delta_t`?", "simsplit example affine"]),
-        ("frobnicate = 1", ["problem.toml: unknown key `frobnicate`. Known: kernel, parameters, kind"]),
+        ("xyz = 1", ["problem.toml: unknown key `xyz`. Known: kernel, parameters, kind"]),
         ("[kernel]\nname = 3", ["problem.toml: `kernel`: expected `str`, got `object`"]),
         ('steps = "5"', ["problem.toml: `steps`: expected `int`, got `str`. A whole number is accepted."]),
         ("steps = 5.5", ["`steps`: expected `int`, got `float`"]),
@@ -172,6 +172,7 @@ def test_whatever_stands_in_a_file_there_is_an_answer(text: str) -> None:
 
 
 def test_options_know_each_setting() -> None:
+<<<<<<< HEAD
     assert {name for name in KEYS if not hasattr(Options(), name)} == {"parameters"}
     assert {*KEYS, "origins"} == {*Settings.__dataclass_fields__}
 
@@ -235,3 +236,6 @@ def test_an_unknown_parameter_is_named_with_its_place_and_the_nearest(text: Any,
     with pytest.raises(InputError) as caught:
         make(settings_of(text, *arguments.split()), root="[" in (text or "").partition("\n")[0])
     assert message in str(caught.value)
+=======
+    assert {name for name in Settings.__dataclass_fields__ if not hasattr(Options(), name)} == {"parameters", "digests"}
+>>>>>>> 2aa7576 (Look at runs: show, plot and runs; a problem file with nothing left to defaults)

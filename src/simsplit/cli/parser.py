@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from .. import __version__
+from ..checks import duration, interval
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ examples:
   simsplit run --input start.npy --offset 1 --multiplier 2 --verify
 
 exit status: 0 done, 2 bad input or option, 3 wrong launch, 4 a kernel failed, 5 output unusable,
-             6 verification failed, 130 interrupted
+             6 verification failed, 75 stopped early and can be resumed, 130 interrupted
 """
 
 
@@ -50,7 +51,18 @@ class Options:
     nan: Literal["allow", "error"] | None = None
     keep: str | None = None
     input: str | None = None
+    time_unit: str | None = None
+    unit: str | None = None
     output: str | None = None
+    format: Literal["npy", "zarr", "h5"] | None = None
+    overwrite: bool = False
+    accept_changes: bool = False
+    checkpoint_every: str | None = None
+    time_limit: float | None = None
+    hang_after: float | None = None
+    progress_every: float | None = None
+    rows: tuple[int, ...] = ()
+    component: int | None = None
     verify: bool = False
     quiet: bool = False
     json: bool = False
@@ -90,6 +102,7 @@ def _parsed(arguments: Sequence[str]) -> Options:
         program = parsers[found.command].prog
         raise InputError(f"a problem file must end in .toml, not {problem!r} (see: {program} --help)")
     values["set"] = tuple(values.get("set", ()))
+    values["rows"] = tuple(values.get("rows") or ())
     if found.command == "verify":
         values["verify"] = True
     return Options(**values)
@@ -141,6 +154,13 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         ),
         "doctor": ("say what is here", "Say what simsplit finds on all ranks, and what would slow or break a run."),
         "example": ("print a problem file for a kernel", "Print a problem file with each key explained."),
+        "resume": (
+            "continue a run that was stopped",
+            "Continue the run in a run directory where its last checkpoint is, on any number of ranks.",
+        ),
+        "show": ("say what a run did", "Say what ran, how it ended, and what the history looks like."),
+        "plot": ("draw a history", "Draw the history of a run as a picture, with matplotlib."),
+        "runs": ("list runs", "List the run directories in a folder."),
     }
     parsers = {
         name: commands.add_parser(name, help=short, description=long, allow_abbrev=False)
@@ -163,7 +183,65 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     doctor.add_argument("--json", action="store_true", help="print one JSON object instead of a list")
     _add_ranks(doctor)
     parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
+    _add_long_runs(parsers["run"])
+    _add_resume(parsers["resume"])
+    _add_looking(parsers)
     return parser, parsers
+
+
+def _add_long_runs(parser: _Parser) -> None:
+    long = parser.add_argument_group("long runs (with -o FOLDER)")
+    long.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
+    _add_watching(parser, long)
+
+
+def _add_resume(parser: _Parser) -> None:
+    parser.add_argument("name", metavar="FOLDER", help="the run directory")
+    parser.add_argument(
+        "--accept-changes", action="store_true", help="go on though the problem, its files or the kernel were changed"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a summary")
+    _add_watching(parser, parser.add_argument_group("long runs"))
+    _add_ranks(parser)
+
+
+def _add_watching(parser: _Parser, group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--checkpoint-every",
+        type=_interval,
+        metavar="TIME|N steps",
+        help="such as 5min or 500steps (default 5min; 0: only when it stops)",
+    )
+    group.add_argument(
+        "--time-limit", type=_duration, metavar="TIME", help="stop in order after this time, such as 90s, 5min, 2h"
+    )
+    group.add_argument(
+        "--hang-after",
+        type=_duration,
+        metavar="TIME",
+        help="end the job after so long without progress (default 10min; 0: never)",
+    )
+    parser.add_argument(
+        "--progress-every", type=_duration, metavar="TIME", help="between two lines of progress in a log (default 10s)"
+    )
+
+
+def _add_looking(parsers: dict[str, _Parser]) -> None:
+    show, plot, runs = (parsers[name] for name in ("show", "plot", "runs"))
+    for parser in (show, plot):
+        parser.add_argument("name", metavar="FOLDER", help="the run directory")
+    runs.add_argument("name", nargs="?", metavar="FOLDER", help="that holds run directories (default: this one)")
+    for parser in (show, runs):
+        parser.add_argument("--json", action="store_true", help="print JSON")
+    plot.add_argument(
+        "--output", "-o", metavar="PICTURE", help="such as picture.png, .pdf or .svg (default history.png)"
+    )
+    plot.add_argument("--rows", type=_integers, metavar="N,N,…", help="which become curves (default: 5 of them)")
+    plot.add_argument(
+        "--component", type=_integer(0), metavar="N", help="of rows with several values, which to draw (default 0)"
+    )
+    plot.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def _add_problem(parser: _Parser) -> None:
@@ -200,7 +278,7 @@ def _add_problem(parser: _Parser) -> None:
     array.add_argument(
         "--input",
         metavar="FILE.npy",
-        help="start from the array in this file, or from rows in brackets, such as [1,2,3] or [[1,0],[0,1]]; axis 0 is "
+        help="start from the array in this file (or .zarr, .h5), or from rows in brackets, such as [1,2,3] or [[1,0],[0,1]]; axis 0 is "
         "split",
     )
     problem.add_argument(
@@ -220,13 +298,20 @@ def _add_problem(parser: _Parser) -> None:
         metavar="WHICH",
         help="steps that the history holds: all (the default), last, or every:K, which is 0, K, 2K and so on",
     )
+    problem.add_argument("--time-unit", metavar="UNIT", help="of time, for pictures and files, such as days")
+    problem.add_argument("--unit", metavar="UNIT", help="of the values, the same")
 
 
 def _add_results(parser: _Parser) -> None:
     results = parser.add_argument_group("the results")
     results.add_argument(
-        "--output", metavar="FILE.npy", help="write the history there, shape (kept steps, *shape of the array)"
+        "--output",
+        "-o",
+        metavar="FILE|FOLDER",
+        help="write the history, shape (kept steps, *shape of the array), into FILE.npy, .zarr or .h5; or everything about "
+        "the run into a folder, where a run that is stopped can be resumed",
     )
+    results.add_argument("--format", choices=("npy", "zarr", "h5"), help="of the history in a folder (default npy)")
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     _add_ranks(parser)
@@ -257,6 +342,25 @@ def _number(text: str) -> float:
     if not isfinite(number):
         raise argparse.ArgumentTypeError(f"must be a finite number, not {text!r}")
     return number
+
+
+def _duration(text: str) -> float:
+    try:
+        return duration("it", text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _interval(text: str) -> str:
+    try:
+        interval("it", text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    return tuple(_integer(0)(word) for word in text.split(","))
 
 
 def _integer(least: int) -> Callable[[str], int]:

@@ -51,8 +51,14 @@ class Settings:
         Whether a result that is not a number ends the run.
     keep : str
         Which steps the history holds: "all", "last" or "every:K".
+    time_unit, unit : str or None
+        Of time and of the values, for people.
     output : str or None
-        The ``.npy`` file that the history is written to.
+        The file that the history is written to, or the run directory.
+    format : {"npy", "zarr", "h5"} or None
+        Of the history in a run directory; None is "npy".
+    digests : dict of str to str
+        Of the files behind the problem, as a run directory's ``problem.toml`` has them: they must not have changed.
     origins : dict of str to str
         Where each parameter was given, for messages; no key of a file.
     """
@@ -70,7 +76,11 @@ class Settings:
     seed: int = 0
     nan: Literal["allow", "error"] = "allow"
     keep: str = "all"
+    time_unit: str | None = None
+    unit: str | None = None
     output: str | None = None
+    format: Literal["npy", "zarr", "h5"] | None = None
+    digests: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 
 
@@ -200,10 +210,20 @@ def _from_file(text: str, path: str) -> Settings:
         if isinstance(value := getattr(checked, name), str)
     }
     parameters = {
-        name: os.path.join(folder, value) if isinstance(value, str) else value  # noqa: PTH118, the same
+        name: _parameter(folder, value) if isinstance(value, str) else value
         for name, value in checked.parameters.items()
     }
     return replace(checked, **moved, parameters=parameters)
+
+
+def _parameter(folder: str, text: str) -> Any:
+    """Return the path of a file, or the complex number that TOML has to write as a text."""
+    if text.endswith(".npy"):
+        return os.path.join(folder, text)  # noqa: PTH118, as above
+    try:
+        return complex(text)
+    except ValueError:
+        return text
 
 
 def _near(key: str, known: list[str]) -> str:
@@ -220,6 +240,8 @@ def _accepted(key: str) -> str:
         "nan": '"allow" or "error" is accepted.',
         "keep": '"all", "last" or "every:K" is accepted.',
         "input": "A .npy file in quotes, or a list of rows is accepted.",
+        "format": '"npy", "zarr" or "h5" is accepted.',
+        "digests": "A table of names and digests is accepted.",
         "size": "A whole number is accepted.",
         "steps": "A whole number is accepted.",
         "seed": "A whole number is accepted.",
