@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         OutputError,
         RankFailure,
         SimsplitError,
+        StoppedError,
         VerificationError,
     )
     from .problem import Problem
@@ -32,6 +33,7 @@ __all__ = [
     "RankFailure",
     "Result",
     "SimsplitError",
+    "StoppedError",
     "Verification",
     "VerificationError",
     "__version__",

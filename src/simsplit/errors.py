@@ -8,6 +8,7 @@
     ├── KernelError           4   the kernel failed on at least one rank
     ├── OutputError           5   a result cannot be written where it was asked for
     ├── VerificationError     6   splitting changed the result
+    ├── StoppedError         75   stopped in order before the end; the run can be resumed
     └── RemoteError           7   a call of a remote object could not be made, or has no answer
         ├── CodecError            a value cannot travel (also a TypeError)
         ├── UnknownNameError      no such name, object or rank (also a LookupError)
@@ -109,6 +110,12 @@ class VerificationError(SimsplitError):
     exit_status = 6
 
 
+class StoppedError(SimsplitError):
+    """The run was stopped in order before its end, and can be resumed."""
+
+    exit_status = 75  # EX_TEMPFAIL: try again later
+
+
 class RemoteError(SimsplitError):
     """A call of a remote object could not be made, or there is no answer to it."""
 
@@ -143,6 +150,7 @@ def one_of_ours(name: str) -> type[SimsplitError]:
         KernelError,
         OutputError,
         VerificationError,
+        StoppedError,
         RemoteError,
         CodecError,
         UnknownNameError,

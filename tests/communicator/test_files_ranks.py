@@ -58,8 +58,11 @@ def test_each_rank_writes_in_its_places(
 
 def test_a_file_that_one_rank_does_not_find_is_an_error_of_all(world: Communicator, path: Path) -> None:
     last = world.rank == world.size - 1
-    with pytest.raises(OutputError, match="No such file or directory"):
-        world.open(str(path) + "x" * last)
+    with pytest.raises(OutputError, match="No such file or directory"), Agreement(world):
+        try:
+            world.open(str(path) + "x" * last).close()
+        except OSError as error:
+            raise OutputError(str(error)) from error
     assert world.allgather(world.rank) == list(range(world.size))
 
 

@@ -25,8 +25,7 @@ def watched() -> Iterator[Stopping]:
     found.install()
     yield found
     found.uninstall()
-    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)] == before[:2]
-    signal.signal(signal.SIGINT, before[2])
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)] == before
     assert interrupts.instead is None
 
 
@@ -53,6 +52,18 @@ def test_one_key_that_comes_twice_is_one_and_a_second_one_ends_all(watched: Stop
         watched._first_key = time.monotonic() - 1
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_came_meanwhile_is_given_back(watched: Stopping) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    came: list[int] = []
+    before = watched._before[signal.SIGUSR1]
+    signal.signal(signal.SIGUSR1, watched._handle)
+    watched._before[signal.SIGUSR1] = lambda number, _: came.append(number)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    watched.give_back()
+    assert came == [signal.SIGUSR1]
+    signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_thread_can_see_the_second_key(watched: Stopping) -> None:

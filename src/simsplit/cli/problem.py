@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-_DEFAULT_SIZE = 7
+DEFAULT_SIZE = 7
 
 
 def make(settings: Settings, *, root: bool) -> Problem:
@@ -75,7 +75,7 @@ def initial(settings: Settings) -> Array:
     """Return the initial array."""
     wanted = None if settings.dtype is None else dtype(settings.dtype)
     if settings.input is None:
-        size = _DEFAULT_SIZE if settings.size is None else settings.size
+        size = DEFAULT_SIZE if settings.size is None else settings.size
         return _counting(size, np.dtype(np.float64) if wanted is None else wanted)
     if isinstance(settings.input, list):
         return listed(settings.input, wanted)

@@ -7,7 +7,11 @@ import os
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from ..errors import InputError
+
 if TYPE_CHECKING:
+    from ..communicator import Communicator
+    from ..problem import Problem
     from .settings import Settings
 
 _ELSEWHERE = ("output", "format")  # where results go is no part of the problem
@@ -26,6 +30,51 @@ def absolute(settings: Settings) -> Settings:
         for name, value in settings.parameters.items()
     }
     return replace(settings, **changes, parameters=parameters)
+
+
+def complete(settings: Settings, problem: Problem) -> Settings:
+    """Return the settings with nothing left to defaults."""
+    from ..kernels.loading import BUILT_IN
+    from .problem import DEFAULT_SIZE
+
+    changes: dict[str, Any] = {}
+    if settings.kernel in BUILT_IN:
+        own = {name: value for name, value in problem.kernel.parameters.items() if not hasattr(value, "shape")}
+        changes["parameters"] = {**own, **settings.parameters}
+    if settings.input is None:
+        changes |= {"size": DEFAULT_SIZE if settings.size is None else settings.size}
+        changes |= {"dtype": "float64" if settings.dtype is None else settings.dtype}
+    return absolute(replace(settings, **changes))
+
+
+def digests(settings: Settings, problem: Problem, communicator: Communicator) -> dict[str, str]:
+    """Return the digests of what stands behind a problem. Collective."""
+    from ..store.digest import digest_of_file
+
+    found = {} if problem.kernel.source is None else {"kernel": f"sha256:{problem.kernel.source}"}
+    files = {f"parameter {name}": value for name, value in settings.parameters.items() if isinstance(value, str)}
+    if settings.input is not None:
+        files["input"] = settings.input
+    for name, path in files.items():
+        found[name] = digest_of_file(communicator, path)
+    return found
+
+
+def require_unchanged(expected: dict[str, str], found: dict[str, str]) -> None:
+    """Refuse what is not the same as when the digests were taken.
+
+    Raises
+    ------
+    InputError
+        With the names of what was changed.
+    """
+    names = {"kernel": "the source of the kernel", "problem": "problem.toml"}
+    changed = [names.get(name, f"the file of {name}") for name in expected if found.get(name) != expected[name]]
+    if changed:
+        raise InputError(
+            f"changed since the run began: {', '.join(changed)}. The results would not be of one problem. "
+            "Undo the change, begin a new run, or go on all the same with --accept-changes."
+        )
 
 
 def as_toml(settings: Settings) -> str:

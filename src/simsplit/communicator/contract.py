@@ -17,28 +17,16 @@ T = TypeVar("T")
 
 
 class SharedFile(Protocol):
-    """A file that all ranks write to at once, each in places of its own."""
+    """A file that all ranks write to at once, each in places of its own. Not collective; raises `OSError`."""
 
     def write(self, data: Array, offset: int) -> None:
-        """Write all bytes of a C-contiguous array at `offset`. Not collective.
-
-        Raises
-        ------
-        OSError
-            If not all of them could be written.
-        """
+        """Write all bytes of a C-contiguous array at `offset`."""
 
     def sync(self) -> None:
-        """Make what this rank wrote durable. Collective, but the ranks need not agree on an error.
-
-        Raises
-        ------
-        OSError
-            On this rank, if that failed here.
-        """
+        """Make what this rank wrote durable."""
 
     def close(self) -> None:
-        """Close it. Collective."""
+        """Close it."""
 
 
 class Communicator(Protocol):
@@ -109,13 +97,7 @@ class Communicator(Protocol):
         """
 
     def open(self, path: str) -> SharedFile:
-        """Open a file for writing, which is there, on all ranks.
-
-        Raises
-        ------
-        OutputError
-            On every rank, if any could not open it.
-        """
+        """Open a file, which is there, for writing. Not collective; raises `OSError`."""
 
     def port(self) -> Port:
         """Return this rank's end of messages between two ranks, which nobody else sends to."""

@@ -1,4 +1,8 @@
-"""Files that all ranks write to at once: by MPI-IO, or plainly in a single process."""
+"""Files that all ranks write to at once: by MPI-IO, or plainly in a single process.
+
+Each rank opens the file for itself, so that no call is collective and an error of one rank leaves nobody
+waiting; places that do not overlap need no more.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OutputError
-
 if TYPE_CHECKING:
-    from mpi4py.MPI import Intracomm
-
     from .contract import Array
 
 AT_ONCE = 2**30  # bytes; beyond 2 GiB some libraries fail, and one says that all is well and writes nothing
-
-
-def openable(path: str) -> None:
-    """Raise an error that says why if this rank cannot open a file for writing. Not collective."""
-    try:
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
-    except OSError as error:
-        raise OutputError(
-            f"cannot write {path}: {error.strerror or error}. All ranks write to it: name a folder that all of their "
-            "hosts share."
-        ) from error
 
 
 def _bytes(data: Array) -> Array:
@@ -59,16 +48,17 @@ class PlainFile:
 
 
 class MPIFile:
-    """The contract by MPI-IO. To be made when every rank is known to find the file."""
+    """The contract by MPI-IO."""
 
-    def __init__(self, comm: Intracomm, path: str) -> None:
+    def __init__(self, path: str) -> None:
         from mpi4py import MPI
 
         self._mpi = MPI
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # whose error says why; that of MPI does not
         try:
-            self._file = MPI.File.Open(comm, path, MPI.MODE_RDWR)
+            self._file = MPI.File.Open(MPI.COMM_SELF, path, MPI.MODE_RDWR)
         except MPI.Exception as error:
-            raise OutputError(f"cannot write {path}: MPI-IO says: {error.Get_error_string()}") from error
+            raise self._os_error(error) from error
 
     def write(self, data: Array, offset: int) -> None:
         """Write all of `data`, in pieces whose counts every library takes."""

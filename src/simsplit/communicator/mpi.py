@@ -15,7 +15,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
-from .agreement import Agreement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,11 +157,9 @@ class MPICommunicator:
 
     def open(self, path: str) -> SharedFile:
         """Open a file for writing by MPI-IO."""
-        from .files import MPIFile, openable
+        from .files import MPIFile
 
-        with Agreement(self):
-            openable(path)
-        return MPIFile(self._comm, path)
+        return MPIFile(path)
 
     def port(self) -> Port:
         """Return a port on a duplicate of the communicator."""

@@ -53,9 +53,8 @@ class SingleProcess:
 
     def open(self, path: str) -> SharedFile:
         """Open a file for writing."""
-        from .files import PlainFile, openable
+        from .files import PlainFile
 
-        openable(path)
         return PlainFile(path)
 
     def port(self) -> Port:

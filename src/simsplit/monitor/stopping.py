@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,10 @@ class Stopping:
         self._wakeup: tuple[int, int] | None = None
 
     def install(self) -> None:
-        """Take over SIGTERM, SIGUSR1 and Ctrl-C. In the main thread, before MPI starts."""
+        """Take over SIGTERM, SIGUSR1 and Ctrl-C, before MPI starts; do nothing if this is not the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
         interrupts.install()
         interrupts.instead = self._key
         for number in _SIGNALS:
@@ -83,6 +87,16 @@ class Stopping:
             for end in self._wakeup:
                 os.close(end)
             self._wakeup = None
+
+    def give_back(self) -> None:
+        """Let the signals do what they did before, and those that came meanwhile do it now."""
+        installed = bool(self._before)
+        self.uninstall()
+        came = [number for number, bit in _SIGNALS.items() if self.bits & bit]
+        if installed and self.bits & CTRL_C:
+            came.append(signal.SIGINT)
+        for number in came:
+            os.kill(os.getpid(), number)
 
     def watch(
         self,

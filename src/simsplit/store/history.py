@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,14 +10,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..communicator import Agreement
+from ..errors import InputError
 from ..memory import require
 from . import disk
+from .reading import stored_array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     import numpy.typing as npt
 
     from ..communicator import Communicator, SharedFile
     from ..engine import Plan, Tile
+    from .reading import StoredArray
 
     Array = npt.NDArray[Any]
 
@@ -84,10 +91,10 @@ class Target(Protocol):
         """
 
     def sync(self) -> None:
-        """Make what this rank wrote durable. Collective; raises `OSError` on the ranks where that fails."""
+        """Make what this rank wrote durable. Not collective; raises `OSError`."""
 
     def close(self) -> None:
-        """Close it. Collective."""
+        """Close it. Not collective."""
 
 
 class OneFile:
@@ -124,10 +131,10 @@ class WrittenHistory:
     communicator : Communicator
     plan : Plan
     target : Target
-    name : str
-        Of the file, for messages.
+    path : Path
+        Of the file.
     gathers : bool
-        Whether rows of which a step has few bytes are gathered on root, which writes them in one go.
+        Whether the rows are gathered on root, which writes them in one go, where a step has few bytes of them.
 
     Raises
     ------
@@ -136,18 +143,19 @@ class WrittenHistory:
     """
 
     def __init__(
-        self, communicator: Communicator, plan: Plan, target: Target, name: str, *, gathers: bool = True
+        self, communicator: Communicator, plan: Plan, target: Target, path: Path, *, gathers: bool = True
     ) -> None:
         self._communicator = communicator
         self._agreement = Agreement(communicator)
         self._target = target
-        self._what = f"the history {name}"
+        self._path = path
+        self._stored: StoredArray | None = None
+        self._what = f"the history {path}"
         self._plan = plan
         root = communicator.rank == 0
         few = plan.longest * plan.history_row_nbytes < SMALL
-        self._gathers = gathers and few and communicator.size > 1
         steps, rows, *rest = plan.tile_shape
-        self._whole = self._gathers and rows == plan.longest
+        self._whole = gathers and few and communicator.size > 1 and rows == plan.longest
         shape = (steps, plan.shape[0] if self._whole and root else rows, *rest)
         nbytes = prod(shape) * plan.history_dtype.itemsize
         require(nbytes, f"a tile of results on rank {communicator.rank}", "Use more nodes, or shorter rows.")
@@ -161,18 +169,25 @@ class WrittenHistory:
     def deliver(self, tile: Tile) -> None:
         """Write the rows of each step."""
         rows = self.rows(tile)
-        if self._whole:
-            root = self._communicator.rank == 0
-            whole = self._buffer[: len(tile.steps)] if root else None
-            self._communicator.gatherv(rows, tile.spans, whole)
-            with self._agreement, disk.reported(self._what, INSTEAD):
-                if whole is not None:
-                    self._target.write(tile.steps.start, 0, whole)
-            return
         lower, upper = tile.spans[self._communicator.rank]
+        if self._whole:
+            whole = self._buffer[: len(tile.steps)] if self._communicator.rank == 0 else None
+            self._communicator.gatherv(rows, tile.spans, whole)
+            lower, upper, rows = (0, self._plan.shape[0], whole) if whole is not None else (0, 0, rows)
         with self._agreement, disk.reported(self._what, INSTEAD):
             if upper > lower:
-                self._target.write(tile.steps.start, lower, rows)
+                self._target.write(tile.positions.start, lower, rows)
+
+    def fetch(self, position: int, spans: Sequence[tuple[int, int]]) -> Array:
+        """Read rows of a step from the file."""
+        lower, upper = spans[self._communicator.rank]
+        with self._agreement:
+            if self._stored is None:
+                self._stored = stored_array(self._path)
+            if self._stored is None:
+                raise InputError(f"cannot read {self._path}: it is not what was written.")
+            rows: Array = self._stored.block(slice(position, position + 1), slice(lower, upper))[0]
+        return rows  # noqa: RET504, the block may raise when it is left
 
     def sync(self) -> None:
         """Make all that was delivered durable. Collective.
@@ -182,15 +197,15 @@ class WrittenHistory:
         OutputError
             On every rank.
         """
-        failed: OSError | None = None
-        try:
-            self._target.sync()  # collective, so not in the block
-        except OSError as error:
-            failed = error
         with self._agreement, disk.reported(self._what, INSTEAD):
-            if failed is not None:
-                raise failed
+            self._target.sync()
 
-    def close(self) -> None:
-        """Close the file. Collective."""
+    def finish(self) -> None:
+        """Make it durable, and close the file."""
+        self.sync()
         self._target.close()
+
+    def abort(self) -> None:
+        """Close the file."""
+        with suppress(Exception):  # the run has failed, and says why
+            self._target.close()

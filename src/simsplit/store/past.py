@@ -79,8 +79,8 @@ class PastRun:
         steps = np.array(self.record["history"]["steps"], dtype=np.int64)
         if len(steps) == 3:  # noqa: PLR2004, start, stop and stride of a range
             steps = np.arange(*steps)
-        times: npt.NDArray[np.float64] = float(problem["start_time"]) + steps * float(problem["delta_t"])
-        return times
+        times = np.float64(problem["start_time"]) + steps.astype(np.float64) * np.float64(problem["delta_t"])
+        return np.asarray(times, np.float64)
 
     def label(self, name: str, unit: str) -> str:
         """Return a name with its unit, if the problem gives one."""
