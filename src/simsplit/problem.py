@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from math import inf
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,27 @@ if TYPE_CHECKING:
 _DIGITS = 19  # as many make numbers of more than 63 bits
 
 
+@runtime_checkable
+class StoredRows(Protocol):
+    """An array in a file, of which each rank reads its rows. It is small, and can be sent to other ranks."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    def __getitem__(self, index: slice) -> npt.NDArray[Any]:
+        """Return a run of rows."""
+
+    def rows(self, lower: int, upper: int) -> npt.NDArray[Any]:
+        """Return rows ``[lower, upper)``."""
+
+
 class Problem:
     """What is simulated. Checked when it is made; not changed afterwards.
 
@@ -30,7 +51,7 @@ class Problem:
         The array at the start, of any byte order and memory layout; its dtype is numeric or complex, or
         structured with such fields. Axis 0 is split over the ranks. Not copied: leave it alone until
         the run is over. It is significant on root only; the other ranks may give None, to save their
-        memory.
+        memory. Or `StoredRows`, which every rank reads its part of.
     kernel : Kernel or callable
         What is computed for each step. A function or ufunc becomes a map kernel (see `kernels.function`).
     delta_t : float
@@ -63,7 +84,7 @@ class Problem:
 
     def __init__(
         self,
-        initial: npt.ArrayLike | None,
+        initial: npt.ArrayLike | StoredRows | None,
         kernel: Kernel | Callable[..., Any],
         *,
         delta_t: float,
@@ -191,13 +212,19 @@ def _require_rows(kernel: Kernel, initial: npt.NDArray[Any] | None) -> None:
             )
 
 
-def _array(initial: npt.ArrayLike) -> npt.NDArray[Any]:
+def _array(initial: Any) -> Any:
+    if isinstance(initial, StoredRows):  # which an array is not
+        return _checked(initial)
     if hasattr(initial, "mask") and isinstance(initial, np.ma.MaskedArray):  # numpy.ma is loaded on demand
         raise InputError("initial must be a plain array: a mask would be lost. Use initial.filled(...).")
     try:
-        array: npt.NDArray[Any] = np.asarray(initial)
+        array = np.asarray(initial)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"initial cannot be made an array: {error}") from error
+    return _checked(array)
+
+
+def _checked(array: Any) -> Any:
     if not is_numeric(array.dtype):
         what = "initial" if array.dtype.names is None else "each field of initial"
         raise InputError(f"{what} must be of a numeric or complex dtype, not {array.dtype}")

@@ -14,7 +14,8 @@ from .communicator import Agreement, Communicator, connect, interrupts
 from .dtypes import is_numeric, packed, plain, spelled
 from .engine import Plan, Rows, Timings, run_steps, scatter
 from .errors import InputError, KernelError, SimsplitError, VerificationError
-from .problem import Problem
+from .memory import require
+from .problem import Problem, StoredRows
 from .store.memory import GatheredHistory
 from .text import counted, ranks_in_short, readable
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from mpi4py.MPI import Intracomm
 
-    from .engine import HistoryReceiver
+    from .engine import HistoryReceiver, Watcher
     from .store.npy import NpyOutput
     from .verification import Verification
 
@@ -141,37 +142,35 @@ def execute(
     *,
     verify: bool = False,
     output: str | os.PathLike[str] | None = None,
+    watcher: Watcher | None = None,
 ) -> Result:
     """Run a simulation on `communicator`, as `run` does, but leave the verdict to the caller. Collective.
 
+    A watcher, if there is one, must not stop it.
     A history that turns out to be different is not written.
     """
     with interrupts.held():
-        return _execute(problem, communicator, verify=verify, output=output)
+        return _execute(problem, communicator, verify=verify, output=output, watcher=watcher)
 
 
 def _execute(
-    problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
+    problem: Problem,
+    communicator: Communicator,
+    *,
+    verify: bool,
+    output: str | os.PathLike[str] | None,
+    watcher: Watcher | None,
 ) -> Result:
     root = communicator.rank == 0
-    plan, parameters = _common_plan(problem, communicator, verify=verify, output=output)
+    plan, parameters = common_plan(problem, communicator, verify=verify, output=output)
     with Agreement(communicator):
         file = open_output(output, plan.history_nbytes) if root and output is not None else None
         receiver = GatheredHistory(communicator, plan)
     timings = Timings()
-    begun = perf_counter()
-    part = scatter(communicator, plan, problem.initial)
-    own = {
-        name: scatter(communicator, plan.of(*value), problem.kernel.parameters[name])
-        if isinstance(value, tuple)
-        else value
-        for name, value in parameters.items()
-    }
-    timings.scatter = perf_counter() - begun
-    rows = Rows(problem, plan.bounds[communicator.rank][0], part, own)
+    rows = distribute(problem, communicator, plan, parameters, timings)
     try:
-        run_steps(communicator, plan, rows, receiver, timings)
-        verification = _verify(communicator, plan, rows, receiver) if verify else None
+        run_steps(communicator, plan, rows, receiver, timings, watcher=watcher)
+        verification = verified(communicator, plan, rows, receiver) if verify else None
         receiver.finish()
     except BaseException:
         receiver.abort()
@@ -179,9 +178,49 @@ def _execute(
     with Agreement(communicator):
         if file is not None and receiver.history is not None and (verification is None or verification.identical):
             file.write(receiver.history)
+    return result_of(problem, communicator, plan, timings, receiver.history, verification)
+
+
+def distribute(
+    problem: Problem, communicator: Communicator, plan: Plan, parameters: dict[str, Any], timings: Timings
+) -> Rows:
+    """Return this rank's rows: root's are scattered, those in a file are read by each rank. Collective."""
+    begun = perf_counter()
+    part = _part(problem.initial, communicator, plan)
+    own = {
+        name: scatter(communicator, plan.of(*value), problem.kernel.parameters[name])
+        if isinstance(value, tuple)
+        else value
+        for name, value in parameters.items()
+    }
+    timings.scatter = perf_counter() - begun
+    return Rows(problem, plan.bounds[communicator.rank][0], part, own)
+
+
+def _part(initial: Any, communicator: Communicator, plan: Plan) -> Array:
+    stored = communicator.bcast((initial if isinstance(initial, StoredRows) else None,))[0]
+    if stored is None:
+        return scatter(communicator, plan, initial)
+    with Agreement(communicator):
+        lower, upper = plan.bounds[communicator.rank]
+        nbytes = (upper - lower) * plan.row_nbytes
+        require(nbytes, f"the part of rank {communicator.rank}", "Use more nodes, or fewer ranks on each.")
+        part: Array = stored.rows(lower, upper)
+    return part
+
+
+def result_of(
+    problem: Problem,
+    communicator: Communicator,
+    plan: Plan,
+    timings: Timings,
+    history: Array | None,
+    verification: Verification | None,
+) -> Result:
+    """Return what a run gives. Collective."""
     everyone = communicator.allgather((communicator.host, timings))
     return Result(
-        history=receiver.history,
+        history=history,
         time_grid=(problem.start_time, problem.delta_t, problem.steps),
         kept=problem.kept,
         ranks=communicator.size,
@@ -203,7 +242,8 @@ def _execute(
     )
 
 
-def _verify(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver) -> Verification:
+def verified(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver) -> Verification:
+    """Compare a history with what one process computes. Collective."""
     from .engine.verifying import verify_steps
 
     return verify_steps(communicator, plan, rows, receiver)
@@ -226,7 +266,7 @@ def require_identical(result: Result, communicator: Communicator) -> None:
             )
 
 
-def _common_plan(
+def common_plan(
     problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
 ) -> tuple[Plan, dict[str, Any]]:
     """Return root's plan and parameters, once all ranks are found to have the same problem.

@@ -122,7 +122,7 @@ def test_whole_numbers_are_accepted_from_their_least_on(value: int, name: str) -
         ("run --verfy", ["unknown argument --verfy. Did you mean --verify?", "simsplit run --help"]),
         ("run --deltat=3", ["unknown argument --deltat=3. Did you mean --delta-t?"]),
         ("run --off 3", ["unknown argument --off. Did you mean --offset?"]),
-        ("run --xyzzy", ["unknown argument --frobnicate. (see: simsplit run --help)"]),
+        ("run --xyzzy", ["unknown argument --xyzzy. (see: simsplit run --help)"]),
         ("run 7", ["a problem file must end in .toml, not '7'", "simsplit run --help"]),
         ("run --offset 1 -2", ["a problem file must end in .toml, not '-2'"]),
         ("run a.toml b.toml", ["unknown argument b.toml. (see: simsplit run --help)"]),

@@ -32,9 +32,9 @@ def path(world: Communicator) -> Iterator[Path]:
     name = Path(world.bcast(None if folder is None else folder.name)) / "f"
     if world.rank == 0:
         name.touch()
-    world.any(False)
+    world.bitwise_or(0)
     yield name
-    world.any(False)
+    world.bitwise_or(0)
     if folder is not None:
         folder.cleanup()
 
@@ -50,7 +50,7 @@ def test_each_rank_writes_in_its_places(
     opened.write(np.empty((0, 4)), 0)
     opened.sync()
     opened.close()
-    world.any(False)
+    world.bitwise_or(0)
     found: Any = np.fromfile(path, offset=16).reshape(3, world.size, 4)
     assert found.tobytes() == np.fromfunction(lambda k, rank, _: 10.0 * k + rank, found.shape).tobytes()
     assert [entry.name for entry in path.parent.iterdir()] == ["f"]

@@ -158,3 +158,21 @@ def test_sizes_beyond_64_bits_do_not_overflow() -> None:
     assert plan.history_nbytes == 8 * 10**30
     assert plan.gathered_nbytes == 4 * 10**30
     assert plan.tile_shape == (4, 1, 10**6)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ranks", "grain", "expected"),
+    [
+        (10, 4, 1, [(0, 3), (3, 6), (6, 8), (8, 10)]),
+        (10, 4, 3, [(0, 3), (3, 6), (6, 9), (9, 10)]),
+        (10, 2, 3, [(0, 6), (6, 10)]),
+        (5, 4, 2, [(0, 2), (2, 4), (4, 5), (5, 5)]),
+        (0, 2, 3, [(0, 0), (0, 0)]),
+    ],
+)
+def test_rows_of_a_grain_stay_together(rows: int, ranks: int, grain: int, expected: list[tuple[int, int]]) -> None:
+    plan = Plan((rows, 2), np.dtype("f8"), np.dtype("f8"), 3, ranks, grain=grain)
+    assert plan.bounds == expected
+    assert [plan.part_shape(rank) for rank in range(ranks)] == [(upper - lower, 2) for lower, upper in expected]
+    assert plan.longest == max(upper - lower for lower, upper in expected)
+    assert plan.of((rows,), np.dtype("f4")).bounds == expected

@@ -576,6 +576,9 @@ class Stopping:
         self.asked += 1
         return self.bits if self.asked == self.after else 0
 
+    def most_steps(self) -> int:
+        return 10**6
+
     def boundary(self, position: Position, requested: int) -> bool:
         state = position.state
         assert state is None or not state.flags.writeable
@@ -635,6 +638,30 @@ class Noting(Stopping):
     def boundary(self, position: Position, requested: int) -> bool:
         super().boundary(position, requested)
         return False
+
+
+class Hurried(Noting):
+    """Wants short stretches, of other lengths each time."""
+
+    def most_steps(self) -> int:
+        return 1 + len(self.told) % 3
+
+
+@pytest.mark.parametrize("kind", ["map", "step"])
+@pytest.mark.parametrize("keep", ["all", "every:3", "last"])
+def test_a_watcher_may_ask_for_short_stretches_and_the_bits_stay_the_same(keep: str, kind: Any) -> None:
+    kernel = Mixes(rate=by_row("C", (10,)), shift=0.25)
+    kernel.kind = kind
+    problem = Problem(np.linspace(0, 1, 10), kernel, delta_t=0.1, steps=11, seed=5, keep=keep)
+    whole = steps_of(problem)
+    plan = plan_of(problem, 1)
+    receiver, watcher = GatheredHistory(SingleProcess(), plan), Hurried(0, 0)
+    run_steps(SingleProcess(), plan, rows_of(problem, 0, 10), receiver, Timings(), watcher=watcher)
+    assert receiver.history is not None
+    assert receiver.history.tobytes() == whole.tobytes()
+    lengths = np.diff([0, *(told[0] for told in watcher.told)])
+    if kind == "step":
+        assert lengths.tolist()[:4] == [1, 2, 3, 1]
 
 
 def test_what_ranks_ask_in_any_tile_of_a_stretch_comes_together_at_its_end() -> None:

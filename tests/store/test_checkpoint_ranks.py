@@ -34,7 +34,7 @@ def folder(world: Communicator) -> Iterator[Path]:
     """Make a folder that all ranks see."""
     made = tempfile.TemporaryDirectory() if world.rank == 0 else None
     yield Path(world.bcast(None if made is None else made.name)) / "checkpoints"
-    world.any(False)
+    world.bitwise_or(0)
     if made is not None:
         made.cleanup()
 
@@ -69,13 +69,13 @@ def test_a_byte_that_one_rank_finds_flipped_is_known_to_all(world: Communicator,
     checkpoints = store(world, folder, 3, 20)
     last = folder / "step-000000000000020.checkpoint"
     good = last.read_bytes()
-    world.any(False)
+    world.bitwise_or(0)
     for place in np.linspace(0, len(good) - 1, 25).astype(int):
         if world.rank == 0:
             bad = bytearray(good)
             bad[place] ^= 16
             last.write_bytes(bad)
-        world.any(False)
+        world.bitwise_or(0)
         found = checkpoints.latest(bounds(ROWS, world.size)[world.rank])
         assert found is not None
         assert found.position == 3

@@ -191,6 +191,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
 
 def _add_long_runs(parser: _Parser) -> None:
     long = parser.add_argument_group("long runs (with -o FOLDER)")
+    long.add_argument(
+        "--accept-changes", action="store_true", help="run though a file behind the problem has not its digest"
+    )
     long.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
     _add_watching(parser, long)
 
@@ -308,8 +311,8 @@ def _add_results(parser: _Parser) -> None:
         "--output",
         "-o",
         metavar="FILE|FOLDER",
-        help="write the history, shape (kept steps, *shape of the array), into FILE.npy, .zarr or .h5; or everything about "
-        "the run into a folder, where a run that is stopped can be resumed",
+        help="write the history, shape (kept steps, *shape of the array), into FILE.npy, .zarr or .h5; or everything "
+        "about the run into a folder, where a run that is stopped can be resumed",
     )
     results.add_argument("--format", choices=("npy", "zarr", "h5"), help="of the history in a folder (default npy)")
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")

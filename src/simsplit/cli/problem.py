@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 DEFAULT_SIZE = 7
 
 
-def make(settings: Settings, *, root: bool) -> Problem:
-    """Return the problem; the arrays are on root only. Not collective.
+def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
+    """Return the problem; the arrays are on root only, those in files not even there, unless `in_memory`.
+
+    Not collective.
 
     Raises
     ------
@@ -34,7 +36,7 @@ def make(settings: Settings, *, root: bool) -> Problem:
         If a value is wrong or a file cannot be read.
     """
     return Problem(
-        initial(settings) if root else None,
+        initial(settings, in_memory=in_memory) if root else None,
         kernel(settings, root=root),
         delta_t=settings.delta_t,
         steps=settings.steps,
@@ -71,8 +73,8 @@ def _parameter(name: str, value: Any, *, root: bool) -> Any:
     return value
 
 
-def initial(settings: Settings) -> Array:
-    """Return the initial array."""
+def initial(settings: Settings, *, in_memory: bool = False) -> Any:
+    """Return the initial array, or one in a file, of which each rank will read its rows."""
     wanted = None if settings.dtype is None else dtype(settings.dtype)
     if settings.input is None:
         size = DEFAULT_SIZE if settings.size is None else settings.size
@@ -82,20 +84,25 @@ def initial(settings: Settings) -> Array:
     if settings.output is not None and _same_file(settings.input, settings.output):
         raise InputError(f"--output would replace the input {settings.input}. Name another file.")
     from ..store.npy import read_npy
+    from ..store.reading import StoredArray, stored_array
 
-    array = read_npy(settings.input)
-    if wanted is None or not is_numeric(array.dtype):  # which the problem refuses
-        return array
-    if array.dtype.names is not None:
-        raise InputError(
-            f"--dtype {settings.dtype}: the values in {settings.input} have fields, {spelled(array.dtype)}. "
-            "Leave --dtype out, or write a file of one field."
-        )
-    if not np.can_cast(array.dtype, wanted, casting="same_kind"):
-        raise InputError(
-            f"--dtype {settings.dtype}: the {array.dtype} of {settings.input} would lose more than precision"
-        )
-    return array.astype(wanted, copy=False)
+    stored = stored_array(settings.input)
+    array = read_npy(settings.input) if stored is None else stored
+    if wanted is not None and is_numeric(array.dtype):  # the problem refuses what is not
+        if array.dtype.names is not None:
+            raise InputError(
+                f"--dtype {settings.dtype}: the values in {settings.input} have fields, {spelled(array.dtype)}. "
+                "Leave --dtype out, or write a file of one field."
+            )
+        if not np.can_cast(array.dtype, wanted, casting="same_kind"):
+            raise InputError(
+                f"--dtype {settings.dtype}: the {array.dtype} of {settings.input} would lose more than precision"
+            )
+        array = array.astype(wanted, copy=False)
+    if in_memory and isinstance(array, StoredArray):
+        require(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
+        return array.rows(0, len(array))
+    return array
 
 
 def listed(rows: list[Any], wanted: np.dtype[Any] | None) -> Array:

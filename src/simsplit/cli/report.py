@@ -166,13 +166,18 @@ def _one_process(problem: Problem, shown: list[int], history: Array) -> list[Arr
     assert problem.initial is not None  # noqa: S101, for the type checker
     size, length = history[:1].size, len(problem.initial)
     ends = [(0, length)] if size <= _VALUES or length <= 2 * _EDGE else [(0, _EDGE), (length - _EDGE, length)]
-    rows = Rows(problem, 0, problem.initial, problem.kernel.parameters)
     results = [np.empty(history.shape[1:], history.dtype) for _ in shown]
     for lower, upper in ends:
+        own = {name: _rows(value, lower, upper) for name, value in problem.kernel.parameters.items()}
+        rows = Rows(problem, lower, problem.initial[lower:upper], own)
         trajectory = Trajectory(rows, lower, upper, history.dtype)
         for k, result in zip(shown, results, strict=True):
             result[lower:upper] = trajectory.at(k)
     return results
+
+
+def _rows(parameter: Any, lower: int, upper: int) -> Any:
+    return parameter[lower:upper] if isinstance(parameter, np.ndarray) else parameter
 
 
 def _summary(result: Result, output: str | None) -> str:

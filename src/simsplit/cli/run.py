@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..communicator import Agreement, connect, interrupts, launch
 from ..errors import InputError, OutputError
+from ..monitor.stopping import Stopping
 from ..runner import execute, require_identical
 from ..text import ranks_in_short
 from . import problem as problems
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ..problem import Problem
     from ..runner import Result
     from .parser import Options
+    from .settings import Settings
+
+SUFFIXES = (".npy", ".zarr", ".h5", ".hdf5")
 
 
 def command(options: Options) -> None:
@@ -29,11 +33,16 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    with interrupts.held():
-        _command(options)
+    stopping = Stopping()
+    stopping.install()  # before MPI starts, and before it is known whether the run can be stopped in order
+    try:
+        with interrupts.held():
+            _command(options, stopping)
+    finally:
+        stopping.uninstall()
 
 
-def _command(options: Options) -> None:
+def _command(options: Options, stopping: Stopping) -> None:
     communicator = meet(options)
     text = None
     with Agreement(communicator):
@@ -43,16 +52,76 @@ def _command(options: Options) -> None:
         text = communicator.bcast(text)  # one rank asks the file system, not all of them
     with Agreement(communicator):
         settings = resolve(options, text)
-        problem = problems.make(settings, root=communicator.rank == 0)
-    if options.via == "remote":
-        from .by_remote import execute as run
-    else:
-        run = execute
-    result = run(problem, communicator, verify=options.verify, output=settings.output)
+        problem = problems.make(settings, root=communicator.rank == 0, in_memory=options.via == "remote")
+        in_folder = is_folder(settings.output)
+        if not in_folder:
+            _require_no_folder(options, settings)
+    if in_folder:
+        from .folder import run as run_in_folder
+
+        run_in_folder(options, settings, problem, communicator, stopping)
+        return
+    stopping.give_back()
+    result = _execute(options, settings, problem, communicator)
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
-            _report(options, problem, result, settings.output)
+            report(options, problem, result, settings.output)
     require_identical(result, communicator)
+
+
+def _execute(options: Options, settings: Settings, problem: Problem, communicator: Communicator) -> Result:
+    if options.via == "remote":
+        from .by_remote import execute as by_remote
+
+        return by_remote(problem, communicator, verify=options.verify, output=settings.output)
+    follower = None
+    if not options.quiet:
+        from ..monitor.progress import EVERY, Follower
+
+        every = EVERY if options.progress_every is None else options.progress_every
+        follower = Follower(problem.steps, every=every, tells=communicator.rank == 0)
+    try:
+        return execute(problem, communicator, verify=options.verify, output=settings.output, watcher=follower)
+    finally:
+        if follower is not None:
+            follower.close()
+
+
+def is_folder(output: str | None) -> bool:
+    """Return whether an output is a run directory, as its name says.
+
+    Raises
+    ------
+    InputError
+        If it looks like a file of another kind.
+    """
+    if output is None:
+        return False
+    suffix = os.path.splitext(output)[1]  # noqa: PTH122, pathlib is not worth loading for this
+    if suffix.lower() in SUFFIXES:
+        return False
+    if suffix[1:].isalpha():
+        raise InputError(
+            f"the output must be a file that ends in {', '.join(SUFFIXES)}, or a folder for everything about the run, "
+            f"not {output!r}"
+        )
+    return True
+
+
+def _require_no_folder(options: Options, settings: Settings) -> None:
+    """Refuse options that are for a run directory."""
+    given = {
+        "--overwrite": options.overwrite,
+        "--accept-changes": options.accept_changes,
+        "--checkpoint-every": options.checkpoint_every,
+        "--time-limit": options.time_limit,
+        "--hang-after": options.hang_after,
+        "--format": options.format,
+    }
+    for name, value in given.items():
+        if value:
+            where = "no output" if settings.output is None else f"the file {settings.output}"
+            raise InputError(f"{name} is for a run in a run directory, but there is {where}: give -o FOLDER")
 
 
 def read(path: str) -> str:
@@ -97,13 +166,14 @@ def meet(options: Options) -> Communicator:
     return communicator
 
 
-def _report(options: Options, problem: Problem, result: Result, output: str | None) -> None:
-    from . import report
+def report(options: Options, problem: Problem, result: Result, output: str | None) -> None:
+    """Print the table, or the JSON. Root only."""
+    from . import report as reports
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # "·" and "–" are no reason to fail under an old locale
     try:
-        write = report.as_json if options.json else report.as_table
+        write = reports.as_json if options.json else reports.as_table
         write(problem, result, output, sys.stdout)
         sys.stdout.flush()
     except OSError as error:

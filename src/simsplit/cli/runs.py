@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..store.past import PastRun, runs_in
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ def _row(run: PastRun) -> list[str]:
         str(run.path),
         run.status,
         record["problem"]["kernel"],
-        "×".join(map(str, record["history"]["shape"][1:])) + f" {record['history']['dtype']}",
+        "×".join(map(str, record["history"]["shape"][1:])) + f" {np.dtype(record['history']['dtype'])}",
         f"{record['position']}/{record['problem']['steps']}",
         str(attempts[-1]["ranks"]) if attempts else "",
         attempts[0]["started"][:19] if attempts else "",

@@ -59,8 +59,8 @@ def _what(run: PastRun) -> list[str]:
         f"{run.path} · {status(run)}",
         f"kernel {problem['kernel']}: {problem['formula']}" + (f" · {parameters}" if parameters else ""),
         (
-            f"{shape} of {record['history']['dtype']} · {counted(problem['steps'], 'step')} of {problem['delta_t']:g} "
-            f"from {problem['start_time']:g} · history {record['history']['path']}, "
+            f"{shape} of {np.dtype(record['history']['dtype'])} · {counted(problem['steps'], 'step')} of "
+            f"{problem['delta_t']:g} from {problem['start_time']:g} · history {record['history']['path']}, "
             f"{run.complete:,} of {record['history']['shape'][0]:,} complete"
         ),
     ]

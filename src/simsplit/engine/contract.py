@@ -96,6 +96,9 @@ class Watcher(Protocol):
     def requests(self) -> int:
         """Return the bits that this rank raises now, 0 to 2^30 - 1. Not collective; asked often, so cheap."""
 
+    def most_steps(self) -> int:
+        """Return how many steps the next stretch may have, 1 or more, the same on every rank. Not collective."""
+
     def boundary(self, position: Position, requested: int) -> bool:
         """Do what is to be done here, and return whether to stop, the same on every rank. Collective.
 

@@ -11,7 +11,7 @@ from ..bounds import bounds, part
 from ..problem import kept_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import numpy as np
 
@@ -69,6 +69,8 @@ class Plan:
         How many bytes of a rank's results are computed and delivered together; at least one row is.
     keep : str
         Which steps the history holds (see `Problem`).
+    grain : int
+        The rows that stay together, such as those of a chunk of a file; a part is a number of such grains.
     """
 
     shape: tuple[int, ...]
@@ -78,6 +80,7 @@ class Plan:
     ranks: int
     tile_nbytes: int = TILE
     keep: str = "all"
+    grain: int = 1
 
     @cached_property
     def kept(self) -> range:
@@ -87,7 +90,11 @@ class Plan:
     @cached_property
     def bounds(self) -> list[tuple[int, int]]:
         """The bounds ``[lower, upper)`` of each rank's rows."""
-        return bounds(self.shape[0], self.ranks)
+        rows, grain = self.shape[0], self.grain
+        return [
+            (min(lower * grain, rows), min(upper * grain, rows))
+            for lower, upper in bounds(-(-rows // grain), self.ranks)
+        ]
 
     @property
     def longest(self) -> int:
@@ -101,7 +108,9 @@ class Plan:
         rows = min(max(1, self.tile_nbytes // max(1, steps * self.history_row_nbytes)), self.longest)
         return (steps, rows, *self.shape[1:])
 
-    def stretches(self, first: int = 0, *, every: bool = False) -> Iterator[range]:
+    def stretches(
+        self, first: int = 0, *, every: bool = False, most: Callable[[], int] | None = None
+    ) -> Iterator[range]:
         """Return the numbers of the steps that are computed, as many at a time as are computed together.
 
         Parameters
@@ -110,6 +119,8 @@ class Plan:
             Begin with this step.
         every : bool
             Go through every step, as a step kernel must; else through those that the history holds.
+        most : callable, optional
+            Asked before each stretch how many steps it may have, 1 or more, the same on every rank.
         """
         if not self.longest:
             return
@@ -117,8 +128,11 @@ class Plan:
         at_once = STEPS_AT_ONCE * (self.kept.step if every else 1)
         if every:
             at_once = min(at_once, STEPS_BETWEEN)
-        for start in range(0, len(numbers), at_once):
-            yield numbers[start : start + at_once]
+        done = 0
+        while done < len(numbers):
+            stretch = numbers[done : done + (at_once if most is None else min(at_once, most()))]
+            yield stretch
+            done += len(stretch)
 
     def tiles(self, stretch: range) -> Iterator[Tile]:
         """Return the tiles of one of the `stretches`, which together hold all its rows."""
@@ -137,8 +151,9 @@ class Plan:
 
     def part_shape(self, rank: int) -> tuple[int, ...]:
         """Return the shape of the part of `rank`."""
-        lower, upper = part(self.shape[0], self.ranks, rank)
-        return (upper - lower, *self.shape[1:])
+        rows, grain = self.shape[0], self.grain
+        lower, upper = part(-(-rows // grain), self.ranks, rank)
+        return (min(upper * grain, rows) - min(lower * grain, rows), *self.shape[1:])
 
     @property
     def history_shape(self) -> tuple[int, ...]:

@@ -121,7 +121,8 @@ def run_steps(
     is_step = rows.problem.kernel.kind == "step"
     with agreement:
         compute = _Step(rows, plan, at_once, start, watched=watcher is not None) if is_step else _Map(rows)
-    for stretch in plan.stretches(start.next_step, every=is_step):
+    most = None if watcher is None else watcher.most_steps
+    for stretch in plan.stretches(start.next_step, every=is_step, most=most):
         requested = delivered = 0
         for tile in plan.tiles(stretch):
             begun = perf_counter()

@@ -12,6 +12,8 @@ from ..text import lasting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..engine import Position
+
 EVERY = 10.0  # seconds between lines
 _BAR_AFTER = 1.0  # seconds; a shorter run needs no bar
 _BAR_EVERY = 0.1
@@ -28,7 +30,7 @@ class Progress:
     position : int
         The first step that is computed now.
     step_nbytes : int
-        Bytes of the results of a step.
+        Bytes of the results of a step; 0 if they are not to be told.
     every : float
         Seconds between two lines in a log; 0 is a line at every call.
     stream : file, optional
@@ -110,8 +112,10 @@ class Progress:
         rate = (position - before) / seconds if seconds > 0 else 0.0
         if not rate:
             return "no step since the last look"
-        parts = [_per_second(rate), f"{_digits(rate * self._step_nbytes / 1e9)} GB/s"]
-        parts.append(f"communication {round(100 * min(1.0, max(0.0, waits - waited) / seconds))} %")
+        parts = [_per_second(rate)]
+        if self._step_nbytes:
+            parts.append(f"{_digits(rate * self._step_nbytes / 1e9)} GB/s")
+            parts.append(f"communication {round(100 * min(1.0, max(0.0, waits - waited) / seconds))} %")
         parts.append(f"{lasting((self._steps - position) / rate)} left")
         return " · ".join(parts)
 
@@ -138,6 +142,44 @@ class Progress:
             self._stream.flush()
         except (OSError, ValueError):  # nobody reads it any more: no reason to end the run
             self._quiet = True
+
+
+class Follower:
+    """A watcher of the engine that only tells how far a run is.
+
+    Parameters
+    ----------
+    steps : int
+        Of the run.
+    every : float
+        Seconds between two lines in a log.
+    tells : bool
+        Whether this rank is the one that tells.
+    """
+
+    def __init__(self, steps: int, *, every: float, tells: bool) -> None:
+        self._every = every
+        self._steps = steps
+        self._progress = Progress(steps, 0, 0, every=every) if tells else None
+
+    def requests(self) -> int:
+        """Return no bit."""
+        return 0
+
+    def most_steps(self) -> int:
+        """Return more than there are."""
+        return max(1, self._steps)
+
+    def boundary(self, position: Position, requested: int) -> bool:
+        """Tell how far it is."""
+        if self._progress is not None:
+            self._progress.update(position.next_step)
+        return False
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.close()
 
 
 def _per_second(rate: float) -> str:

@@ -187,7 +187,7 @@ class WrittenHistory:
             if self._stored is None:
                 raise InputError(f"cannot read {self._path}: it is not what was written.")
             rows: Array = self._stored.block(slice(position, position + 1), slice(lower, upper))[0]
-        return rows  # noqa: RET504, the block may raise when it is left
+        return rows
 
     def sync(self) -> None:
         """Make all that was delivered durable. Collective.

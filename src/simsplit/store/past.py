@@ -84,7 +84,7 @@ class PastRun:
 
     def label(self, name: str, unit: str) -> str:
         """Return a name with its unit, if the problem gives one."""
-        found = self.record["problem"].get(unit)
+        found = self.record["problem"].get("units", {}).get(unit)
         return f"{name} ({found})" if found else name
 
 

@@ -58,7 +58,7 @@ def new_attempt(hosts: Sequence[str], library: str | None, position: int) -> dic
         The first step that it computes.
     """
     return {
-        "command": shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),  # noqa: PTH119, a name is enough
+        "command": _command(),
         "started": now(),
         "ended": None,
         "from_step": position,
@@ -82,6 +82,11 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _command() -> str:
+    program = os.path.basename(sys.argv[0])  # noqa: PTH119, a name is enough
+    return shlex.join(["simsplit" if program == "__main__.py" else program, *sys.argv[1:]])
 
 
 def _in_short(hosts: Sequence[str]) -> dict[str, int]:

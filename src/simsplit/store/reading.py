@@ -6,7 +6,7 @@ Nobody needs the whole: every rank reads its rows of an initial array, and a his
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +60,9 @@ class StoredArray:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __getitem__(self, index: slice) -> Array:
+        return self.block(index)
+
     @property
     def ndim(self) -> int:
         """Number of axes."""
@@ -69,6 +72,10 @@ class StoredArray:
     def nbytes(self) -> int:
         """Bytes of the whole array."""
         return prod(self.shape) * self.dtype.itemsize
+
+    def astype(self, dtype: np.dtype[Any], *, copy: bool = False) -> StoredArray:
+        """Return the array with another dtype for the rows that are given out."""
+        return replace(self, dtype=dtype, stored=self.stored or self.dtype)
 
     def rows(self, lower: int, upper: int) -> Array:
         """Return ``array[lower:upper]``. Not collective.

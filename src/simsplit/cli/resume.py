@@ -1,0 +1,72 @@
+"""``simsplit resume``: continue the run in a run directory, on any number of ranks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..communicator import Agreement, interrupts
+from ..errors import InputError
+from ..longrun import resume
+from ..monitor.stopping import Stopping
+from ..store.digest import digest_of_text
+from ..store.rundir import PROBLEM, read_record
+from . import problem as problems
+from .folder import care_of, summarize
+from .resolved import digests, require_unchanged
+from .run import meet, read
+from .settings import resolve
+
+if TYPE_CHECKING:
+    from ..communicator import Communicator
+    from .parser import Options
+
+
+def command(options: Options) -> None:
+    """Continue a run. Collective.
+
+    Raises
+    ------
+    SimsplitError
+        On every rank.
+    """
+    stopping = Stopping()
+    stopping.install()
+    try:
+        with interrupts.held():
+            _command(options, stopping)
+    finally:
+        stopping.uninstall()
+
+
+def _command(options: Options, stopping: Stopping) -> None:
+    communicator = meet(options)
+    folder = Path(str(options.name))
+    record, text = _read(communicator, folder)
+    if record["status"] == "finished":
+        if communicator.rank == 0 and not options.quiet:
+            print(f"the run in {folder} is finished: nothing to do", flush=True)
+        return
+    settings = resolve(replace(options, problem=str(folder / PROBLEM), output=None, format=None), text)
+    with Agreement(communicator):
+        problem = problems.make(settings, root=communicator.rank == 0)
+    found = digests(settings, problem, communicator) | {"problem": digest_of_text(text)}
+    with Agreement(communicator):
+        if not options.accept_changes:
+            require_unchanged(record["problem"]["digests"], found)
+    result = resume(problem, communicator, folder, stopping=stopping, care=care_of(options, record["problem"]["care"]))
+    if result is not None:
+        summarize(options, problem, result, str(folder), communicator)
+
+
+def _read(communicator: Communicator, folder: Path) -> tuple[dict[str, Any], str]:
+    """Return the record and the problem file. One rank asks the file system, not all of them."""
+    found = None
+    with Agreement(communicator):
+        if communicator.rank == 0:
+            record = read_record(folder)
+            if "digests" not in record["problem"]:
+                raise InputError(f"the run in {folder} was begun from Python: resume it there.")
+            found = record, read(str(folder / PROBLEM))
+    return communicator.bcast(found)

@@ -1,0 +1,312 @@
+"""Runs in a run directory, which lose nothing: begun, stopped, killed, resumed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .communicator import Agreement, interrupts
+from .engine import Plan, Position, Timings, run_steps
+from .errors import InputError, OutputError
+from .keeper import Care, Keeper
+from .runner import Result, common_plan, distribute, require_identical, result_of, verified
+from .store import disk
+from .store.checkpoint import Checkpoints
+from .store.history import INSTEAD, Layout, OneFile, Target, WrittenHistory
+from .store.provenance import new_attempt, new_record
+from .store.rundir import CHECKPOINTS, RunDirectory, read_record
+from .text import counted, readable
+
+if TYPE_CHECKING:
+    from .communicator import Communicator
+    from .monitor.stopping import Stopping
+    from .problem import Problem
+
+NAMES = {"npy": "history.npy", "zarr": "history.zarr", "h5": "history.h5"}
+
+
+def begin(
+    problem: Problem,
+    communicator: Communicator,
+    folder: str | os.PathLike[str],
+    *,
+    text: str,
+    stopping: Stopping,
+    facts: dict[str, Any] | None = None,
+    format: str = "npy",  # noqa: A002, it is called so everywhere
+    overwrite: bool = False,
+    verify: bool = False,
+    care: Care | None = None,
+) -> Result:
+    """Run a simulation in a run directory. Collective.
+
+    Parameters
+    ----------
+    problem : Problem
+    communicator : Communicator
+    folder : path-like
+        The run directory: not there yet, or empty.
+    text : str
+        The resolved problem, which `resume` is made from. Significant on root.
+    stopping : Stopping
+        The triggers of this rank.
+    facts : dict, optional
+        What else the record says of the problem. Significant on root.
+    format : {"npy", "zarr", "h5"}
+        Of the history.
+    overwrite : bool
+        Replace a run that is in the folder.
+    verify : bool
+        Compare with one process, bit for bit.
+    care : Care, optional
+
+    Returns
+    -------
+    Result
+        Its history is None: it is in the folder.
+
+    Raises
+    ------
+    StoppedError
+        On every rank, if the run was stopped in order.
+    SimsplitError
+        On every rank, if it failed.
+    """
+    care = care or Care()
+    with interrupts.held():
+        plan, parameters = common_plan(problem, communicator, verify=verify, output=folder)
+        if format == "zarr":
+            from .store.zarr import chunk_rows
+
+            plan = replace(plan, grain=chunk_rows(plan.shape[0], plan.ranks, plan.history_row_nbytes))
+        everyone = communicator.allgather(communicator.host)
+        directory = None
+        with Agreement(communicator):
+            if communicator.rank == 0:
+                _require_room(Path(folder), plan)
+                directory = RunDirectory.create(folder, overwrite=overwrite)
+        path = communicator.bcast(None if directory is None else directory.path)
+        record = new_record(
+            problem_facts(problem, plan) | (facts or {}),
+            {
+                "path": NAMES[format],
+                "format": format,
+                "shape": list(plan.history_shape),
+                "dtype": plan.history_dtype.str,
+                "steps": [plan.kept.start, plan.kept.stop, plan.kept.step],
+                "grain": plan.grain,
+            },
+        )
+        record = communicator.bcast(record)
+        record["attempts"].append(new_attempt(everyone, communicator.library, 0))
+        keeper = Keeper(communicator, plan, path, directory, record, stopping, care)
+        with keeper.recorded():
+            with Agreement(communicator), disk.reported(f"the run directory {path}", INSTEAD):
+                if directory is not None:
+                    directory.write_problem(text)
+                    _make(path / NAMES[format], format, layout_of(problem, plan, record["problem"].get("units")), plan)
+                    directory.write_record(record)
+                    directory.log(f"began on {counted(plan.ranks, 'rank')}: {record['attempts'][-1]['command']}")
+            return _step_through(problem, communicator, plan, parameters, keeper, record, path, Position(), verify)
+
+
+def resume(
+    problem: Problem,
+    communicator: Communicator,
+    folder: str | os.PathLike[str],
+    *,
+    stopping: Stopping,
+    care: Care | None = None,
+) -> Result | None:
+    """Continue a run where its last checkpoint is, on any number of ranks. Collective.
+
+    Parameters
+    ----------
+    problem : Problem
+        The one that the run began with.
+    communicator : Communicator
+    folder : path-like
+        The run directory.
+    stopping : Stopping
+    care : Care, optional
+
+    Returns
+    -------
+    Result or None
+        None if there is nothing to do: the run is finished.
+
+    Raises
+    ------
+    InputError
+        On every rank, if this is not the problem of the history that is there.
+    StoppedError
+        On every rank, if the run was stopped in order.
+    SimsplitError
+        On every rank, if it failed.
+    """
+    care = care or Care()
+    with interrupts.held():
+        plan, parameters = common_plan(problem, communicator, verify=False, output=folder)
+        everyone = communicator.allgather(communicator.host)
+        directory, record = None, None
+        with Agreement(communicator):
+            if communicator.rank == 0:
+                directory = RunDirectory.open(folder)
+                record = read_record(directory.path)
+        record = communicator.bcast(record)
+        path = communicator.bcast(None if directory is None else directory.path)
+        plan = replace(plan, grain=record["history"]["grain"])
+        if record["status"] == "finished":
+            if directory is not None:
+                directory.close()
+            return None
+        record["attempts"].append(new_attempt(everyone, communicator.library, 0))
+        record["status"] = "running"
+        keeper = Keeper(communicator, plan, path, directory, record, stopping, care)
+        with keeper.recorded():
+            with Agreement(communicator):
+                _require_same(record["history"], plan, path)
+            found = Checkpoints(communicator, path / CHECKPOINTS).latest(plan.bounds[communicator.rank])
+            start, notes = Position(), ["no checkpoint is there: from the beginning"]
+            if found is not None:
+                with Agreement(communicator):
+                    if found.facts["run"] != record["run"]:
+                        raise InputError(f"the checkpoint {found.path} is not of the run in {path}. Remove it.")
+                start, notes = Position(found.position, found.facts["complete"], found.state), found.passed_over
+            record["attempts"][-1]["from_step"] = start.next_step
+            with Agreement(communicator):
+                if directory is not None:
+                    directory.write_record(record)
+                    directory.log(f"resumed at step {start.next_step:,} on {counted(plan.ranks, 'rank')}")
+                    for note in notes:
+                        directory.log(note)
+            result = _step_through(problem, communicator, plan, parameters, keeper, record, path, start, verify=False)
+            return replace(result, note="; ".join([f"resumed at step {start.next_step:,}", *notes]))
+
+
+def _step_through(
+    problem: Problem,
+    communicator: Communicator,
+    plan: Plan,
+    parameters: dict[str, Any],
+    keeper: Keeper,
+    record: dict[str, Any],
+    path: Path,
+    start: Position,
+    verify: bool,  # noqa: FBT001, both callers name it
+) -> Result:
+    """Run the steps from `start` on, into the history that is there."""
+    timings = Timings()
+    rows = distribute(problem, communicator, plan, parameters, timings)
+    history = path / record["history"]["path"]
+    layout = layout_of(problem, plan, record["problem"].get("units"))
+    with Agreement(communicator), disk.reported(f"the history {history}", INSTEAD):
+        target, gathers = open_target(communicator, history, record["history"]["format"], layout)
+        receiver = WrittenHistory(communicator, plan, target, history, gathers=gathers)
+    try:
+        keeper.begin(start, receiver, timings)
+        keeper.finish(run_steps(communicator, plan, rows, receiver, timings, watcher=keeper, start=start))
+        verification = verified(communicator, plan, rows, receiver) if verify else None
+        receiver.finish()
+    except BaseException:
+        receiver.abort()
+        raise
+    result = result_of(problem, communicator, plan, timings, None, verification)
+    require_identical(result, communicator)
+    return result
+
+
+def layout_of(problem: Problem, plan: Plan, units: dict[str, str] | None) -> Layout:
+    """Return what the history looks like."""
+    kept = plan.kept
+    times = problem.start_time + np.arange(kept.start, kept.stop, kept.step, dtype=np.float64) * problem.delta_t
+    kernel = problem.kernel
+    labels = {"kernel": kernel.name, "formula": kernel.formula, **(units or {})}
+    return Layout(plan.history_shape, plan.history_dtype, times, labels)
+
+
+def _make(path: Path, kind: str, layout: Layout, plan: Plan) -> None:
+    """Make the file of a history. Root only."""
+    if kind == "npy":
+        from .store import npy
+
+        npy.create(path, layout)
+    elif kind == "h5":
+        from .store import hdf5
+
+        hdf5.create(path, layout)
+    else:
+        from .store import zarr
+
+        zarr.create(path, layout, plan.grain)
+
+
+def open_target(communicator: Communicator, path: Path, kind: str, layout: Layout) -> tuple[Target, bool]:
+    """Return what this rank writes its rows to, and whether a step of few bytes is better gathered before.
+
+    Raises
+    ------
+    OutputError
+        If the file is not the one that was made.
+    OSError
+    """
+    if kind == "zarr":
+        from .store import zarr
+
+        return zarr.ChunkFiles(path, layout, zarr.chunks(path, layout)), False
+    if kind == "h5":
+        from .store.hdf5 import first_step
+    else:
+        from .store.npy import first_step
+    return OneFile(communicator.open(str(path)), first_step(path, layout), layout), True
+
+
+def problem_facts(problem: Problem, plan: Plan) -> dict[str, Any]:
+    """Return what the record says of a problem."""
+    kernel = problem.kernel
+    return {
+        "kernel": kernel.name,
+        "kind": kernel.kind,
+        "formula": kernel.formula,
+        "source": kernel.source,
+        "parameters": {name: _fact(value) for name, value in kernel.parameters.items()},
+        "shape": list(plan.shape),
+        "dtype": plan.dtype.str,
+        "delta_t": problem.delta_t,
+        "start_time": problem.start_time,
+        "steps": problem.steps,
+        "seed": problem.seed,
+        "nan": problem.nan,
+        "keep": problem.keep,
+    }
+
+
+def _fact(value: Any) -> Any:
+    if value is None or isinstance(value, np.ndarray):
+        return "by row"
+    return str(value) if isinstance(value, complex) else value
+
+
+def _require_same(history: dict[str, Any], plan: Plan, path: Path) -> None:
+    theirs = tuple(history["shape"]), history["dtype"]
+    if theirs != (plan.history_shape, plan.history_dtype.str):
+        raise InputError(
+            f"the problem gives a history of shape {plan.history_shape} and dtype {plan.history_dtype}, but the run in "
+            f"{path} has {theirs[0]} and {np.dtype(theirs[1])}. Start it again with --overwrite."
+        )
+
+
+def _require_room(folder: Path, plan: Plan) -> None:
+    """Refuse a history that does not fit on the disk."""
+    there = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
+    disk_ = os.statvfs(there)
+    left = disk_.f_bavail * disk_.f_frsize
+    if plan.history_nbytes > left:
+        raise OutputError(
+            f"cannot write the run directory {folder}: the history takes {readable(plan.history_nbytes)}, but "
+            f"{readable(left)} are left on that disk. Keep fewer steps (--keep), or name a folder with room for it."
+        )
