@@ -136,13 +136,14 @@ class Keeper:
             ):
                 self._watchdog.start()
             yield
+            with self._agreement:
+                self._close("finished", 0, None)
         except BaseException as error:
-            self._close(*_ending(error))
+            with suppress(SimsplitError):  # the run has failed, and says why
+                self._close(*_ending(error))
             if isinstance(error, SimsplitError) and not isinstance(error, StoppedError):
                 self._advise(error)
             raise
-        else:
-            self._close("finished", 0, None)
         finally:
             self._watchdog.stop()
             if self._directory is not None:
@@ -263,11 +264,7 @@ class Keeper:
         }
         self._record["status"] = status
         self._directory.log(f"{status}: exit status {exit_status}" + (f": {reason}" if reason else ""))
-        try:
-            self._directory.write_record(self._record)
-        except SimsplitError:
-            if status == "finished":  # whoever reads the record must not take the run for unfinished, or killed
-                raise
+        self._directory.write_record(self._record)
 
     def _give_up(self) -> None:
         """Say that the run hangs, and end the job. Called by the thread of the watchdog."""

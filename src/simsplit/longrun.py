@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,13 @@ from .store import disk
 from .store.checkpoint import Checkpoints
 from .store.history import INSTEAD, Layout, OneFile, Target, WrittenHistory
 from .store.provenance import new_attempt, new_record
-from .store.rundir import CHECKPOINTS, RunDirectory, read_record
+from .store.reading import format_of
+from .store.rundir import CHECKPOINTS, RunDirectory, read_record, remove
 from .text import counted, readable
 
 if TYPE_CHECKING:
     from .communicator import Communicator
+    from .engine import Watcher
     from .monitor.stopping import Stopping
     from .problem import Problem
 
@@ -79,10 +82,7 @@ def begin(
     care = care or Care()
     with interrupts.held():
         plan, parameters = common_plan(problem, communicator, verify=verify, output=folder)
-        if format == "zarr":
-            from .store.zarr import chunk_rows
-
-            plan = replace(plan, grain=chunk_rows(plan.shape[0], plan.ranks, plan.history_row_nbytes))
+        plan = _grained(plan, format)
         everyone = communicator.allgather(communicator.host)
         directory = None
         with Agreement(communicator):
@@ -112,6 +112,104 @@ def begin(
                     directory.write_record(record)
                     directory.log(f"began on {counted(plan.ranks, 'rank')}: {record['attempts'][-1]['command']}")
             return _step_through(problem, communicator, plan, parameters, keeper, record, path, Position(), verify)
+
+
+def into_file(
+    problem: Problem,
+    communicator: Communicator,
+    output: str,
+    *,
+    verify: bool = False,
+    watcher: Watcher | None = None,
+) -> Result:
+    """Run a simulation whose history all ranks write to a file, which appears whole or not at all. Collective.
+
+    Parameters
+    ----------
+    problem : Problem
+    communicator : Communicator
+    output : str
+        A ``.npy``, ``.zarr`` or ``.h5``; one of that name is replaced.
+    verify : bool
+        Compare with one process, bit for bit; what is different is not written.
+    watcher : Watcher, optional
+        Which must not stop it.
+
+    Returns
+    -------
+    Result
+        Its history is None: it is in the file.
+
+    Raises
+    ------
+    SimsplitError
+        On every rank.
+    """
+    kind = format_of(output) or "npy"
+    with interrupts.held():
+        plan, parameters = common_plan(problem, communicator, verify=verify, output=output)
+        plan = _grained(plan, kind)
+        name = temporary = None
+        with Agreement(communicator), disk.reported(f"the output {output}", INSTEAD):
+            if communicator.rank == 0:
+                name = Path(output).resolve()
+                _require_room(name.parent, plan)
+                temporary = name.with_name(f".simsplit-{os.urandom(4).hex()}.tmp{name.suffix}")
+        path = communicator.bcast(temporary)
+        try:
+            with Agreement(communicator), disk.reported(f"the output {output}", INSTEAD):
+                if temporary is not None:
+                    _make(temporary, kind, layout_of(problem, plan, None), plan)
+            result = _written(problem, communicator, plan, parameters, path, kind, verify=verify, watcher=watcher)
+            with Agreement(communicator), disk.reported(f"the output {output}", INSTEAD):
+                if name is not None and (result.verification is None or result.verification.identical):
+                    if name.is_dir() and kind == "zarr":  # a folder cannot be replaced in one step
+                        shutil.rmtree(name)
+                    disk.rename(path, name)
+                    disk.sync_folder(name.parent)
+        finally:
+            if temporary is not None:
+                remove(temporary)
+    return result
+
+
+def _grained(plan: Plan, kind: str) -> Plan:
+    """Return the plan for a history in chunks that no two ranks share, or as it is."""
+    if kind != "zarr":
+        return plan
+    from .store.zarr import chunk_rows
+
+    return replace(plan, grain=chunk_rows(plan.shape[0], plan.ranks, plan.history_row_nbytes))
+
+
+def _written(
+    problem: Problem,
+    communicator: Communicator,
+    plan: Plan,
+    parameters: dict[str, Any],
+    path: Path,
+    kind: str,
+    *,
+    verify: bool,
+    watcher: Watcher | None,
+) -> Result:
+    timings = Timings()
+    rows = distribute(problem, communicator, plan, parameters, timings)
+    receiver = _receiver(communicator, plan, path, kind, layout_of(problem, plan, None))
+    try:
+        run_steps(communicator, plan, rows, receiver, timings, watcher=watcher)
+        verification = verified(communicator, plan, rows, receiver) if verify else None
+        receiver.finish()
+    except BaseException:
+        receiver.abort()
+        raise
+    return result_of(problem, communicator, plan, timings, None, verification)
+
+
+def _receiver(communicator: Communicator, plan: Plan, path: Path, kind: str, layout: Layout) -> WrittenHistory:
+    with Agreement(communicator), disk.reported(f"the history {path}", INSTEAD):
+        target, gathers = open_target(communicator, path, kind, layout)
+        return WrittenHistory(communicator, plan, target, path, gathers=gathers)
 
 
 def resume(
@@ -168,8 +266,13 @@ def resume(
         record["status"] = "running"
         keeper = Keeper(communicator, plan, path, directory, record, stopping, care)
         with keeper.recorded():
-            with Agreement(communicator):
+            with Agreement(communicator), disk.reported(f"the history in {path}", INSTEAD):
                 _require_same(record["history"], plan, path)
+                history = path / record["history"]["path"]
+                if communicator.rank == 0 and not history.exists() and record["position"] == 0:
+                    remove(path / CHECKPOINTS)  # the run ended before it began
+                    layout = layout_of(problem, plan, record["problem"].get("units"))
+                    _make(history, record["history"]["format"], layout, plan)
             found = Checkpoints(communicator, path / CHECKPOINTS).latest(plan.bounds[communicator.rank])
             start, notes = Position(), ["no checkpoint is there: from the beginning"]
             if found is not None:
@@ -204,9 +307,7 @@ def _step_through(
     rows = distribute(problem, communicator, plan, parameters, timings)
     history = path / record["history"]["path"]
     layout = layout_of(problem, plan, record["problem"].get("units"))
-    with Agreement(communicator), disk.reported(f"the history {history}", INSTEAD):
-        target, gathers = open_target(communicator, history, record["history"]["format"], layout)
-        receiver = WrittenHistory(communicator, plan, target, history, gathers=gathers)
+    receiver = _receiver(communicator, plan, history, record["history"]["format"], layout)
     try:
         keeper.begin(start, receiver, timings)
         keeper.finish(run_steps(communicator, plan, rows, receiver, timings, watcher=keeper, start=start))
@@ -230,19 +331,23 @@ def layout_of(problem: Problem, plan: Plan, units: dict[str, str] | None) -> Lay
 
 
 def _make(path: Path, kind: str, layout: Layout, plan: Plan) -> None:
-    """Make the file of a history. Root only."""
+    """Make the file of a history, which appears whole or not at all. Root only."""
+    unfinished = path.with_name(f".making{path.suffix}")
+    remove(unfinished)
     if kind == "npy":
         from .store import npy
 
-        npy.create(path, layout)
+        npy.create(unfinished, layout)
     elif kind == "h5":
         from .store import hdf5
 
-        hdf5.create(path, layout)
+        hdf5.create(unfinished, layout)
     else:
         from .store import zarr
 
-        zarr.create(path, layout, plan.grain)
+        zarr.create(unfinished, layout, plan.grain)
+    disk.rename(unfinished, path)
+    disk.sync_folder(path.parent)
 
 
 def open_target(communicator: Communicator, path: Path, kind: str, layout: Layout) -> tuple[Target, bool]:

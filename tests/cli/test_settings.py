@@ -172,8 +172,7 @@ def test_whatever_stands_in_a_file_there_is_an_answer(text: str) -> None:
 
 
 def test_options_know_each_setting() -> None:
-<<<<<<< HEAD
-    assert {name for name in KEYS if not hasattr(Options(), name)} == {"parameters"}
+    assert {name for name in KEYS if not hasattr(Options(), name)} == {"parameters", "digests"}
     assert {*KEYS, "origins"} == {*Settings.__dataclass_fields__}
 
 
@@ -236,6 +235,3 @@ def test_an_unknown_parameter_is_named_with_its_place_and_the_nearest(text: Any,
     with pytest.raises(InputError) as caught:
         make(settings_of(text, *arguments.split()), root="[" in (text or "").partition("\n")[0])
     assert message in str(caught.value)
-=======
-    assert {name for name in Settings.__dataclass_fields__ if not hasattr(Options(), name)} == {"parameters", "digests"}
->>>>>>> 2aa7576 (Look at runs: show, plot and runs; a problem file with nothing left to defaults)

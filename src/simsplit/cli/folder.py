@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -74,10 +73,14 @@ def summarize(options: Options, problem: Problem, result: Result, where: str, co
             if options.json:
                 report(options, problem, result, where)
             else:
-                print("\n".join(_lines(problem, result, where)), flush=True, file=sys.stdout)
+                print(
+                    "\n".join(summary(problem, result, f"everything about it is in {where}: simsplit show {where}")),
+                    flush=True,
+                )
 
 
-def _lines(problem: Problem, result: Result, where: str) -> list[str]:
+def summary(problem: Problem, result: Result, where: str) -> list[str]:
+    """Return three lines or a little more: what was computed, how fast, and where it is."""
     seconds = result.timings
     total = max(1e-9, seconds.scatter + seconds.compute + seconds.gather)
     shares = " · ".join(
@@ -90,7 +93,7 @@ def _lines(problem: Problem, result: Result, where: str) -> list[str]:
     lines = [
         f"simsplit {__version__} · {where_from} · {result.library or 'no MPI'} · kernel {what}",
         f"{lasting(total)} · history {readable(nbytes)} at {readable(round(nbytes / total))}/s · {shares}",
-        f"everything about it is in {where}: simsplit show {where}",
+        where,
     ]
     if result.note is not None:
         lines.insert(0, result.note)

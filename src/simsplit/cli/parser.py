@@ -281,8 +281,8 @@ def _add_problem(parser: _Parser) -> None:
     array.add_argument(
         "--input",
         metavar="FILE.npy",
-        help="start from the array in this file (or .zarr, .h5), or from rows in brackets, such as [1,2,3] or [[1,0],[0,1]]; axis 0 is "
-        "split",
+        help="start from the array in this file (or .zarr, .h5), or from rows in brackets, such as [1,2,3] or "
+        "[[1,0],[0,1]]; axis 0 is split",
     )
     problem.add_argument(
         "--dtype",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..problem import Problem
     from .settings import Settings
 
-_ELSEWHERE = ("output", "format")  # where results go is no part of the problem
+_ELSEWHERE = ("output", "format", "origins")  # where results go is no part of the problem
 _TABLES = ("parameters", "digests")
 
 
@@ -23,7 +23,7 @@ def absolute(settings: Settings) -> Settings:
     changes: dict[str, Any] = {}
     for name in ("input", "import_from"):
         value = getattr(settings, name)
-        if value is not None:
+        if isinstance(value, str):
             changes[name] = os.path.abspath(value)  # noqa: PTH100, a text is wanted
     parameters = {
         name: os.path.abspath(value) if isinstance(value, str) else value  # noqa: PTH100, the same
@@ -53,7 +53,7 @@ def digests(settings: Settings, problem: Problem, communicator: Communicator) ->
 
     found = {} if problem.kernel.source is None else {"kernel": f"sha256:{problem.kernel.source}"}
     files = {f"parameter {name}": value for name, value in settings.parameters.items() if isinstance(value, str)}
-    if settings.input is not None:
+    if isinstance(settings.input, str):
         files["input"] = settings.input
     for name, path in files.items():
         found[name] = digest_of_file(communicator, path)

@@ -65,7 +65,17 @@ def _command(options: Options, stopping: Stopping) -> None:
     result = _execute(options, settings, problem, communicator)
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
-            report(options, problem, result, settings.output)
+            if (
+                communicator.rank == 0
+                and result.nbytes["history"]
+                and not by_root(settings.output)
+                and not options.json
+            ):
+                from .folder import summary
+
+                print("\n".join(summary(problem, result, f"written to {settings.output}")), flush=True)
+            else:
+                report(options, problem, result, settings.output)
     require_identical(result, communicator)
 
 
@@ -81,10 +91,19 @@ def _execute(options: Options, settings: Settings, problem: Problem, communicato
         every = EVERY if options.progress_every is None else options.progress_every
         follower = Follower(problem.steps, every=every, tells=communicator.rank == 0)
     try:
+        if not by_root(settings.output):
+            from ..longrun import into_file
+
+            return into_file(problem, communicator, str(settings.output), verify=options.verify, watcher=follower)
         return execute(problem, communicator, verify=options.verify, output=settings.output, watcher=follower)
     finally:
         if follower is not None:
             follower.close()
+
+
+def by_root(output: str | None) -> bool:
+    """Return whether the history comes to root: it is shown, or written to an ``.npy``."""
+    return output is None or output.endswith(".npy")
 
 
 def is_folder(output: str | None) -> bool:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 PAGE = 4096
 CHUNK = 8 * 2**20  # bytes under one digest, a multiple of PAGE
 KEPT = 2
+_TEMPORARY = ".checkpoint.tmp"
 _DIGEST = 32
 _MAGIC = b"simsplit checkpoint 1\r\n\0"
 _TRAILER = 8 + _DIGEST + len(_MAGIC)
@@ -163,7 +164,7 @@ class Checkpoints:
         agreement = Agreement(self._communicator)
         parts = Layout(*layout, self._chunk) if layout is not None else Layout((0,), np.dtype("u1"), [], self._chunk)
         name = self._folder / f"step-{position:015d}.checkpoint"
-        temporary = self._folder / ".checkpoint.tmp"
+        temporary = self._folder / _TEMPORARY
         what = f"the checkpoint {name}"
         try:
             with agreement, disk.reported(what, f"{_INSTEAD}."):
@@ -203,6 +204,8 @@ class Checkpoints:
         """
         names: list[str] | None = None
         if self._communicator.rank == 0:
+            with suppress(OSError):  # of a run that was killed: it costs room only
+                disk.remove(self._folder / _TEMPORARY)
             names = [path.name for path in _newest_first(self._folder)]
         passed_over: list[str] = []
         for name in self._communicator.bcast(names):

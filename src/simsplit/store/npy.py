@@ -88,7 +88,6 @@ def create(path: Path, layout: Layout) -> int:
         disk.sync(file)
     finally:
         os.close(file)
-    disk.sync_folder(path.parent)
     return len(header.getvalue())
 
 

@@ -83,7 +83,7 @@ class RunDirectory:
                 if not overwrite and (folder / RECORD).exists():  # made by another run in this very moment
                     raise _there_already(folder)  # noqa: TRY301, the lock is given back below
                 for name in _OURS:
-                    _remove(folder / name)
+                    remove(folder / name)
                 disk.sync_folder(folder)
             except BaseException:
                 lock.release()
@@ -182,7 +182,8 @@ def _there_already(folder: Path) -> InputError:
     return InputError(f"the folder {folder} is there already. Name another one, {how}.")
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

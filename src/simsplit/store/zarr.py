@@ -105,7 +105,6 @@ def create(path: Path, layout: Layout, rows: int) -> None:
             finally:
                 os.close(file)
     disk.sync_folder(path)
-    disk.sync_folder(path.parent)
 
 
 def chunks(path: Path, layout: Layout) -> tuple[int, ...]:

@@ -1,0 +1,46 @@
+"""docs/runs.md: each command and each program in it runs, in the order of the page."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from tests.launching import BIN, ROOT, environment, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.launch, pytest.mark.timeout(110)]
+
+TEXT = (ROOT / "docs" / "runs.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    variables = environment(PATH=f"{BIN}:{os.environ['PATH']}")
+    (commands,) = [block.splitlines() for language, block in BLOCKS if language == "console"]
+    assert len(commands) == 8
+    for command in commands:
+        ended = run(["bash", "-c", command.removeprefix("$ ")], 60, cwd=tmp_path, env=variables)
+        stops = "--time-limit 0" in command
+        assert ended.status == (75 if stops else 0), (command, ended.err)
+        assert ("Continue with: simsplit resume" in ended.err) == stops
+    (program,) = [block for language, block in BLOCKS if language == "python"]
+    ended = run([sys.executable, "-c", program], cwd=tmp_path)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out == "(60, 100000)\n('time', 'row') 1.5\n"
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+    one, other = (np.load(tmp_path / "runs" / name / "history.npy", mmap_mode="r") for name in "ac")
+    assert one.tobytes() == other.tobytes()
+
+
+def test_every_stop_and_every_name_of_the_folder_is_there() -> None:
+    from simsplit.store import rundir
+
+    named = set(re.findall(r"^\| `([a-z.]+)/?`", TEXT, re.MULTILINE))
+    assert {rundir.PROBLEM, rundir.RECORD, rundir.LOG, rundir.CHECKPOINTS, rundir.STACKS, "lock"} <= named

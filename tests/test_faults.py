@@ -1,0 +1,131 @@
+"""Every call of the commit path fails in turn: nothing that was written is lost, nothing damaged is accepted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from simsplit import SimsplitError
+from simsplit.cli import main
+from simsplit.store import disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STEPS = 12
+OPTIONS = ["--kernel", "x + t", "--kind", "step", "--size", "10", "--steps", str(STEPS), "--quiet", "--serial"]
+CALLS = {"create": 4, "write": 6, "sync": 7, "rename": 5, "sync_folder": 6}  # how often at least, in a run
+
+
+def in_child(work: Any) -> tuple[int, str]:
+    """Do some work in a process of its own; return its exit status, or minus its signal, and its message."""
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of threads that the tests have: the child uses none of them
+        pid = os.fork()
+    if not pid:
+        status = 99
+        try:
+            work()
+            status = 0
+        except SimsplitError as error:
+            os.write(writer, str(error).encode())
+            status = error.exit_status
+        except BaseException as error:  # noqa: BLE001, told to the parent
+            os.write(writer, repr(error).encode())
+        finally:
+            os._exit(status)
+    os.close(writer)
+    with os.fdopen(reader) as messages:
+        message = messages.read()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), message
+
+
+def fail(call: str, number: int, what: str) -> None:
+    """Let a call fail: with an error of the system, or by a SIGKILL before or after it is done."""
+    real = getattr(disk, call)
+    calls = 0
+
+    def failing(*given: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            if what == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if what == "after":
+                real(*given)
+                os.kill(os.getpid(), signal.SIGKILL)
+            code = getattr(errno, what)
+            raise OSError(code, os.strerror(code))
+        return real(*given)
+
+    setattr(disk, call, failing)
+
+
+def checkpoints(folder: Path) -> list[int]:
+    return sorted(int(path.name[5:20]) for path in folder.glob("checkpoints/step-*"))
+
+
+@pytest.fixture
+def fast(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a disk that needs no time, where there is one: nothing here depends on a real one."""
+    if not os.access("/dev/shm", os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="faults-") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.parametrize(
+    ("form", "what"),
+    [("npy", "EIO"), ("npy", "ENOSPC"), ("npy", "before"), ("npy", "after"), ("zarr", "EIO"), ("zarr", "before")],
+)
+@pytest.mark.parametrize("call", CALLS)
+def test_whatever_call_fails_nothing_is_lost(fast: Path, call: str, what: str, form: str) -> None:
+    x, expected = np.arange(10.0), [np.arange(10.0)]
+    for k in range(STEPS - 1):
+        x = x + 0.5 * k
+        expected.append(x)
+    for number in range(1, 80):
+        folder = fast / str(number)
+        run = ["run", *OPTIONS, "--format", form, "--checkpoint-every", "5steps", "-o", str(folder)]
+
+        def disturbed(number: int = number, run: list[str] = run) -> None:
+            fail(call, number, what)
+            main(run)
+
+        status, message = in_child(disturbed)
+        if status == 0:
+            assert number > CALLS[call]
+            break
+        if what in ("before", "after"):
+            assert status == -signal.SIGKILL, message
+        else:
+            assert status == 5, message
+            assert message.startswith("cannot write ")
+            assert os.strerror(getattr(errno, what)) in message
+            if checkpoints(folder):
+                assert f"The checkpoint at step {checkpoints(folder)[-1]} is intact" in message
+        if (folder / "run.json").exists() and (folder / "problem.toml").exists():
+            assert in_child(lambda folder=folder: main(["resume", str(folder), "--serial", "--quiet"])) == (0, "")
+            assert history(folder) == np.array(expected).tobytes()
+            assert [path.name for path in folder.glob(".*")] == []
+    else:
+        pytest.fail("it fails for ever")
+    assert history(folder) == np.array(expected).tobytes()
+
+
+def history(folder: Path) -> bytes:
+    if (folder / "history.npy").exists():
+        return np.load(folder / "history.npy").tobytes()
+    import zarr
+
+    return zarr.open_array(str(folder / "history.zarr" / "history"), mode="r")[...].tobytes()
