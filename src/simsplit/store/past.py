@@ -125,25 +125,29 @@ def statistics(history: StoredArray, k: int) -> Statistics:
     rows = history.shape[1]
     row = max(1, history.nbytes // max(1, history.shape[0] * rows))
     at_once = max(1, AT_ONCE // row)
-    least, greatest, total, squares, count, wrong = np.inf, -np.inf, 0.0, 0.0, 0, 0
-    shift: float | None = None
-    for lower in range(0, rows, at_once):
-        block = history.block(slice(k, k + 1), slice(lower, min(lower + at_once, rows)))
-        values = np.abs(block) if block.dtype.kind == "c" else block.astype(np.float64)
-        values = values[np.isfinite(values)]
-        wrong += block.size - values.size
-        if not values.size:
-            continue
+    least, greatest, count, wrong = np.inf, -np.inf, 0, 0
+    total = squares = np.longdouble(0)  # squares of great numbers have no place in a double
+    shift: Any = None
+    with np.errstate(over="ignore", invalid="ignore"):
+        for lower in range(0, rows, at_once):
+            block = history.block(slice(k, k + 1), slice(lower, min(lower + at_once, rows)))
+            values = np.abs(block) if block.dtype.kind == "c" else block.astype(np.float64)
+            values = values[np.isfinite(values)]
+            wrong += block.size - values.size
+            if not values.size:
+                continue
+            if shift is None:
+                shift = np.longdouble(values[0])  # sums of squares of what is far from zero lose all digits
+            least, greatest = min(least, float(values.min())), max(greatest, float(values.max()))
+            apart = values - shift
+            total += apart.sum()
+            squares += (apart**2).sum()
+            count += values.size
         if shift is None:
-            shift = float(values[0])  # sums of squares of what is far from zero lose all digits
-        least, greatest = min(least, float(values.min())), max(greatest, float(values.max()))
-        total += float((values - shift).sum())
-        squares += float(((values - shift) ** 2).sum())
-        count += values.size
-    if shift is None:
-        return Statistics(np.nan, np.nan, np.nan, np.nan, wrong)
-    mean = total / count
-    return Statistics(least, shift + mean, greatest, max(0.0, squares / count - mean**2) ** 0.5, wrong)
+            return Statistics(np.nan, np.nan, np.nan, np.nan, wrong)
+        mean = total / count
+        deviation = np.sqrt(np.maximum(0, squares / count - mean**2))
+        return Statistics(least, float(shift + mean), greatest, float(deviation), wrong)
 
 
 def spread(count: int, most: int) -> list[int]:
