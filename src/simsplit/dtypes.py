@@ -92,3 +92,23 @@ def not_a_number(array: Array) -> npt.NDArray[np.bool_]:
     for leaf in leaves(array):
         found |= np.isnan(leaf).any(axis=tuple(range(1, leaf.ndim)))
     return found
+
+
+def as_json(dtype: np.dtype[Any]) -> Any:
+    """Write a dtype as JSON knows it: a text, or of a structured one a list of its fields."""
+    return np.lib.format.dtype_to_descr(dtype)
+
+
+def from_json(written: Any) -> np.dtype[Any]:
+    """Return the dtype that `as_json` wrote."""
+    return np.lib.format.descr_to_dtype(_tuples(written))
+
+
+def _tuples(written: Any) -> Any:
+    """Make tuples of the lists in a description of fields, as it was before it was JSON."""
+    if isinstance(written, str):
+        return written
+    return [
+        (each[0], _tuples(each[1]) if isinstance(each[1], list) else each[1], *(tuple(shape) for shape in each[2:]))
+        for each in written
+    ]

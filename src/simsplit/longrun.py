@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .communicator import Agreement, interrupts
+from .dtypes import as_json, from_json
 from .engine import Plan, Position, Timings, run_steps
 from .errors import InputError, OutputError
 from .keeper import Care, Keeper
@@ -96,7 +97,7 @@ def begin(
                 "path": NAMES[format],
                 "format": format,
                 "shape": list(plan.history_shape),
-                "dtype": plan.history_dtype.str,
+                "dtype": as_json(plan.history_dtype),
                 "steps": [plan.kept.start, plan.kept.stop, plan.kept.step],
                 "grain": plan.grain,
             },
@@ -380,7 +381,7 @@ def problem_facts(problem: Problem, plan: Plan) -> dict[str, Any]:
         "source": kernel.source,
         "parameters": {name: _fact(value) for name, value in kernel.parameters.items()},
         "shape": list(plan.shape),
-        "dtype": plan.dtype.str,
+        "dtype": as_json(plan.dtype),
         "delta_t": problem.delta_t,
         "start_time": problem.start_time,
         "steps": problem.steps,
@@ -397,11 +398,11 @@ def _fact(value: Any) -> Any:
 
 
 def _require_same(history: dict[str, Any], plan: Plan, path: Path) -> None:
-    theirs = tuple(history["shape"]), history["dtype"]
-    if theirs != (plan.history_shape, plan.history_dtype.str):
+    theirs = tuple(history["shape"]), from_json(history["dtype"])
+    if theirs != (plan.history_shape, plan.history_dtype):
         raise InputError(
             f"the problem gives a history of shape {plan.history_shape} and dtype {plan.history_dtype}, but the run in "
-            f"{path} has {theirs[0]} and {np.dtype(theirs[1])}. Start it again with --overwrite."
+            f"{path} has {theirs[0]} and {theirs[1]}. Start it again with --overwrite."
         )
 
 

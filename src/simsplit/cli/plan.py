@@ -186,6 +186,10 @@ def _first_row(name: str, value: Any, rows: int) -> Any:
 
 def _header(path: str) -> Any:
     """Return the array in a file, mapped, so that only what is used is read."""
+    from ..store.reading import format_of, stored_array
+
+    if format_of(path) in ("zarr", "h5"):
+        return stored_array(path)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception:  # noqa: BLE001, whatever it is: reading it the ordinary way says it better

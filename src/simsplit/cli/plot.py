@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dtypes import spelled
 from ..errors import InputError, OutputError
 from ..store.past import PastRun, open_run, spread
 
@@ -63,6 +64,8 @@ def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: in
     if not run.complete:
         raise InputError(f"{run.path} has no complete step yet: there is nothing to draw.")
     history, times = run.history(), run.times()
+    if history.dtype.names is not None:
+        raise InputError(f"the values of {run.path} have fields, {spelled(history.dtype)}: they cannot be drawn.")
     count, values = history.shape[1], int(np.prod(history.shape[2:]))
     chosen = list(rows) or spread(count, _CURVES)
     _require_there(chosen, count, component, values)

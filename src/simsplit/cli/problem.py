@@ -87,7 +87,9 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
     from ..store.reading import StoredArray, stored_array
 
     stored = stored_array(settings.input)
-    array = read_npy(settings.input) if stored is None else stored
+    array: Any = stored
+    if stored is None or stored.dtype.names is not None:  # fields may have padding, which no rank is to see
+        array = read_npy(settings.input) if stored is None or stored.format == "npy" else stored.rows(0, len(stored))
     if wanted is not None and is_numeric(array.dtype):  # the problem refuses what is not
         if array.dtype.names is not None:
             raise InputError(

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from ..dtypes import from_json, spelled
 from ..store.past import PastRun, runs_in
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def _row(run: PastRun) -> list[str]:
         str(run.path),
         run.status,
         record["problem"]["kernel"],
-        "×".join(map(str, record["history"]["shape"][1:])) + f" {np.dtype(record['history']['dtype'])}",
+        "×".join(map(str, record["history"]["shape"][1:])) + f" {spelled(from_json(record['history']['dtype']))}",
         f"{record['position']}/{record['problem']['steps']}",
         str(attempts[-1]["ranks"]) if attempts else "",
         attempts[0]["started"][:19] if attempts else "",

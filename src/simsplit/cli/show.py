@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..dtypes import from_json, spelled
 from ..store.past import PastRun, Statistics, open_run, spread, statistics
 from ..text import counted, lasting
 
@@ -40,6 +41,8 @@ def lines(run: PastRun) -> list[str]:
     if not run.complete:
         return [*text, "", "no step is complete yet"]
     history, times = run.history(), run.times()
+    if history.dtype.names is not None:
+        return [*text, "", f"values with fields, {spelled(history.dtype)}: no statistics"]
     shown = spread(run.complete, _STEPS)
     found = {k: statistics(history, k) for k in {*shown, *spread(run.complete, _WIDTH)}}
     return [
@@ -59,7 +62,7 @@ def _what(run: PastRun) -> list[str]:
         f"{run.path} · {status(run)}",
         f"kernel {problem['kernel']}: {problem['formula']}" + (f" · {parameters}" if parameters else ""),
         (
-            f"{shape} of {np.dtype(record['history']['dtype'])} · {counted(problem['steps'], 'step')} of "
+            f"{shape} of {spelled(from_json(record['history']['dtype']))} · {counted(problem['steps'], 'step')} of "
             f"{problem['delta_t']:g} from {problem['start_time']:g} · history {record['history']['path']}, "
             f"{run.complete:,} of {record['history']['shape'][0]:,} complete"
         ),

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..communicator import Agreement
+from ..dtypes import as_json, from_json
 from ..memory import require
 from . import disk
 
@@ -264,7 +265,7 @@ def _write_end(path: Path, layout: Layout, position: int, facts: dict[str, Any],
         "position": position,
         "facts": facts,
         "shape": layout.shape,
-        "dtype": layout.dtype.str,
+        "dtype": as_json(layout.dtype),
         "bounds": layout.bounds,
         "chunk": layout.chunk,
         "digests": digests.hex(),
@@ -315,7 +316,7 @@ def _read_end(file: int) -> tuple[Layout, dict[str, Any]]:
         raise DamagedError("it is damaged at its end")
     end: dict[str, Any] = json.loads(text)
     layout = Layout(
-        tuple(end["shape"]), np.dtype(end["dtype"]), [(lower, upper) for lower, upper in end["bounds"]], end["chunk"]
+        tuple(end["shape"]), from_json(end["dtype"]), [(lower, upper) for lower, upper in end["bounds"]], end["chunk"]
     )
     if layout.offsets()[-1] + length + _TRAILER != size:
         raise DamagedError("it has not the length that it was written with")
