@@ -24,6 +24,7 @@ from simsplit.errors import (
     RemoteError,
     UnknownNameError,
 )
+from simsplit.remote import daemon
 from tests.remote.objects import Calculator, CountedBase, StateError, Vector
 from tests.remote.test_exposing import Whole
 
@@ -81,6 +82,23 @@ def test_a_result_is_what_the_array_was_when_the_method_returned(calculator: Any
     assert second.result()[0] == 2
 
 
+def test_an_array_that_nobody_else_keeps_is_sent_without_a_copy(
+    calculator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdicts: list[bool] = []
+    look = daemon._is_nobody_elses
+
+    def note(buffer: memoryview) -> bool:
+        verdicts.append(look(buffer))
+        return verdicts[-1]
+
+    monkeypatch.setattr(daemon, "_is_nobody_elses", note)
+    calculator.echo(np.zeros(100_000))
+    calculator.echo(value=np.zeros(100_000))
+    calculator.next_state()
+    assert verdicts == [True, True, False]
+
+
 def test_an_exception_has_its_type_arguments_attributes_and_the_remote_traceback(calculator: Any) -> None:
     with pytest.raises(StateError) as caught:
         calculator.fail("state")
@@ -131,7 +149,7 @@ def test_a_result_that_cannot_travel_is_an_error_that_says_where(calculator: Any
     "name", ["constant", "state", "nothing", "fixed.upper", "add.__globals__", "__init__", "_divide"]
 )
 def test_nothing_but_what_is_exposed_is_reached(calculator: Any, name: str) -> None:
-    method = remote.RemoteMethod(calculator, name)  # as a caller would that does not ask for leave
+    method = calculator._method(name)  # as a caller would that does not ask for leave
     with pytest.raises(AttributeError, match=r"exposes no .*; it exposes: add, echo"):
         method()
 
@@ -308,7 +326,7 @@ def test_more_calls_than_may_be_in_flight_wait_for_their_turn() -> None:
         futures = []
         for number in range(50):
             futures.append(calculator.add.submit(number, 0))
-            assert len(here.caller.peer(1).waiting) <= 3  # type: ignore[union-attr]
+            assert len(here.caller.peer(1).calls) <= 3  # type: ignore[union-attr]
         assert [future.result() for future in futures] == list(range(50))
 
 

@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from simsplit.errors import CodecError, InputError
-from simsplit.remote.codec import DEEPEST, Decoding, Hooks, encode
+from simsplit.remote.codec import Decoding, Hooks, encode
 from simsplit.remote.kinds import Registry
+from simsplit.remote.writing import DEEPEST
 
 registry = Registry()
 

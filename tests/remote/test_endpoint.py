@@ -14,8 +14,8 @@ from simsplit.communicator.port import Loopback
 from simsplit.errors import CodecError, RefusedError
 from simsplit.remote import endpoint as module
 from simsplit.remote.codec import Hooks, encode
-from simsplit.remote.endpoint import Arrived, Endpoint
-from simsplit.remote.frame import Flag, Frame, FrameKind
+from simsplit.remote.endpoint import Endpoint
+from simsplit.remote.frame import Arrived, Flag, Frame, FrameKind
 
 HOOKS = Hooks(inline=100)
 LIMIT = 10**6
@@ -76,7 +76,7 @@ def test_a_frame_arrives_with_its_head(pair: Pair) -> None:
     pair.send([1, "a"], correlation=5, object="o", method="m", depth=2, flags=Flag.ONEWAY)
     pair.receiver.progress()
     (arrived,) = pair.came
-    head = arrived.head
+    head = arrived
     assert (head.correlation, head.object, head.method, head.depth, head.source) == (5, "o", "m", 2, 0)
     assert arrived.value(HOOKS) == [1, "a"]
 

@@ -11,8 +11,8 @@ import pytest
 from simsplit.communicator import connect
 from simsplit.errors import RefusedError
 from simsplit.remote.codec import Hooks, encode
-from simsplit.remote.endpoint import Arrived, Endpoint
-from simsplit.remote.frame import Frame, FrameKind
+from simsplit.remote.endpoint import Endpoint
+from simsplit.remote.frame import Arrived, Frame, FrameKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def test_arrays_arrive_whole_from_everyone(here: Here, length: int) -> None:
             here.send([number, np.arange(length) + rank, np.full((length, 2), number, ">f4", "F")], destination)
     came = here.wait(3 * size)
     for source in range(size):
-        values = [arrived.value(HOOKS) for arrived in came if arrived.head.source == source]
+        values = [arrived.value(HOOKS) for arrived in came if arrived.source == source]
         assert [value[0] for value in values] == [0, 1, 2]
         for number, array, other in values:
             assert np.array_equal(array, np.arange(length) + source)

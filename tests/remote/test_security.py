@@ -14,15 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import remote
-from simsplit.errors import CodecError, GoneError, RefusedError, RemoteError
-from simsplit.remote.frame import Frame, FrameKind, unpack
+from simsplit.errors import CodecError, RefusedError
+from simsplit.remote.frame import Arrived, Frame, FrameKind
 from simsplit.remote.handshake import Peer
 from tests.remote.objects import Calculator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from simsplit.remote.endpoint import Arrived
 
 pytestmark = pytest.mark.timeout(60)
 SECRET = remote.Settings(passphrase="open sesame")  # noqa: S106, a test
@@ -63,7 +62,7 @@ def test_who_does_not_know_the_passphrase_is_refused_at_either_end(
     with remote.local(2) as ranks:
         with_settings(ranks, 0, remote.Settings(passphrase=caller))
         with_settings(ranks, 1, remote.Settings(passphrase=called))
-        ranks[1]._daemon.add(Calculator(), "calculator")
+        ranks[1]._daemon.objects.add(Calculator(), "calculator")
         proxy = ranks[0].proxy("MPI:calculator@1")
         with pytest.raises(RefusedError, match=said):
             proxy.add(1)
@@ -85,7 +84,7 @@ def spy(here: remote.Here, note: Callable[[Arrived], None]) -> None:
 def test_a_proof_is_good_once_and_the_passphrase_does_not_travel() -> None:
     seen: list[bytes] = []
     with remote.local(3, settings=SECRET) as ranks:
-        spy(ranks[1], lambda arrived: seen.append(bytes(arrived.head.body)))
+        spy(ranks[1], lambda arrived: seen.append(bytes(arrived.body)))
         assert served(ranks).add(1) == 2
         assert not any(b"sesame" in body for body in seen)
         proof = next(body for body in seen if len(body) < 40 and len(body) > 34)
@@ -189,8 +188,8 @@ def test_requests_in_flight_are_limited_though_a_caller_does_not_keep_to_it() ->
         with_settings(ranks, 1, remote.Settings(max_in_flight=3))
         futures = [proxy.add.submit(number) for number in range(10)]
         errors = [future.exception() for future in futures]
-        assert errors[:3] == [None] * 3
-        assert all(isinstance(error, RefusedError) for error in errors[3:])
+        assert sum(isinstance(error, RefusedError) for error in errors) >= 6  # one may be carried out before the rest
+        assert set(map(type, errors)) == {type(None), RefusedError}
         assert proxy.add(1) == 2
 
 
@@ -302,12 +301,11 @@ def test_whatever_comes_the_server_goes_on(frames: list[Any]) -> None:
                 if isinstance(frame, bytes):
                     ranks[0]._endpoint._port.send(frame, 1, 0)
                 else:
-                    unpack(frame[0].pack(1)[0])
+                    Arrived(frame[0].pack(1)[0], 0)
                     ranks[0]._endpoint.send(frame[0], 1)
-            try:
-                assert proxy.add(1, 2) == 3
-            except (RemoteError, GoneError):  # a HELLO that was refused, or an answer of our own making
-                ranks[0].caller._peers.clear()
-                assert proxy.add(1, 2) == 3
+            while sum(rank.poll() for rank in ranks):
+                pass
+            ranks[0].caller._peers.clear()  # a HELLO of ours may have been refused
+            assert proxy.add(1, 2) == 3
     finally:
         logging.getLogger("simsplit.remote").setLevel(logging.NOTSET)

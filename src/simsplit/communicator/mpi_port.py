@@ -36,9 +36,33 @@ class _Message:
         self.source = source
         self.nbytes = nbytes
 
+    def receive(self, into: bytearray | memoryview) -> Transfer | None:
+        """Begin to receive the message."""
+        request = self._matched.Irecv([into, self.nbytes, self._byte])
+        return None if request.Test() else _Transfer(request, into)
+
+
+class _Slow:
+    """A small message that was not all here when it was first looked at."""
+
+    def __init__(self, source: int, data: bytearray, request: Request) -> None:
+        self.source = source
+        self.nbytes = len(data)
+        self._data = data
+        self._request = request
+        self._into: bytearray | memoryview = data
+
     def receive(self, into: bytearray | memoryview) -> Transfer:
         """Begin to receive the message."""
-        return _Transfer(self._matched.Irecv([into, self.nbytes, self._byte]), into)
+        self._into = into
+        return self
+
+    def done(self) -> bool:
+        """Return whether it is there."""
+        if not self._request.Test():
+            return False
+        self._into[:] = self._data
+        return True
 
 
 class MPIPort:
@@ -52,6 +76,8 @@ class MPIPort:
         Name of the host of this rank.
     """
 
+    looks = 10  # about 3 µs: less than another rank needs for an answer
+
     def __init__(self, comm: Intracomm, host: str) -> None:
         from mpi4py import MPI
 
@@ -64,9 +90,10 @@ class MPIPort:
         self.host = host
         self.threads = MPI.Query_thread() >= MPI.THREAD_SERIALIZED
 
-    def send(self, data: Bytes, destination: int, tag: int) -> Transfer:
-        """Begin to send contiguous bytes."""
-        return _Transfer(self._comm.Isend([data, len(data), self._byte], destination, tag), data)
+    def send(self, data: Bytes, destination: int, tag: int) -> Transfer | None:
+        """Begin to send contiguous bytes; a few are sent at once."""
+        request = self._comm.Isend([data, len(data), self._byte], destination, tag)
+        return None if request.Test() else _Transfer(request, data)
 
     def probe(self, source: int | None, tag: int) -> Message | None:
         """Return the next message, if there is one."""
@@ -75,6 +102,19 @@ class MPIPort:
         if matched is None:
             return None
         return _Message(matched, self._byte, status.Get_source(), status.Get_count(self._byte))
+
+    def take(self, tag: int, small: int) -> tuple[int, bytearray] | Message | None:
+        """Return the next message, received already if it is small and all here."""
+        status = self._status
+        matched = self._comm.Improbe(self._any_source, tag, status)
+        if matched is None:
+            return None
+        source, nbytes = status.Get_source(), status.Get_count(self._byte)
+        if nbytes > small:
+            return _Message(matched, self._byte, source, nbytes)
+        data = bytearray(nbytes)
+        request = matched.Irecv([data, nbytes, self._byte])
+        return (source, data) if request.Test() else _Slow(source, data, request)
 
     def close(self) -> None:
         """Give the communicator back. Collective."""

@@ -34,8 +34,8 @@ class Message(Protocol):
     def nbytes(self) -> int:
         """Its length."""
 
-    def receive(self, into: bytearray | memoryview) -> Transfer:
-        """Begin to receive it; `into` has room for exactly its bytes."""
+    def receive(self, into: bytearray | memoryview) -> Transfer | None:
+        """Begin to receive it; `into` has room for exactly its bytes. None: it is all there already."""
 
 
 class Port(Protocol):
@@ -57,11 +57,21 @@ class Port(Protocol):
     def threads(self) -> bool:
         """Whether it may be used by several threads, one at a time."""
 
-    def send(self, data: Bytes, destination: int, tag: int) -> Transfer:
-        """Begin to send contiguous bytes, at most 2**31 - 1 of them; tags go from 0 to 32767."""
+    @property
+    def looks(self) -> int:
+        """How often it pays to look for a message again at once, where there was none."""
+
+    def send(self, data: Bytes, destination: int, tag: int) -> Transfer | None:
+        """Begin to send contiguous bytes, at most 2**31 - 1 of them; tags go from 0 to 32767. None: they are sent."""
 
     def probe(self, source: int | None, tag: int) -> Message | None:
         """Return the next message of `source` (None: of any rank) under `tag`, if there is one."""
+
+    def take(self, tag: int, small: int) -> tuple[int, bytearray] | Message | None:
+        """Return the next message of any rank under `tag`, if there is one.
+
+        One of at most `small` bytes that is all here is received at once: its source, and what it holds.
+        """
 
     def close(self) -> None:
         """Give the port back. Collective; no message is on its way any more."""
@@ -70,22 +80,20 @@ class Port(Protocol):
 class _Parcel:
     """A message within one process: its memory is the sender's until it is received."""
 
-    __slots__ = ("_data", "nbytes", "source", "tag")
+    __slots__ = ("_data", "nbytes", "source")
 
-    def __init__(self, source: int, tag: int, data: Bytes) -> None:
+    def __init__(self, source: int, data: Bytes) -> None:
         self.source = source
-        self.tag = tag
         self._data: Bytes | None = data
         self.nbytes = len(data)
 
-    def receive(self, into: bytearray | memoryview) -> Transfer:
+    def receive(self, into: bytearray | memoryview) -> None:
         assert self._data is not None  # noqa: S101, for the type checker: it is received once
         into[:] = self._data
         self._data = None
-        return self
 
     def done(self) -> bool:
-        """Return whether it was received; to the receiver it is then all there."""
+        """Return whether it was received."""
         return self._data is None
 
 
@@ -93,6 +101,7 @@ class Loopback:
     """A port of a group whose ranks live in one process. Made by `loopback`."""
 
     threads = True
+    looks = 0  # whoever looks is the one who would send
 
     def __init__(self, rank: int, boxes: Sequence[dict[int, deque[_Parcel]]]) -> None:
         self.rank = rank
@@ -100,13 +109,13 @@ class Loopback:
         self.host = platform.node()
         self._boxes = boxes
 
-    def send(self, data: Bytes, destination: int, tag: int) -> Transfer:
+    def send(self, data: Bytes, destination: int, tag: int) -> Transfer | None:
         """Begin to send: leave the message for its receiver."""
-        parcel = _Parcel(self.rank, tag, data)
+        parcel = _Parcel(self.rank, data)
         self._boxes[destination].setdefault(tag, deque()).append(parcel)
-        return parcel
+        return None if type(data) is bytes else parcel  # bytes cannot change under way, so their memory is not missed
 
-    def probe(self, source: int | None, tag: int) -> Message | None:
+    def probe(self, source: int | None, tag: int) -> _Parcel | None:
         """Return the next message, if there is one."""
         box = self._boxes[self.rank].get(tag)
         if not box:
@@ -117,6 +126,15 @@ class Loopback:
         if parcel is not None:
             box.remove(parcel)
         return parcel
+
+    def take(self, tag: int, small: int) -> tuple[int, bytearray] | Message | None:
+        """Return the next message, received already if it is small."""
+        parcel = self.probe(None, tag)
+        if parcel is None or parcel.nbytes > small:
+            return parcel
+        data = bytearray(parcel.nbytes)
+        parcel.receive(data)
+        return parcel.source, data
 
     def close(self) -> None:
         """Do nothing: the memory goes when the last port of the group does."""

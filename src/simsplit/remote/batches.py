@@ -71,9 +71,9 @@ class Batch:
         if not calls:
             return []
         flags = Flag.BATCH | (Flag.ONEWAY if oneway else 0)
-        request = Request(self._proxy._uri, "", [calls, {}], flags, self._proxy._timeout)  # noqa: SLF001, part of it
+        request = Request(self._proxy._uri, "", flags, self._proxy._timeout)  # noqa: SLF001, part of it
         try:
-            outcomes = self._proxy._origin.caller.call(request)  # noqa: SLF001, the same
+            outcomes = self._proxy._origin.caller.call(request, tuple(calls))  # noqa: SLF001, the same
             if not oneway and len(outcomes) != len(calls):
                 raise CodecError(f"{len(calls)} calls were made, {len(outcomes)} outcomes came")  # noqa: TRY301, for all
         except BaseException as error:

@@ -10,33 +10,31 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import CallTimeoutError, GoneError, RefusedError, RemoteError, UnknownNameError
-from .codec import encode
+from .codec import encode_arguments
 from .context import current
 from .failures import decode_failure
-from .frame import Flag, Frame, FrameKind
+from .frame import SMALL, Flag, Frame, FrameKind
 from .futures import RemoteFuture
 from .handshake import Peer
 from .streams import RemoteIterator
+from .uri import PING, ObjectURI
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from .endpoint import Arrived, Endpoint
+    from .endpoint import Endpoint
+    from .frame import Arrived
     from .handshake import Introduction
     from .settings import Settings
-    from .uri import ObjectURI
 
 
 class Request(NamedTuple):
-    """What is called, and how.
+    """What is called, and how; the arguments come with each call.
 
     Attributes
     ----------
     target : ObjectURI
     method : str
-    arguments : list
-        ``[arguments by position, arguments by name, annotations]``; of a batch a list of
-        ``[method, by position, by name]``.
     flags : int
     timeout : float or None
         Seconds.
@@ -44,7 +42,6 @@ class Request(NamedTuple):
 
     target: ObjectURI
     method: str
-    arguments: Any
     flags: int = 0
     timeout: float | None = None
 
@@ -52,19 +49,21 @@ class Request(NamedTuple):
         return f"{self.target}.{self.method}" if self.method else str(self.target)
 
 
+_CROWDED = 1000  # time limits that are kept before the first look at which of them still matter
+
+
 class Pending:
     """A call that waits for its answer."""
 
-    __slots__ = ("answer", "correlation", "error", "future", "peer", "request", "unsettled")
+    answer: Arrived | None = None
+    error: RemoteError | None = None
+    future: RemoteFuture | None = None
+    unsettled = False  # the server was asked to cancel it, and has not answered
+    peer: Peer  # once it is connected
 
-    def __init__(self, correlation: int, request: Request, peer: Peer) -> None:
+    def __init__(self, correlation: int, request: Request) -> None:
         self.correlation = correlation
         self.request = request
-        self.peer = peer
-        self.answer: Arrived | None = None
-        self.error: RemoteError | None = None
-        self.future: RemoteFuture | None = None
-        self.unsettled = False  # the server was asked to cancel it, and has not answered
 
     def done(self) -> bool:
         """Return whether there is an answer, or will be none."""
@@ -83,7 +82,7 @@ class Caller:
     step : callable
         Makes progress once.
     wait : callable
-        ``wait(done, timeout)`` makes progress until it is done.
+        ``wait(done, timeout)`` makes progress until it is done; returns whether it is.
     need_thread : callable
         Somebody waits without making progress.
     """
@@ -107,88 +106,139 @@ class Caller:
         self._endpoint = endpoint
         self._introduction = introduction
         self._peers: dict[int, Peer] = {}
-        self._calls: dict[int, Pending] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self.deadlines: list[tuple[float, int]] = []
+        self.deadlines: list[tuple[float, int, Peer]] = []  # of futures: when, which call, of whom
+        self._crowded = _CROWDED
         self.finished: deque[Pending] = deque()  # of futures, to be settled outside of the endpoint's lock
 
     @property
     def idle(self) -> bool:
         """Whether no call waits for its answer."""
-        return not self._calls and not self.finished
+        return not self.finished and not any(peer.calls for peer in list(self._peers.values()))
 
-    def call(self, request: Request) -> Any:
+    def call(
+        self,
+        request: Request,
+        positional: tuple[Any, ...] = (),
+        named: dict[str, Any] | None = None,
+        annotations: dict[str, Any] | None = None,
+    ) -> Any:
         """Call and return the result.
+
+        Parameters
+        ----------
+        request : Request
+        positional : tuple
+            Arguments by position; of a batch a list ``[method, by position, by name]`` for each call.
+        named : dict, optional
+            Arguments by name.
+        annotations : dict, optional
 
         Raises
         ------
         RemoteError
             If the call cannot be made or has no answer; otherwise whatever the method raised.
         """
-        deadline = None if request.timeout is None else time.perf_counter() + request.timeout
-        pending = self._begin(request, deadline)
+        timeout = request.timeout
+        deadline = None if timeout is None else time.perf_counter() + timeout
+        pending = Pending(next(self._numbers), request)
+        self._begin(pending, positional, named or {}, annotations, deadline)
         if request.flags & Flag.ONEWAY:
             return None
-        if not pending.done():
-            self.wait(pending.done, None if deadline is None else deadline - time.perf_counter())
-        if not pending.done():
+        if not self.wait(pending.done, None if deadline is None else deadline - time.perf_counter()):
             self._give_up(pending)
         return self.result(pending)
 
-    def submit(self, request: Request) -> RemoteFuture:
+    def submit(
+        self,
+        request: Request,
+        positional: tuple[Any, ...],
+        named: dict[str, Any],
+        annotations: dict[str, Any] | None = None,
+    ) -> RemoteFuture:
         """Call and return the future of the result; arrays must not be changed until it is done.
 
         Only the first call to a rank waits, until that rank says welcome.
         """
         deadline = None if request.timeout is None else time.perf_counter() + request.timeout
-        pending = self._begin(request, deadline, future=True)
-        assert pending.future is not None  # noqa: S101, for the type checker
+        pending = Pending(next(self._numbers), request)
+        future = pending.future = RemoteFuture(self, pending)
+        peer = self._begin(pending, positional, named, annotations, deadline)
         if deadline is not None:
             with self._lock:
-                heapq.heappush(self.deadlines, (deadline, pending.correlation))
-        return pending.future
+                heapq.heappush(self.deadlines, (deadline, pending.correlation, peer))
+                if len(self.deadlines) > self._crowded:  # most are of calls that were answered long ago
+                    self.deadlines = [each for each in self.deadlines if each[1] in each[2].calls]
+                    heapq.heapify(self.deadlines)
+                    self._crowded = 2 * len(self.deadlines) + _CROWDED
+        return future
 
-    def _begin(self, request: Request, deadline: float | None, *, future: bool = False) -> Pending:
-        peer = self._connected(request, deadline)
-        context = current.get()
-        depth = 1 if context is None else context.depth + 1
+    def _begin(
+        self,
+        pending: Pending,
+        positional: tuple[Any, ...],
+        named: dict[str, Any],
+        annotations: dict[str, Any] | None,
+        deadline: float | None,
+    ) -> Peer:
+        """Send a request, and note that it waits for its answer, unless it is oneway."""
+        request, correlation = pending.request, pending.correlation
+        target, method, flags, _ = request
+        peer = self._peers.get(target.rank)
+        if peer is None or not peer.welcome or peer.gone is not None:
+            peer = self._connected(request, deadline)
+        pending.peer = peer
+        running = current.get()
+        depth = 1 if running is None else running.depth + 1
         if depth > self.settings.max_depth:
             raise RefusedError(
                 f"{request}: {depth} calls wait for each other, at most {self.settings.max_depth} may. "
                 "Raise max_depth (SIMSPLIT_REMOTE_MAX_DEPTH) if it is no endless recursion."
             )
-        encoded = encode(request.arguments, peer.hooks, ("args", "kwargs", "annotations"))
-        if len(peer.waiting) >= peer.window:
-            self._wait_for(lambda: len(peer.waiting) < peer.window or peer.gone is not None, request, deadline)
-        pending = Pending(next(self._numbers), request, peer)
-        if future:
-            pending.future = RemoteFuture(self, pending)
-        frame = Frame(
-            FrameKind.REQUEST,
-            pending.correlation,
-            request.target.object,
-            request.method,
-            request.flags,
-            depth,
-            encoded.body,
-            encoded.buffers,
-        )
-        answered = not request.flags & Flag.ONEWAY
-        if answered:
-            peer.waiting.add(pending.correlation)
-            self._calls[pending.correlation] = pending
+        body, buffers = encode_arguments(positional, named, annotations, peer.hooks)
+        if flags & Flag.ONEWAY:
+            self._keep_pace(peer, request, depth)
+        else:
+            peer.calls[correlation] = pending
+            if len(peer.calls) > peer.window:
+                self._wait_for_place(pending, deadline)
+        sent = _sent
         try:
-            sent = self._endpoint.send(frame, peer.rank)
+            if not buffers and len(body) <= SMALL:
+                self._endpoint.send_small(
+                    peer.rank, FrameKind.REQUEST, correlation, target.object, method, flags, depth, body
+                )
+            else:
+                frame = Frame(FrameKind.REQUEST, correlation, target.object, method, flags, depth, body, buffers)
+                sent = self._endpoint.send(frame, peer.rank)
         except BaseException:
-            self._calls.pop(pending.correlation, None)
-            peer.waiting.discard(pending.correlation)
+            peer.calls.pop(correlation, None)
             raise
         if peer.gone is not None:  # since it was last looked at, when this call was not yet known
             self.gone(peer.rank, peer.gone)
-        if not answered and encoded.buffers and not sent():
+        if buffers and flags & Flag.ONEWAY and not sent():
             self._wait_for(lambda: sent() or peer.gone is not None, request, deadline)
-        return pending
+        return peer
+
+    def _wait_for_place(self, pending: Pending, deadline: float | None) -> None:
+        """Wait until one more call may wait for its answer."""
+        peer = pending.peer
+        while True:
+            with self._lock:  # two threads must not both take the last place
+                peer.calls.pop(pending.correlation, None)
+                if len(peer.calls) < peer.window or peer.gone is not None:
+                    peer.calls[pending.correlation] = pending
+                    return
+            self._wait_for(lambda: len(peer.calls) < peer.window or peer.gone is not None, pending.request, deadline)
+
+    def _keep_pace(self, peer: Peer, request: Request, depth: int) -> None:
+        """Wait for the other rank if it has heard nothing but oneway calls for long: it has to keep them."""
+        peer.unheard += 1
+        if peer.unheard >= peer.window:
+            self.call(Request(ObjectURI(PING, peer.rank), "", Flag.GET, request.timeout))
+            if depth == 1:  # a deeper ping is answered before calls that are not as deep
+                peer.unheard = 0
 
     def _wait_for(self, done: Callable[[], bool], request: Request, deadline: float | None) -> None:
         if not self.wait(done, None if deadline is None else deadline - time.perf_counter()):
@@ -221,25 +271,28 @@ class Caller:
 
     def accept(self, arrived: Arrived) -> None:
         """Take an answer in. Sorts only: it is called while nobody else can move messages."""
-        pending = self._calls.get(arrived.head.correlation)
-        if (
-            pending is None
-            or pending.peer.rank != arrived.head.source
-            or self._calls.pop(pending.correlation, None) is None  # another thread gave it up just now
-        ):
-            self.counts["late"] += 1
+        peer = self._peers.get(arrived.source)
+        pending = None if peer is None else peer.calls.get(arrived.correlation)
+        if pending is not None:
+            pending.answer = arrived  # before another thread can find the call neither here nor answered
+        if peer is None or pending is None or peer.calls.pop(arrived.correlation, None) is None:
+            self.counts["late"] += 1  # it was given up, perhaps just now, or never made
             return
-        pending.peer.waiting.discard(pending.correlation)
-        pending.answer = arrived
         if pending.future is not None:
             self.finished.append(pending)
 
+    def waits_for(self, arrived: Arrived) -> bool:
+        """Return whether an answer is one that a call waits for."""
+        peer = self._peers.get(arrived.source)
+        return peer is not None and arrived.correlation in peer.calls
+
     def accept_word(self, arrived: Arrived) -> None:
         """Take in a server's word on a call that was to be cancelled."""
-        pending = self._calls.get(arrived.head.correlation)
-        if pending is None or pending.peer.rank != arrived.head.source:
+        peer = self._peers.get(arrived.source)
+        pending = None if peer is None else peer.calls.get(arrived.correlation)
+        if pending is None:
             return
-        if arrived.head.kind is FrameKind.CANCELLED:
+        if arrived.kind == FrameKind.CANCELLED:
             self.accept(arrived)
         pending.unsettled = False
 
@@ -249,8 +302,9 @@ class Caller:
 
     def gone(self, rank: int, reason: str) -> None:
         """Give an error to all calls that wait for a rank that serves no more. Sorts only."""
-        self._peers.setdefault(rank, Peer(rank, self._introduction)).gone = reason
-        for pending in [pending for pending in list(self._calls.values()) if pending.peer.rank == rank]:
+        peer = self._peers.setdefault(rank, Peer(rank, self._introduction))
+        peer.gone = reason
+        for pending in list(peer.calls.values()):
             self._drop(pending, GoneError(f"{pending.request}: {reason}. Whether it was carried out is not known."))
 
     def close(self, reason: str) -> None:
@@ -261,9 +315,8 @@ class Caller:
         self.work()
 
     def _drop(self, pending: Pending, error: RemoteError) -> None:
-        if self._calls.pop(pending.correlation, None) is None:
+        if pending.peer.calls.pop(pending.correlation, None) is None:  # it was answered, or dropped, just now
             return
-        pending.peer.waiting.discard(pending.correlation)
         pending.error = error
         if pending.future is not None:
             self.finished.append(pending)
@@ -271,8 +324,9 @@ class Caller:
     def work(self) -> bool:
         """Settle the futures that are done or overdue; return whether there were any."""
         moved = False
-        while (correlation := self._overdue()) is not None:
-            pending = self._calls.get(correlation)
+        while (overdue := self._overdue()) is not None:
+            _, correlation, peer = overdue
+            pending = peer.calls.get(correlation)
             if pending is not None:
                 self._give_up(pending)
         while self.finished:
@@ -281,16 +335,16 @@ class Caller:
             except IndexError:  # another thread was faster
                 break
             assert pending.future is not None  # noqa: S101, for the type checker
-            cancelled = pending.answer is not None and pending.answer.head.kind is FrameKind.CANCELLED
+            cancelled = pending.answer is not None and pending.answer.kind == FrameKind.CANCELLED
             pending.future.settle(cancelled=cancelled)
             moved = True
         return moved
 
-    def _overdue(self) -> int | None:
+    def _overdue(self) -> tuple[float, int, Peer] | None:
         """Return the next future's call whose time is over."""
         with self._lock:
             if self.deadlines and self.deadlines[0][0] <= time.perf_counter():
-                return heapq.heappop(self.deadlines)[1]
+                return heapq.heappop(self.deadlines)
         return None
 
     def _give_up(self, pending: Pending) -> None:
@@ -321,13 +375,12 @@ class Caller:
         answer = pending.answer
         assert answer is not None  # noqa: S101, for the type checker
         value = answer.value(pending.peer.hooks)
-        if answer.head.kind is FrameKind.ERROR:
+        if answer.kind == FrameKind.ERROR:
             raise decode_failure(value)
-        if answer.head.flags & Flag.STREAM:
+        if answer.flags & Flag.STREAM:
             return RemoteIterator(self, pending.request, value)
         return value
 
 
-def arguments(positional: tuple[Any, ...], named: Mapping[str, Any], annotations: Mapping[str, Any]) -> list[Any]:
-    """Return the arguments of a call as they travel."""
-    return [list(positional), dict(named), dict(annotations)] if annotations else [list(positional), dict(named)]
+def _sent() -> bool:
+    return True

@@ -42,6 +42,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
@@ -50,9 +51,10 @@ import numpy as np
 from ..errors import CodecError
 from . import kinds
 from .kinds import Kind
+from .writing import AS_IT_IS, DEEPEST, RefusedValueError, Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -60,16 +62,14 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-DEEPEST = 100  # containers within each other
-MOST_BUFFERS = 4096  # of one message
-
-_Ext = msgspec.msgpack.Ext
-_encoder = msgspec.msgpack.Encoder()
-_AS_IT_IS = frozenset({type(None), bool, float, str, bytes})
-_NATIVE = _AS_IT_IS | {int}
+NATIVE = AS_IT_IS | {int}
 _STR = frozenset({str})
-_INT64 = range(-(2**63), 2**64)
 _ORDERS = ("C", "F")
+_NO_BUFFERS: list[Any] = []
+_NONE: Mapping[str, Any] = MappingProxyType({})
+_WRONG_TABLE = "not a message: its table of buffers is not the one that was announced"
+_CANNOT_ENCODE = (UnicodeEncodeError, OverflowError, ValueError, TypeError)
+_CANNOT_DECODE = (msgspec.DecodeError, RecursionError, ValueError, TypeError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,38 +120,129 @@ def encode(value: Any, hooks: Hooks, parts: Sequence[str] = ()) -> Encoded:
     CodecError
         If something in it cannot travel; the message says where.
     """
-    if _is_simple(value):
-        try:
-            return Encoded(_encoder.encode([[], value]), [])
-        except (UnicodeEncodeError, OverflowError, ValueError):
-            pass  # a large integer, which the writer knows how to send, or what it will refuse
-    writer, tree = _write(value, hooks, parts)
+    body = encode_plain(value)
+    if body is not None:
+        return Encoded(body, [])
+    writer = Writer(hooks)
     try:
-        return Encoded(_encoder.encode([writer.table, tree]), writer.buffers)
-    except (UnicodeEncodeError, OverflowError, ValueError, TypeError) as error:
+        return Encoded(_encode([writer.table, writer.write(value)]), writer.buffers)
+    except RefusedValueError as refusal:
+        raise CodecError(f"{refusal.where(parts)} cannot travel: {refusal.reason}") from refusal.__cause__
+    except _CANNOT_ENCODE as error:
         raise CodecError(f"value cannot travel: {error}") from None
 
 
-def _is_simple(value: Any) -> bool:
-    """Return whether MessagePack has all of a value, as it has of the arguments and results of most calls.
+_encode = msgspec.msgpack.Encoder().encode
 
-    Looks into one list, and into one list and one dict in it, so that no object can be there twice.
+
+def encode_plain(value: Any) -> bytes | None:
+    """Return the bytes of a value that MessagePack has all of; None if it has not.
+
+    It looks into one list, where no object can be twice.
     """
     cls = type(value)
-    if cls is list and len(value) == 2 and type(value[0]) is list and type(value[1]) is dict:  # noqa: PLR2004, arguments
-        positional, named = value
-        if not _NATIVE.issuperset(map(type, positional)):
-            return False
-        return not named or (_STR.issuperset(map(type, named)) and _NATIVE.issuperset(map(type, named.values())))
-    return cls in _NATIVE or (cls is list and _NATIVE.issuperset(map(type, value)))
+    if cls in NATIVE or (cls is list and NATIVE.issuperset(map(type, value))):
+        try:
+            return _encode((_NO_BUFFERS, value))
+        except _CANNOT_ENCODE:  # a large integer, which the writer knows how to send, or what it will refuse
+            return None
+    return None
 
 
-def _write(value: Any, hooks: Hooks, parts: Sequence[str]) -> tuple[_Writer, Any]:
-    writer = _Writer(hooks)
+def encode_arguments(
+    positional: tuple[Any, ...], named: dict[str, Any], annotations: dict[str, Any] | None, hooks: Hooks
+) -> Encoded:
+    """Return the arguments of a call as bytes.
+
+    Raises
+    ------
+    CodecError
+        If something in them cannot travel; the message says where.
+    """
+    if (
+        annotations is None
+        and NATIVE.issuperset(map(type, positional))
+        and (not named or NATIVE.issuperset(map(type, named.values())))
+    ):
+        try:
+            return Encoded(_encode((_NO_BUFFERS, (positional, named))), _NO_BUFFERS)
+        except _CANNOT_ENCODE:
+            pass  # as in `encode_plain`
+    value = [list(positional), named] if annotations is None else [list(positional), named, annotations]
+    return encode(value, hooks, ("args", "kwargs", "annotations"))
+
+
+def decode_arguments(
+    body: bytes | bytearray | memoryview, hooks: Hooks
+) -> tuple[list[Any], dict[str, Any], Mapping[str, Any]]:
+    """Return the arguments by position and by name, and the annotations, of a request without buffers.
+
+    Raises
+    ------
+    CodecError
+        If it holds none; nothing else, whatever the bytes, and no code is run.
+    """
     try:
-        return writer, writer.write(value, 0)
-    except _RefusedError as refusal:
-        raise CodecError(f"{refusal.where(parts)} cannot travel: {refusal.reason}") from refusal.__cause__
+        table, (positional, named) = _decode_plain_arguments(body)
+    except (_SpecialError, *_CANNOT_DECODE):  # whatever it is, the slower way finds out
+        return as_arguments(decode(body, hooks))
+    if table:
+        raise CodecError(_WRONG_TABLE)
+    return positional, named, _NONE
+
+
+def as_arguments(value: Any) -> tuple[list[Any], dict[str, Any], Mapping[str, Any]]:
+    """Return a value as arguments by position and by name, and annotations.
+
+    Raises
+    ------
+    CodecError
+        If it is something else.
+    """
+    if type(value) is list and len(value) in (2, 3):
+        positional, named = value[:2]
+        annotations = value[2] if len(value) == 3 else _NONE  # noqa: PLR2004, annotations too
+        if type(positional) is list and _has_names(named) and (annotations is _NONE or _has_names(annotations)):
+            return positional, named, annotations
+    raise CodecError("a request without arguments")
+
+
+def _has_names(value: Any) -> bool:
+    return type(value) is dict and _STR.issuperset(map(type, value))
+
+
+def decode(body: bytes | bytearray | memoryview, hooks: Hooks) -> Any:
+    """Return the value of a message without buffers.
+
+    Raises
+    ------
+    CodecError
+        If it holds none; nothing else, whatever the bytes, and no code is run.
+    """
+    try:
+        table, value = _decode_plain(body)
+    except _SpecialError:  # it is read again, as a tree
+        return Decoding(body).value(hooks)
+    except _CANNOT_DECODE as error:
+        raise CodecError(f"not a message: {error}") from None
+    if table != _NO_BUFFERS:
+        raise CodecError(_WRONG_TABLE)
+    return value
+
+
+class _SpecialError(Exception):
+    """The message holds an extension."""
+
+
+def _stop(_code: int, _nothing: memoryview) -> Any:
+    raise _SpecialError
+
+
+_decode_plain = msgspec.msgpack.Decoder(ext_hook=_stop).decode
+_decode_plain_arguments = msgspec.msgpack.Decoder(
+    tuple[list[Any], tuple[list[Any], dict[str, Any]]], ext_hook=_stop
+).decode
+_decode_tree = msgspec.msgpack.Decoder(ext_hook=lambda code, _nothing: Kind(code)).decode
 
 
 class Decoding:
@@ -170,27 +261,22 @@ class Decoding:
         The memory that the buffers are to be received into.
     """
 
-    __slots__ = ("_plain", "_tree", "buffers")
+    __slots__ = ("_tree", "buffers")
 
     buffers: list[Array]
 
     def __init__(self, body: bytes | bytearray | memoryview, sizes: Sequence[int] = ()) -> None:
-        self._plain = True
         try:
-            table, self._tree = msgspec.msgpack.decode(body, ext_hook=self._mark)
-        except (msgspec.DecodeError, RecursionError, ValueError, TypeError, OverflowError) as error:
+            table, self._tree = _decode_tree(body)
+        except _CANNOT_DECODE as error:
             raise CodecError(f"not a message: {error}") from None
         if type(table) is not list or len(table) != len(sizes):
-            raise CodecError("not a message: its table of buffers is not the one that was announced")
+            raise CodecError(_WRONG_TABLE)
         layouts = [_layout(entry, size) for entry, size in zip(table, sizes, strict=True)]
         try:
             self.buffers = [np.empty(shape, dtype, order) for dtype, shape, order in layouts]
         except (MemoryError, ValueError) as error:
             raise CodecError(f"no memory for the {sum(sizes):,} bytes of the message: {error}") from None
-
-    def _mark(self, code: int, _nothing: memoryview) -> Kind:
-        self._plain = False
-        return Kind(code)
 
     def value(self, hooks: Hooks) -> Any:
         """Return the value, once the buffers are filled.
@@ -200,8 +286,6 @@ class Decoding:
         CodecError
             If the message does not hold one.
         """
-        if self._plain:
-            return self._tree
         try:
             return _Reader(hooks, self.buffers).read(self._tree, 0)
         except CodecError:
@@ -218,148 +302,6 @@ def _layout(entry: Any, size: int) -> tuple[np.dtype[Any], tuple[int, ...], Lite
     if entry[2] not in _ORDERS or prod(shape) * dtype.itemsize != size:
         raise CodecError(f"not a message: {dtype} of shape {shape} does not fill {size:,} bytes")
     return dtype, shape, "F" if entry[2] == "F" else "C"
-
-
-class _RefusedError(Exception):
-    """Something that cannot travel; the path grows on the way up."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.path: list[str] = []
-
-    def where(self, parts: Sequence[str]) -> str:
-        """Return the path from the value, or from the part of it that has a name."""
-        named = {f"[{number}]": part for number, part in enumerate(parts)}
-        if self.path and self.path[-1] in named:
-            return named[self.path.pop()] + "".join(reversed(self.path))
-        return "value" + "".join(reversed(self.path))
-
-
-class _Writer:
-    """Turns one value into a tree of what MessagePack has."""
-
-    def __init__(self, hooks: Hooks) -> None:
-        self.hooks = hooks
-        self.table: list[Any] = []
-        self.buffers: list[memoryview] = []
-        self._seen: dict[int, Any] = {}  # the objects themselves too: an address may be used again
-
-    def write(self, value: Any, depth: int) -> Any:
-        cls = type(value)
-        if cls in _AS_IT_IS:
-            return value
-        if cls is int:
-            return value if value in _INT64 else self._special(Kind.INT, _integer(value))
-        if depth >= DEEPEST:
-            raise _RefusedError(f"containers are nested more than {DEEPEST} deep")
-        if cls is list:
-            self._once(value)
-            return self._elements(value, depth)
-        if cls is dict:
-            self._once(value)
-            return self._mapping(value, depth)
-        if cls is tuple:
-            return self._special(Kind.TUPLE, *self._elements(value, depth))
-        return self._other(value, cls, depth)
-
-    def _other(self, value: Any, cls: type, depth: int) -> Any:
-        if cls is np.ndarray or cls is np.memmap:
-            self._once(value)
-            return self._array(value)
-        if cls is set or cls is frozenset:
-            if cls is set:
-                self._once(value)
-            return self._special(Kind.SET if cls is set else Kind.FROZENSET, *self._elements(list(value), depth))
-        if cls is bytearray:
-            self._once(value)
-            return self._special(Kind.BYTEARRAY, bytes(value))
-        try:
-            apart = kinds.take_apart(value, cls, self.hooks.registry)
-        except CodecError as error:
-            raise _RefusedError(str(error)) from None
-        if apart is not None:
-            kind, names, values = apart
-            if kind is Kind.DATACLASS and not kinds.is_frozen(cls):
-                self._once(value)
-            return self._special(kind, *self._named("{}", names, values, depth))
-        reference = self.hooks.refer(value)
-        if reference is not None:
-            return self._special(Kind.REFERENCE, reference)
-        if self.hooks.pickle:
-            return self._pickle(value)
-        raise _RefusedError(kinds.advice(value, cls))
-
-    @staticmethod
-    def _special(kind: Kind, *rest: Any) -> list[Any]:
-        return [_Ext(int(kind), b""), *rest]
-
-    def _elements(self, values: Sequence[Any], depth: int) -> list[Any]:
-        result = []
-        write, simple, deeper = self.write, _AS_IT_IS, depth + 1
-        for number, value in enumerate(values):
-            if type(value) in simple:
-                result.append(value)
-                continue
-            try:
-                result.append(write(value, deeper))
-            except _RefusedError as refusal:
-                refusal.path.append(f"[{number}]")
-                raise
-        return result
-
-    def _mapping(self, value: dict[Any, Any], depth: int) -> Any:
-        if all(type(key) is str for key in value):
-            return dict(zip(value, self._named("[{!r}]", value, value.values(), depth), strict=True))
-        keys = self._named(" key {!r:.40}", value, value, depth)
-        items = self._named("[{!r:.40}]", value, value.values(), depth)
-        return self._special(Kind.DICT, *(part for pair in zip(keys, items, strict=True) for part in pair))
-
-    def _named(self, form: str, names: Iterable[Any], values: Iterable[Any], depth: int) -> list[Any]:
-        result = []
-        for name, value in zip(names, values, strict=True):
-            try:
-                result.append(self.write(value, depth + 1))
-            except _RefusedError as refusal:
-                refusal.path.append(form.format(name))
-                raise
-        return result
-
-    def _once(self, value: Any) -> None:
-        if id(value) in self._seen:
-            raise _RefusedError(
-                f"it is the same {type(value).__name__} as one that comes before it or that holds it, and would "
-                "arrive as another. Copy it where two are meant (copy.copy)."
-            )
-        self._seen[id(value)] = value
-
-    def _array(self, array: Array) -> Any:
-        if array.dtype.kind not in kinds.NUMPY_KINDS or not array.dtype.itemsize:
-            raise _RefusedError(kinds.no_dtype(array.dtype))
-        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
-        whole = np.asarray(array) if array.flags.forc else np.ascontiguousarray(array)
-        layout = [array.dtype.str, list(array.shape), order]
-        if array.nbytes <= self.hooks.inline:
-            return self._special(Kind.ARRAY, *layout, whole.tobytes(order="A"))
-        return self._special(Kind.BUFFER, self._buffer(layout, whole.reshape(-1, order="A").view(np.uint8).data))
-
-    def _buffer(self, layout: list[Any], memory: memoryview) -> int:
-        if len(self.buffers) == MOST_BUFFERS:
-            raise _RefusedError(f"more than {MOST_BUFFERS} large arrays in one message. Join them, or send several.")
-        self.table.append(layout)
-        self.buffers.append(memory)
-        return len(self.buffers) - 1
-
-    def _pickle(self, value: Any) -> Any:
-        import pickle
-
-        apart: list[pickle.PickleBuffer] = []
-        try:
-            data = pickle.dumps(value, protocol=5, buffer_callback=apart.append)
-            raws = [buffer.raw() for buffer in apart]
-        except Exception as error:
-            raise _RefusedError(f"it cannot be pickled: {error}") from error
-        return self._special(Kind.PICKLE, data, *(self._buffer(["|u1", [raw.nbytes], "C"], raw) for raw in raws))
 
 
 class _Reader:
@@ -379,7 +321,7 @@ class _Reader:
             if tree and type(tree[0]) is Kind:
                 return self._special(tree, depth)
             return [self.read(item, depth + 1) for item in tree]
-        if cls in _AS_IT_IS or cls is int:
+        if cls in AS_IT_IS or cls is int:
             return tree
         raise CodecError(f"not a value: {cls.__name__}")
 
@@ -414,13 +356,6 @@ class _Reader:
         import pickle
 
         return pickle.loads(data, buffers=[self._buffer(index) for index in indices])  # noqa: S301, both ends agreed
-
-
-def _integer(value: int) -> bytes:
-    length = value.bit_length() // 8 + 1
-    if length > kinds.LONGEST_INTEGER:
-        raise _RefusedError(f"the integer has {length:,} bytes; at most {kinds.LONGEST_INTEGER:,} travel")
-    return value.to_bytes(length, "little", signed=True)
 
 
 def _inline(spec: Any, shape: Any, order: Any, data: Any) -> Array:

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, SimsplitError
-from .calls import Request, arguments
+from .calls import Request
 from .cluster import join
 from .exposing import is_exposed
 from .frame import Flag
@@ -100,7 +100,7 @@ def ping(here: Here, options: argparse.Namespace) -> None:
 def methods(here: Here, options: argparse.Namespace) -> None:
     """Print what an object exposes."""
     target = here.resolve(options.uri)
-    request = Request(target, "", arguments((), {}, {}), Flag.GET, here.settings.timeout)
+    request = Request(target, "", Flag.GET, here.settings.timeout)
     for name, is_property in sorted(here.caller.call(request).items()):
         _say(f"{name}{'' if is_property else '()'}")
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from .frame import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from .handshake import Connection
 
 
 class CallContext(NamedTuple):
@@ -44,9 +48,47 @@ class CallContext(NamedTuple):
     annotations: Mapping[str, Any] = MappingProxyType({})
 
 
-current: ContextVar[CallContext | None] = ContextVar("simsplit.remote.context", default=None)
+class Running(Protocol):
+    """A request that is carried out: what a `CallContext` is made of, if anybody asks.
+
+    Attributes
+    ----------
+    connection : Connection
+    annotations : mapping of str to object
+    nested : int
+        How many requests run within each other, down to this one, on this thread.
+    """
+
+    object: str
+    method: str
+    correlation: int
+    depth: int
+    flags: int
+    connection: Connection
+    annotations: Mapping[str, Any]
+    nested: int
+
+
+current: ContextVar[Running | None] = ContextVar("simsplit.remote.context", default=None)
+
+
+def context_of(running: Running) -> CallContext:
+    """Return what the method that runs may know."""
+    caller = running.connection
+    return CallContext(
+        caller.rank,
+        caller.host,
+        caller.program,
+        running.object,
+        running.method,
+        running.correlation,
+        running.depth,
+        bool(running.flags & Flag.ONEWAY),
+        dict(running.annotations),
+    )
 
 
 def call_context() -> CallContext | None:
     """Return the call that this code runs for, or None outside of one."""
-    return current.get()
+    running = current.get()
+    return None if running is None else context_of(running)

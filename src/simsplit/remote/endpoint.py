@@ -8,62 +8,26 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import CodecError, RefusedError, RemoteError
-from .codec import Decoding, Hooks
-from .frame import AGREEMENT, CHUNK, LAST_TAG, LONGEST_HEAD, Flag, Frame, Head, unpack
+from ..errors import CodecError, RefusedError
+from .frame import AGREEMENT, ANSWERS, CHUNK, LAST_TAG, LONGEST_HEAD, SMALL, Arrived, Flag, pack_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ..communicator import Message, Port, Transfer
+    from ..errors import RemoteError
+    from .frame import Frame
 
 log = logging.getLogger("simsplit.remote")
 
 HEADS = 0  # their tag
 _AT_ONCE = 64  # heads that one round takes
 _OVER = object()
-
-
-@dataclass(slots=True)
-class Arrived:
-    """A frame that came whole.
-
-    Attributes
-    ----------
-    head : Head
-        With its source.
-    decoding : Decoding or None
-        Its value, not yet decoded.
-    error : RemoteError or None
-        Why there is no value: it was refused, and let go of.
-    """
-
-    head: Head
-    decoding: Decoding | None = None
-    error: RemoteError | None = None
-
-    def value(self, hooks: Hooks) -> Any:
-        """Return the value, or raise why there is none."""
-        if self.decoding is None:
-            raise self.error or CodecError("the message holds no value")
-        return self.decoding.value(hooks)
-
-    def decode(self, body: memoryview, sizes: tuple[int, ...]) -> None:
-        """Look into the body, and take memory for the buffers."""
-        try:
-            self.decoding = Decoding(body, sizes)
-        except CodecError as error:
-            self.error = error
-
-    def refuse(self, error: RemoteError) -> None:
-        """Forget the value."""
-        self.error, self.decoding = error, None
 
 
 class Endpoint:
@@ -78,6 +42,9 @@ class Endpoint:
     accept : callable
         Gets each frame that came. It runs while no other thread can move messages: it sorts frames, and
         neither sends nor runs a user's code.
+    refusal : callable
+        Says of a frame whose buffers are still to come why it is not wanted, if it is not: no memory is then
+        taken for them. It runs as `accept` does.
 
     Attributes
     ----------
@@ -87,17 +54,26 @@ class Endpoint:
         Frames, without those of the agreement on leaving, which asks for these numbers.
     """
 
-    def __init__(self, port: Port, max_nbytes: int, accept: Callable[[Arrived], None]) -> None:
+    def __init__(
+        self,
+        port: Port,
+        max_nbytes: int,
+        accept: Callable[[Arrived], None],
+        refusal: Callable[[Arrived], RemoteError | None] = lambda _arrived: None,
+    ) -> None:
         self.rank, self.size, self.host = port.rank, port.size, port.host
         self.counts: Counter[str] = Counter()
         self.sent = self.received = 0
         self._port = port
         self._max_nbytes = max_nbytes
         self._accept = accept
+        self._refusal = refusal
         self._lock = Lock()
         self._tag = 0
         self._sending: dict[int, deque[Transfer]] = {}
         self._arriving: dict[int, deque[Iterator[None]]] = {}
+        self._looks = port.looks
+        self._quiet = False  # whether there was no message at the last look
         self._pieces = 0  # how many were begun, to tell whether anything moved
 
     def send(self, frame: Frame, destination: int) -> Callable[[], bool]:
@@ -119,54 +95,90 @@ class Endpoint:
         if nbytes > self._max_nbytes:
             raise RefusedError(_too_large(nbytes, self._max_nbytes))
         with self._lock:
+            self._tag = tag = self._tag % LAST_TAG + 1
+            head, buffers = frame.pack(tag)
             if frame.kind not in AGREEMENT:
                 self.sent += 1
-            self._tag = self._tag % LAST_TAG + 1
-            head, buffers = frame.pack(self._tag)
-            last = self._begin_to_send(head, destination, HEADS)
+            under_way = self._begin_to_send(head, destination, HEADS)
             for buffer in buffers:
                 for start in range(0, buffer.nbytes, CHUNK):
-                    last = self._begin_to_send(buffer[start : start + CHUNK], destination, self._tag)
-        queue = self._sending.get(destination)
-        return _sent if not queue or last is None else lambda: last not in queue
+                    piece = self._begin_to_send(buffer[start : start + CHUNK], destination, tag)
+                    under_way = piece or under_way
+        if under_way is None:
+            return _sent
+        queue = self._sending.get(destination, ())
+        return lambda: under_way not in queue  # which is emptied in order
+
+    def send_small(
+        self, destination: int, kind: int, correlation: int, name: str, method: str, flags: int, depth: int, body: bytes
+    ) -> None:
+        """Begin to send a frame without buffers, with a body of at most `SMALL` bytes; none of the agreement.
+
+        This is what most frames are, in fewer steps than `send` takes. The names, and errors, are as there.
+        """
+        if len(body) > self._max_nbytes:
+            raise RefusedError(_too_large(len(body), self._max_nbytes))
+        head = pack_small(kind, correlation, name, method, flags, depth, body)
+        with self._lock:
+            self.sent += 1
+            transfer = self._port.send(head, destination, HEADS)
+            if transfer is not None:
+                self._sending.setdefault(destination, deque()).append(transfer)
 
     def _begin_to_send(self, data: bytes | memoryview, destination: int, tag: int) -> Transfer | None:
         """Send and return the transfer, or None if it is over already."""
         transfer = self._port.send(data, destination, tag)
-        if transfer.done():
-            return None
-        self._sending.setdefault(destination, deque()).append(transfer)
+        if transfer is not None:
+            self._sending.setdefault(destination, deque()).append(transfer)
         return transfer
 
     @property
     def sending(self) -> bool:
         """Whether anything is still on its way out."""
-        return any(self._sending.values())
+        return bool(self._sending)
 
     @property
     def arriving(self) -> bool:
         """Whether anything is half here."""
-        return any(self._arriving.values())
+        return bool(self._arriving)
 
     def progress(self) -> bool:
-        """Move what can be moved; return whether anything did. Returns at once if another thread is at it."""
-        if not self._lock.acquire(blocking=False):
+        """Move what can be moved; return whether anything did. Returns at once if another thread is at it.
+
+        Takes all heads that are there, so that what cancels a request is seen before the request is begun. But
+        an answer is handed on at once, for somebody waits for it, and so is a message after a time of quiet,
+        for most likely there is no other.
+        """
+        if not self._lock.acquire(False):
             return False
         try:
-            moved = self._sending_moved() if self._sending else False
+            moved = bool(self._sending) and self._sending_moved()
             if self._arriving:
                 moved |= self._arriving_moved()
-            for _ in range(_AT_ONCE):
-                message = self._port.probe(None, HEADS)
-                if message is None and moved:  # an MPI library may look at one message for each call
-                    message = self._port.probe(None, HEADS)
-                if message is None:
-                    break
-                moved = True
-                self._begin_to_receive(message)
-            return moved
+            take = self._port.take
+            message = take(HEADS, SMALL)
+            looks = 0
+            while message is None and looks < self._looks:  # the next is likely to come while one would go round
+                message = take(HEADS, SMALL)
+                looks += 1
+            if message is None:
+                self._quiet = not moved
+                return moved
+            answered = self._take_in(message)
+            if not (answered or self._quiet):
+                self._take_the_rest()
+            self._quiet = False
+            return True
         finally:
             self._lock.release()
+
+    def _take_the_rest(self) -> None:
+        for _ in range(_AT_ONCE):
+            message = self._port.take(HEADS, SMALL)
+            if message is None:  # an MPI library may look at one message for each call
+                message = self._port.take(HEADS, SMALL)
+            if message is None or self._take_in(message):
+                return
 
     def _sending_moved(self) -> bool:
         moved = False
@@ -190,90 +202,98 @@ class Endpoint:
                 del self._arriving[source]
         return self._pieces != begun
 
+    def _take_in(self, message: tuple[int, bytearray] | Message) -> bool:
+        """Receive a frame, or begin to, and hand it on once it is here; return whether it was an answer."""
+        if not isinstance(message, tuple):
+            self._begin_to_receive(message)
+            return False
+        source, data = message
+        if source in self._arriving:
+            self._arriving[source].append(self._read(data, source))
+            return False
+        try:
+            arrived = Arrived(data, source)
+        except CodecError as error:
+            self.malformed(source, error)
+            return False
+        if arrived.sizes:
+            self._go_on(source, self._receive_buffers(arrived))
+            return False
+        kind = arrived.kind
+        if kind not in AGREEMENT:
+            self.received += 1
+        self._accept(arrived)
+        return kind in ANSWERS
+
     def _begin_to_receive(self, message: Message) -> None:
+        """Receive a frame whose head is large or still under way."""
         source = message.source
         if message.nbytes > CHUNK:  # it cannot be let go of without memory for it, so it stays where it is
             self.malformed(source, CodecError(f"a head of {message.nbytes:,} bytes"))
         elif source in self._arriving:
             self._arriving[source].append(self._receive(message))
         else:
-            data = bytearray(message.nbytes)
-            transfer = message.receive(data)
-            if transfer.done():
-                head = self._read(source, data)
-                if head is None:
-                    return
-                if not head.sizes:  # what most frames come to
-                    self._hand_on(Arrived(head))
-                    return
-                arrival = self._receive_rest(head)
-            else:
-                arrival = self._receive(message, data, transfer)
-            if next(arrival, _OVER) is not _OVER:
-                self._arriving[source] = deque([arrival])
+            self._go_on(source, self._receive(message))
 
-    def _receive(
-        self, message: Message, data: bytearray | None = None, transfer: Transfer | None = None
-    ) -> Iterator[None]:
+    def _go_on(self, source: int, arrival: Iterator[None]) -> None:
+        """Receive as much as is there, and note the rest."""
+        if next(arrival, _OVER) is not _OVER:
+            self._arriving[source] = deque([arrival])
+
+    def _receive(self, message: Message) -> Iterator[None]:
         """Receive a frame and hand it on; stop at each place where there is something to wait for."""
-        if data is None or transfer is None:
-            data = bytearray(message.nbytes)
-            transfer = message.receive(data)
-        while not transfer.done():
-            yield
-        head = self._read(message.source, data)
-        if head is not None:
-            yield from self._receive_rest(head)
+        data = bytearray(message.nbytes)
+        yield from _wait_for(message.receive(data))
+        yield from self._read(data, message.source)
 
-    def _receive_rest(self, head: Head) -> Iterator[None]:
-        arrived = Arrived(head)
-        if head.sizes:
-            yield from self._receive_buffers(arrived, head)
-        self._hand_on(arrived)
-
-    def _read(self, source: int, data: bytearray) -> Head | None:
+    def _read(self, data: bytearray, source: int) -> Iterator[None]:
+        """Read a head, receive what follows it, and hand the frame on."""
         try:
-            head = unpack(data)
             if len(data) > LONGEST_HEAD:
-                raise CodecError(f"a head of {len(data):,} bytes")  # noqa: TRY301, as unpack does
+                raise CodecError(f"a head of {len(data):,} bytes")  # noqa: TRY301, as any other that is none
+            arrived = Arrived(data, source)
         except CodecError as error:
             self.malformed(source, error)
-            return None
-        head.source = source
-        return head
+            return
+        yield from self._receive_buffers(arrived)
 
-    def _hand_on(self, arrived: Arrived) -> None:
-        head = arrived.head
-        if head.kind not in AGREEMENT:
+    def _receive_buffers(self, arrived: Arrived) -> Iterator[None]:
+        """Receive what follows a head, and hand the frame on."""
+        sizes = arrived.sizes
+        if sizes:
+            nbytes = len(arrived.body) + sum(sizes)
+            unwanted: RemoteError | None = self._refusal(arrived)
+            if nbytes > self._max_nbytes:
+                unwanted = RefusedError(_too_large(nbytes, self._max_nbytes))
+            if unwanted is not None:
+                self.counts["refused"] += 1
+                arrived.refuse(unwanted)
+            elif arrived.flags & Flag.BODY_APART:
+                yield from self._receive_body(arrived, sizes[0])
+                sizes = sizes[1:]
+            if arrived.error is None:
+                arrived.look_into(sizes)
+            memory: list[memoryview | None] = [None] * len(sizes)
+            if arrived.decoding is not None:
+                memory = [_bytes_of(array) for array in arrived.decoding.buffers]
+            yield from self._fill(arrived, memory, sizes)
+        if arrived.kind not in AGREEMENT:
             self.received += 1
-        if not head.sizes and head.body:
-            arrived.decode(head.body, ())
         self._accept(arrived)
 
-    def _receive_buffers(self, arrived: Arrived, head: Head) -> Iterator[None]:
-        nbytes = len(head.body) + sum(head.sizes)
-        sizes, body = head.sizes, head.body
-        if nbytes > self._max_nbytes:
-            self.counts["refused"] += 1
-            arrived.error = RefusedError(_too_large(nbytes, self._max_nbytes))
-        elif head.flags & Flag.BODY_APART:
-            try:
-                body = memoryview(bytearray(sizes[0]))
-            except MemoryError:
-                arrived.error = CodecError(f"no memory for the {sizes[0]:,} bytes of the message")
-            yield from self._fill(arrived, [None if arrived.error else body], sizes[:1])
-            sizes = sizes[1:]
-        if arrived.error is None:
-            arrived.decode(body, sizes)
-        memory: list[memoryview | None] = [None] * len(sizes)
-        if arrived.decoding is not None:
-            memory = [_bytes_of(array) for array in arrived.decoding.buffers]
-        yield from self._fill(arrived, memory, sizes)
+    def _receive_body(self, arrived: Arrived, size: int) -> Iterator[None]:
+        try:
+            arrived.body = _bytes_of(np.empty(size, np.uint8))  # not filled with zeros first, as a bytearray is
+        except MemoryError:
+            arrived.refuse(CodecError(f"no memory for the {size:,} bytes of the message"))
+            yield from self._fill(arrived, [None], [size])
+        else:
+            yield from self._fill(arrived, [memoryview(arrived.body)], [size])
 
     def _fill(self, arrived: Arrived, memory: Sequence[memoryview | None], sizes: Sequence[int]) -> Iterator[None]:
         """Receive buffers; where there is no memory, let go of them, piece by piece."""
-        source, tag = arrived.head.source, arrived.head.tag
-        pending: list[Transfer] = []
+        source, tag = arrived.source, arrived.tag
+        pending: list[Transfer | None] = []
         for whole, size in zip(memory, sizes, strict=True):
             for start in range(0, size, CHUNK):
                 expected = min(CHUNK, size - start)
@@ -287,12 +307,9 @@ class Endpoint:
                 if piece is not None:
                     pending.append(message.receive(piece))
                 elif message.nbytes <= CHUNK:
-                    transfer = message.receive(bytearray(message.nbytes))
-                    while not transfer.done():
-                        yield
+                    yield from _wait_for(message.receive(bytearray(message.nbytes)))
         for transfer in pending:
-            while not transfer.done():
-                yield
+            yield from _wait_for(transfer)
 
     def malformed(self, source: int, error: Exception) -> None:
         """Count and log a message that was dropped."""
@@ -302,6 +319,11 @@ class Endpoint:
     def close(self) -> None:
         """Give the port back. Collective."""
         self._port.close()
+
+
+def _wait_for(transfer: Transfer | None) -> Iterator[None]:
+    while transfer is not None and not transfer.done():
+        yield
 
 
 def _bytes_of(array: np.ndarray[Any, Any]) -> memoryview:

@@ -14,7 +14,7 @@ offset  bytes   what
 8       8       correlation id: an answer has that of its request
 16      2       length of the object's name
 18      2       length of the method's name
-20      2       depth: how many calls, of which this is the innermost, wait for each other
+20      2       depth: how many calls, of which this is the innermost, wait for each other; 0 means 1
 22      2       tag of the buffers, 1 … 32766; 0 if there are none
 24      2       number of buffers
 26      2       0
@@ -33,23 +33,31 @@ for a receiver that has to let go of what it refused.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CodecError
+from .codec import Decoding, as_arguments, decode, decode_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from ..errors import RemoteError
+    from .codec import Hooks
+    from .handshake import Connection
 
 MAGIC = b"SSRO"
 VERSION = 1
 LONGEST_HEAD = 2**16  # bytes: what a receiver takes unseen
+SMALL = 2**12  # bytes of a body that is sent, and of a head that is received, with no further ado
 CHUNK = 2**24  # bytes
 LAST_TAG = 32766  # 32767 is what every MPI library has
 MOST_BUFFERS = 4097  # the body among them
 
-_HEAD = struct.Struct("<4sBBHQHHHHHHI")
+_START = MAGIC + bytes([VERSION])
+_HEAD = struct.Struct("<5sBHQHHHHHHI")
 _HEAD_BYTES = _HEAD.size
+_LONGEST_NAME = 2**13  # bytes: two of them, and the sizes of the most buffers, fit into a head
 
 
 class FrameKind:
@@ -85,12 +93,12 @@ class Flag:
     BODY_APART = 32  # the first buffer is the body
 
 
+ANSWERS = frozenset({FrameKind.RESULT, FrameKind.ERROR})
 AGREEMENT = frozenset({FrameKind.IDLE, FrameKind.CONFIRM, FrameKind.CONFIRMED, FrameKind.END})  # on leaving
 _LAST_KIND = FrameKind.END
 _ALL_FLAGS = 2 * Flag.BODY_APART - 1
 
 
-@dataclass(slots=True)
 class Frame:
     """A message on its way out.
 
@@ -112,91 +120,188 @@ class Frame:
         Contiguous bytes.
     """
 
-    kind: int
-    correlation: int = 0
-    object: str = ""
-    method: str = ""
-    flags: int = 0
-    depth: int = 0
-    body: bytes = b""
-    buffers: Sequence[memoryview] = ()
+    __slots__ = ("body", "buffers", "correlation", "depth", "flags", "kind", "method", "object")
 
-    def pack(self, tag: int) -> tuple[bytes, list[memoryview]]:
+    def __init__(
+        self,
+        kind: int,
+        correlation: int = 0,
+        object: str = "",  # noqa: A002
+        method: str = "",
+        flags: int = 0,
+        depth: int = 0,
+        body: bytes = b"",
+        buffers: Sequence[memoryview] = (),
+    ) -> None:
+        self.kind = kind
+        self.correlation = correlation
+        self.object = object
+        self.method = method
+        self.flags = flags
+        self.depth = depth
+        self.body = body
+        self.buffers = buffers
+
+    def pack(self, tag: int) -> tuple[bytes, Sequence[memoryview]]:
         """Return the head, and the buffers that follow it under `tag`."""
-        name, method = self.object.encode(), self.method.encode()
-        flags, body = self.flags, self.body
-        buffers = list(self.buffers) if self.buffers else []
-        if _HEAD_BYTES + len(name) + len(method) + 8 * len(buffers) + len(body) > LONGEST_HEAD:
+        names, named, method = _names(self.object, self.method)
+        flags, body, buffers = self.flags, self.body, self.buffers
+        if _HEAD_BYTES + len(names) + 8 * len(buffers) + len(body) > LONGEST_HEAD:
             flags |= Flag.BODY_APART
-            buffers.insert(0, memoryview(body))
+            buffers = [memoryview(body), *buffers]
             body = b""
+        count = len(buffers)
         head = _HEAD.pack(
-            MAGIC,
-            VERSION,
+            _START,
             self.kind,
             flags,
             self.correlation,
-            len(name),
-            len(method),
+            named,
+            method,
             self.depth,
-            tag if buffers else 0,
-            len(buffers),
+            tag if count else 0,
+            count,
             0,
             len(body),
         )
-        if not buffers:
-            return b"".join((head, name, method, body)), buffers
-        sizes = struct.pack(f"<{len(buffers)}Q", *[buffer.nbytes for buffer in buffers])
-        return b"".join((head, name, method, sizes, body)), buffers
+        sizes = struct.pack(f"<{count}Q", *[buffer.nbytes for buffer in buffers])
+        return b"".join((head, names, sizes, body)), buffers
 
 
-@dataclass(slots=True)
-class Head:
-    """A head that came; `sizes` are those of the buffers that follow under `tag`. The rest is as in `Frame`."""
-
-    kind: int
-    flags: int
-    correlation: int
-    object: str
-    method: str
-    depth: int
-    tag: int
-    sizes: tuple[int, ...]
-    body: memoryview
-    source: int = field(default=-1)
+def pack_small(
+    kind: int,
+    correlation: int,
+    object: str,  # noqa: A002
+    method: str,
+    flags: int,
+    depth: int,
+    body: bytes,
+) -> bytes:
+    """Return what `Frame.pack` would of a frame without buffers, and with a body of at most `SMALL` bytes."""
+    names, named, called = _names(object, method)
+    return _HEAD.pack(_START, kind, flags, correlation, named, called, depth, 0, 0, 0, len(body)) + names + body
 
 
-def unpack(data: bytes | bytearray) -> Head:
-    """Read a head.
+@lru_cache(maxsize=1024)
+def _names(name: str, method: str) -> tuple[bytes, int, int]:
+    """Return the names as they travel, and their lengths: most calls are of a few methods again and again."""
+    try:
+        one, other = name.encode(), method.encode()
+    except UnicodeEncodeError as error:
+        raise CodecError(f"the name {name + method!r:.80} cannot travel: {error}") from None
+    if max(len(one), len(other)) > _LONGEST_NAME:
+        raise CodecError(f"the name {name + method!r:.80} cannot travel: it has more than {_LONGEST_NAME:,} bytes")
+    return one + other, len(one), len(other)
+
+
+class Arrived:
+    """A message that came; `value` gives what it holds.
+
+    Parameters
+    ----------
+    data : bytes-like
+        The head.
+    source : int
+        The rank that it is from.
+
+    Attributes
+    ----------
+    kind, correlation, object, method, flags, depth, body
+        As in `Frame`.
+    source : int
+    tag : int
+        Of the buffers that follow.
+    sizes : tuple of int
+        Bytes of each of them.
+    decoding : Decoding or None
+        The body, looked into, with memory for the buffers, if there are any.
+    error : RemoteError or None
+        Why there is no value: it was refused, and let go of.
+    connection, annotations, nested
+        Of a request that is carried out, see `context.Running`.
 
     Raises
     ------
     CodecError
-        If it is none; nothing else, whatever the bytes.
+        If it is no head; nothing else, whatever the bytes.
     """
-    size = len(data)
-    if size < _HEAD_BYTES:
-        raise CodecError(f"not a frame: {size} bytes, a head has at least {_HEAD_BYTES}")
-    magic, version, kind, flags, correlation, named, method, depth, tag, buffers, zero, body = _HEAD.unpack_from(data)
-    if magic != MAGIC or version != VERSION:
-        raise CodecError(f"not a frame: it begins with {bytes(data[:5])!r}, not with {MAGIC!r} and version {VERSION}")
-    begin = _HEAD_BYTES + named + method
-    end = begin + 8 * buffers
-    if (
-        not 1 <= kind <= _LAST_KIND
-        or flags & ~_ALL_FLAGS
-        or zero
-        or size != end + body
-        or buffers > MOST_BUFFERS
-        or bool(buffers) != (1 <= tag <= LAST_TAG)
-        or (flags & Flag.BODY_APART and not (buffers and not body))
-    ):
-        raise CodecError(f"not a frame: kind {kind}, flags {flags}, tag {tag}, {buffers} buffers in {size:,} bytes")
-    view = memoryview(data)
-    try:
-        name = str(view[_HEAD_BYTES : _HEAD_BYTES + named], "utf-8") if named else ""
-        called = str(view[_HEAD_BYTES + named : begin], "utf-8") if method else ""
-    except UnicodeDecodeError as error:
-        raise CodecError(f"not a frame: {error}") from None
-    sizes = struct.unpack_from(f"<{buffers}Q", data, begin) if buffers else ()
-    return Head(kind, flags, correlation, name, called, depth, tag, sizes, view[end:])
+
+    object = method = ""
+    tag = 0
+    sizes: tuple[int, ...] = ()
+    decoding: Decoding | None = None
+    error: RemoteError | None = None
+    connection: Connection
+    annotations: Mapping[str, Any]
+    nested: int
+
+    def __init__(self, data: bytes | bytearray, source: int) -> None:
+        try:
+            start, kind, flags, correlation, named, method, depth, tag, buffers, zero, body = _HEAD.unpack_from(data)
+        except struct.error:
+            raise CodecError(f"not a frame: {len(data)} bytes, a head has at least {_HEAD_BYTES}") from None
+        if start != _START:
+            raise CodecError(
+                f"not a frame: it begins with {bytes(data[:5])!r}, not with {MAGIC!r} and version {VERSION}"
+            )
+        end = _HEAD_BYTES + named + method
+        rest = end + 8 * buffers
+        if (
+            zero
+            or len(data) != rest + body
+            or not 1 <= kind <= _LAST_KIND
+            or ((flags or tag or buffers) and not _fits(flags, tag, buffers, body))
+        ):
+            raise CodecError(
+                f"not a frame: kind {kind}, flags {flags}, tag {tag}, {buffers} buffers in {len(data):,} bytes"
+            )
+        self.kind = kind
+        self.flags = flags
+        self.correlation = correlation
+        self.depth = depth or 1
+        self.source = source
+        self.body: bytes | bytearray | memoryview = data[rest:]
+        if end > _HEAD_BYTES:
+            begin = _HEAD_BYTES + named
+            try:
+                self.object = data[_HEAD_BYTES:begin].decode()
+                self.method = data[begin:end].decode()
+            except UnicodeDecodeError as error:
+                raise CodecError(f"not a frame: {error}") from None
+        if buffers:
+            self.tag = tag
+            self.sizes = struct.unpack_from(f"<{buffers}Q", data, end)
+
+    def value(self, hooks: Hooks) -> Any:
+        """Return the value, or raise why there is none."""
+        if self.error is not None:
+            raise self.error
+        if self.decoding is not None:
+            return self.decoding.value(hooks)
+        return decode(self.body, hooks)
+
+    def arguments(self, hooks: Hooks) -> tuple[list[Any], dict[str, Any], Mapping[str, Any]]:
+        """Return the arguments of a request by position and by name, and the annotations."""
+        if self.error is None and self.decoding is None:
+            return decode_arguments(self.body, hooks)
+        value = self.value(hooks)
+        self.decoding, self.body = None, b""  # no reference to large arguments stays behind
+        return as_arguments(value)
+
+    def look_into(self, sizes: tuple[int, ...]) -> None:
+        """Look into the body, and take memory for the buffers."""
+        try:
+            self.decoding = Decoding(self.body, sizes)
+        except CodecError as error:
+            self.error = error
+
+    def refuse(self, error: RemoteError) -> None:
+        """Forget the value."""
+        self.error, self.decoding, self.body = error, None, b""
+
+
+def _fits(flags: int, tag: int, buffers: int, body: int) -> bool:
+    """Return whether there are such flags, and whether they agree with number and tag of the buffers."""
+    if flags & ~_ALL_FLAGS or (flags & Flag.BODY_APART and (body or not buffers)):
+        return False
+    return 1 <= buffers <= MOST_BUFFERS and 1 <= tag <= LAST_TAG if buffers else not tag

@@ -22,7 +22,9 @@ from .frame import Frame, FrameKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .endpoint import Arrived
+    from .calls import Pending
+    from .frame import Arrived
+    from .objects import Served
     from .settings import Settings
 
 log = logging.getLogger("simsplit.remote")
@@ -83,7 +85,9 @@ class Guest:
     connection : Connection
     hooks : Hooks
     active : set of int
-        Its requests that are queued or run.
+        Its requests that are queued or run, and that it waits for.
+    oneway : int
+        Its requests that are queued, and that it does not wait for.
     instances : dict
         Its own instances of classes that are served one for each caller.
     """
@@ -91,7 +95,8 @@ class Guest:
     connection: Connection
     hooks: Hooks
     active: set[int] = field(default_factory=set)
-    instances: dict[str, Any] = field(default_factory=dict)
+    oneway: int = 0
+    instances: dict[str, tuple[Served, Any]] = field(default_factory=dict)
 
 
 class Peer:
@@ -103,7 +108,8 @@ class Peer:
         self.welcome = False
         self.asked = False
         self.gone: str | None = None
-        self.waiting: set[int] = set()  # correlation ids
+        self.calls: dict[int, Pending] = {}  # that wait for their answer, by correlation id
+        self.unheard = 0  # oneway calls since it was last known to have begun them all
         self.window = introduction.settings.max_in_flight
         self._introduction = introduction
         self._refusal: str | None = None
@@ -131,7 +137,7 @@ class Peer:
 
     def accept(self, arrived: Arrived) -> Frame | None:
         """Take in what the other end says; return what to send back."""
-        own, kind = self._introduction, arrived.head.kind
+        own, kind = self._introduction, arrived.kind
         if kind is FrameKind.REFUSED:
             self._refusal = str(arrived.value(_PLAIN))
         elif kind is FrameKind.CHALLENGE:
@@ -169,29 +175,31 @@ class Reception:
     ----------
     validators : list of callable
         Each is given a `Connection`; one that returns False, or raises, refuses it.
+    guests : dict of int to Guest
+        Who may call, by rank.
     """
 
     def __init__(self, introduction: Introduction) -> None:
         self.validators: list[Callable[[Connection], bool | None]] = []
         self._introduction = introduction
-        self._guests: dict[int, Guest] = {}
+        self.guests: dict[int, Guest] = {}
         self._callers: dict[int, tuple[Connection, object, bytes, bytes]] = {}  # challenged, not yet proved
         self._lock = threading.Lock()
 
     def guest(self, rank: int) -> Guest | None:
         """Return the guest of that rank, if it is one."""
-        return self._guests.get(rank)
+        return self.guests.get(rank)
 
     def leave(self, rank: int) -> None:
         """Forget a rank that is gone."""
-        self._guests.pop(rank, None)
+        self.guests.pop(rank, None)
 
     def answer(self, arrived: Arrived) -> Frame:
         """Return the answer to HELLO or PROOF."""
-        rank = arrived.head.source
+        rank = arrived.source
         try:
             value = arrived.value(_PLAIN)
-            if arrived.head.kind is FrameKind.PROOF:
+            if arrived.kind is FrameKind.PROOF:
                 return self._proved(rank, value)
             host, program, pickle, nonce = value
             if not (isinstance(host, str) and isinstance(program, str) and _is_nonce(nonce)):
@@ -238,10 +246,10 @@ class Reception:
             if verdict is False:
                 raise RefusedError("a connection validator refused it")
         with self._lock:
-            if connection.rank not in self._guests and len(self._guests) >= settings.max_clients:
+            if connection.rank not in self.guests and len(self.guests) >= settings.max_clients:
                 raise RefusedError(f"it has its max_clients, {settings.max_clients}, already")
-            if connection.rank not in self._guests:  # otherwise it asked twice; its requests and instances stay
-                self._guests[connection.rank] = Guest(connection, self._introduction.agreed(pickle))
+            if connection.rank not in self.guests:  # otherwise it asked twice; its requests and instances stay
+                self.guests[connection.rank] = Guest(connection, self._introduction.agreed(pickle))
         return _frame(FrameKind.WELCOME, [settings.pickle, settings.max_in_flight, proof])
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import atexit
 import sys
 import time
-from collections import deque
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
-from ..errors import CodecError, InputError, RemoteError
-from .calls import Caller, Request, arguments
+from ..errors import CodecError, InputError
+from .calls import Caller, Request
 from .codec import Hooks, encode
 from .context import current
-from .daemon import PING, Daemon, nesting
+from .daemon import Daemon
 from .endpoint import Endpoint
-from .frame import AGREEMENT, Flag, Frame, FrameKind
+from .frame import Flag, Frame, FrameKind
 from .handshake import Introduction, Reception
 from .kinds import Registry
 from .leaving import Leaving
@@ -23,7 +23,8 @@ from .names import OBJECT as NAMES
 from .names import NameServer
 from .proxy import AttributeProxy, Proxy, StaticProxy, checked_timeout, uri_of
 from .threads import Threads
-from .uri import ObjectURI, parse
+from .traffic import Traffic
+from .uri import PING, ObjectURI, parse
 from .waiting import wait_until
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from ..communicator import Port
     from .context import CallContext
-    from .endpoint import Arrived
     from .handshake import Connection
     from .settings import Settings
     from .uri import URI
@@ -40,9 +40,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 registry = Registry()
 _PLAIN = Hooks()
-_ANSWERS = frozenset({FrameKind.RESULT, FrameKind.ERROR})
-_INTRODUCTIONS = frozenset({FrameKind.HELLO, FrameKind.PROOF})
-_WORDS = frozenset({FrameKind.CANCELLED, FrameKind.RUNNING})
 
 
 class Here:
@@ -74,7 +71,8 @@ class Here:
         self.rank, self.size, self.host = port.rank, port.size, port.host
         self.settings = settings
         self._name_server = ObjectURI(NAMES, name_server)
-        self._endpoint = Endpoint(port, settings.max_message_nbytes, self._accept)
+        self._traffic = traffic = Traffic()
+        self._endpoint = Endpoint(port, settings.max_message_nbytes, traffic.accept, traffic.refusal)
         hooks = [
             Hooks(registry, self._refer, self._resolve, settings.inline_nbytes, pickle) for pickle in (False, True)
         ]
@@ -94,17 +92,18 @@ class Here:
             self.rank,
             self.size,
             self._endpoint.send,
-            self._counts_if_idle,
+            traffic.counts_if_idle,
             self._endpoint.malformed,
             settings.leave_wait,
         )
-        self._urgent: deque[Arrived] = deque()
-        self._threads = Threads(self, port.threads)
+        self._threads = Threads(settings, port.threads, self._step_in_background, self._daemon.serve_one)
         self._group: Sequence[Here] = (self,)
         self._closed = False
-        self._names = NameServer() if self.rank == name_server else None
-        if self._names is not None:
-            self._daemon.add(self._names, NAMES)
+        traffic.endpoint, traffic.reception, traffic.daemon = self._endpoint, self._reception, self._daemon
+        traffic.caller, traffic.leaving, traffic.threads = self.caller, self._leaving, self._threads
+        if self.rank == name_server:
+            traffic.names = NameServer()
+            self._daemon.objects.add(traffic.names, NAMES)
         if settings.workers:
             self._threads.start_service(serve=False)
         atexit.register(self._at_exit)
@@ -151,7 +150,7 @@ class Here:
         tags = tuple(tags)
         if tags and name is None:
             raise InputError("tags are registered with a name: give one")
-        uri = self._daemon.add(thing, object)
+        uri = self._daemon.objects.add(thing, object)
         if name is not None:
             self.names.register(name, str(uri), tags, safe=safe)
         return uri
@@ -167,7 +166,7 @@ class Here:
         target = parse(uri)
         if not isinstance(target, ObjectURI) or target.rank != self.rank:
             raise InputError(f"{uri} is no object of this rank, {self.rank}")
-        self._daemon.remove(target.object)
+        self._daemon.objects.remove(target.object)
         self.names.forget(str(target))
 
     def add_connection_validator(self, validator: Callable[[Connection], bool | None]) -> None:
@@ -199,11 +198,12 @@ class Here:
 
     def poll(self) -> bool:
         """Move messages and carry out at most one request; return whether there was anything. For loops of your own."""
-        return self._poll()
+        return self._traffic.poll()
 
     def wait_until(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
         """Serve and make progress until `done` returns true, at most `timeout` seconds; return whether it is."""
-        deep = getattr(nesting, "depth", 0) >= self.settings.max_depth  # methods that wait inside each other
+        running = current.get()
+        deep = running is not None and running.nested >= self.settings.max_depth  # methods that wait inside each other
         return self._wait_for_answer(done, timeout) if deep else wait_until(done, self._step, self.settings, timeout)
 
     # Calling
@@ -286,7 +286,7 @@ class Here:
         """Return the seconds that an empty call to a rank takes."""
         begun = time.perf_counter()
         target = ObjectURI(PING, rank)
-        self.caller.call(Request(target, "", arguments((), {}, {}), Flag.GET, self.settings.timeout))
+        self.caller.call(Request(target, "", Flag.GET, self.settings.timeout))
         return time.perf_counter() - begun
 
     # Leaving
@@ -346,11 +346,6 @@ class Here:
         """Leave in good order even if the program forgot to."""
         self.close(getattr(sys, "last_value", None))
 
-    def _counts_if_idle(self) -> tuple[int, int] | None:
-        daemon, endpoint = self._daemon, self._endpoint
-        busy = daemon.queue or daemon.running or self._urgent or endpoint.sending or endpoint.arriving
-        return None if busy or not self.caller.idle else (endpoint.sent, endpoint.received)
-
     # Progress
 
     def _wait_for_answer(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
@@ -360,102 +355,29 @@ class Here:
         deepest of all that wait, on any rank, waits for a call that is deeper still, which nothing holds
         up: so the ranks never wait for each other in a circle.
         """
-        context = current.get()
-        floor = 0 if context is None else context.depth
-        return wait_until(done, lambda: self._step(floor), self.settings, timeout)
+        step = self._traffic.poll if len(self._group) == 1 else self._step
+        running = current.get()
+        if running is not None:
+            step = partial(step, running.depth)
+        return wait_until(done, step, self.settings, timeout)
 
     def _step(self, floor: int = 0) -> bool:
-        if len(self._group) == 1:
-            return self._poll(floor=floor)
+        """Make progress for all ranks of this process that no other thread sees to."""
         moved = False
         for here in self._group:
-            moved |= here._poll(floor=floor)  # noqa: SLF001, another of this class
+            moved |= here._traffic.poll(floor)  # noqa: SLF001, another of this class
         return moved
 
     def _step_in_background(self, *, serve: bool) -> bool:
         """Make progress in the service thread; it stands in for the other ranks of this process, too."""
-        moved = self._poll(serve=serve)
+        moved = self._traffic.poll(serve=serve)
         for here in self._group:
             if here is not self:
-                moved |= here._poll()  # noqa: SLF001, another of this class
+                moved |= here._traffic.poll()  # noqa: SLF001, another of this class
         return moved
-
-    def _poll(self, *, serve: bool = True, floor: int = 0) -> bool:
-        moved = self._endpoint.progress()
-        while self._urgent:
-            self._do_urgent()
-            moved = True
-        caller, leaving, daemon = self.caller, self._leaving, self._daemon
-        if caller.finished or caller.deadlines:
-            moved |= caller.work()
-        if leaving.passive or leaving.arrived:
-            moved |= leaving.work()
-        if daemon.streams.open:
-            daemon.streams.expire()
-        if serve and daemon.queue and not self._threads.idle_workers:
-            moved |= daemon.serve_one(floor)
-        return moved
-
-    def _accept(self, arrived: Arrived) -> None:
-        """Sort a frame that came: nothing is sent here, and no code of a user runs."""
-        kind = arrived.head.kind
-        if kind is FrameKind.REQUEST:
-            self._daemon.accept(arrived)
-            self._threads.wake()
-        elif kind in _ANSWERS:
-            self.caller.accept(arrived)
-        elif kind in _WORDS:
-            self.caller.accept_word(arrived)
-        elif kind in AGREEMENT:
-            self._leaving.accept(arrived)
-        else:
-            self._urgent.append(arrived)
-
-    def _do_urgent(self) -> None:
-        """Answer what must not wait behind requests."""
-        try:
-            arrived = self._urgent.popleft()
-        except IndexError:  # another thread was faster
-            return
-        try:
-            answer = self._answer_at_once(arrived)
-        except (RemoteError, TypeError, ValueError) as error:
-            self._endpoint.malformed(arrived.head.source, error)
-            return
-        if answer is not None:
-            self._endpoint.send(answer, arrived.head.source)
-
-    def _answer_at_once(self, arrived: Arrived) -> Frame | None:
-        head = arrived.head
-        answer: Frame | None = None
-        if head.kind in _INTRODUCTIONS:
-            answer = self._reception.answer(arrived)
-        elif head.kind is FrameKind.CANCEL:
-            word = FrameKind.CANCELLED if self._daemon.cancel(head.source, head.correlation) else FrameKind.RUNNING
-            answer = Frame(word, head.correlation)
-        elif head.kind is FrameKind.GONE:
-            self._is_gone(arrived)
-        else:
-            peer = self.caller.peer(head.source)
-            answer = None if peer is None else peer.accept(arrived)
-        return answer
-
-    def _is_gone(self, arrived: Arrived) -> None:
-        rank = arrived.head.source
-        try:
-            reason, final = arrived.value(_PLAIN)
-        except (RemoteError, TypeError, ValueError):
-            reason, final = f"rank {rank} serves no more", False
-        self.caller.gone(rank, str(reason))
-        self._reception.leave(rank)
-        self._daemon.streams.forget(rank)
-        if self._names is not None:
-            self._names.forget_rank(rank)
-        if final:
-            self._leaving.absent(rank)
 
     def _refer(self, value: Any) -> str | None:
-        return str(uri_of(value)) if isinstance(value, Proxy) else self._daemon.refer(value)
+        return str(uri_of(value)) if isinstance(value, Proxy) else self._daemon.objects.refer(value)
 
     def _resolve(self, text: str) -> Proxy:
         target = parse(text)

@@ -26,7 +26,7 @@ from .frame import Frame, FrameKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .endpoint import Arrived
+    from .frame import Arrived
 
 log = logging.getLogger("simsplit.remote")
 
@@ -116,7 +116,7 @@ class Leaving:
             try:
                 self._take(arrived)
             except (RemoteError, TypeError, ValueError, IndexError) as error:
-                self._malformed(arrived.head.source, error)
+                self._malformed(arrived.source, error)
             moved = True
         if self.passive and not self.ended:
             counts = self._count()
@@ -135,14 +135,14 @@ class Leaving:
             self._send(Frame(kind, body=encode(list(value), _PLAIN).body), ROOT)
 
     def _take(self, arrived: Arrived) -> None:
-        kind, source = arrived.head.kind, arrived.head.source
+        kind, source = arrived.kind, arrived.source
         if kind is FrameKind.END and source == ROOT:
             self.ended = True
         elif kind is FrameKind.CONFIRM and source == ROOT:
             counts = self._count() if self.passive else None
             if counts is None:
                 self._reported = None  # to be reported anew
-            body = encode([arrived.head.correlation, *(counts or ())], _PLAIN).body
+            body = encode([arrived.correlation, *(counts or ())], _PLAIN).body
             self._send(Frame(FrameKind.CONFIRMED, body=body), ROOT)
         elif kind is FrameKind.IDLE:
             sent, received = arrived.value(_PLAIN)

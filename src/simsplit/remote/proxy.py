@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import InputError
-from .calls import Request, arguments
+from .calls import Request
 from .exposing import members
 from .frame import Flag
 
@@ -33,18 +33,23 @@ class Proxy:
     object. A proxy can be copied, and sent to other ranks.
     """
 
-    __slots__ = ("_origin", "_remote_attributes", "_timeout", "_uri")
+    __slots__ = ("__dict__", "_origin", "_timeout", "_uri")
 
     def __init__(self, origin: Origin, uri: ObjectURI, timeout: float | None) -> None:
         object.__setattr__(self, "_origin", origin)
         object.__setattr__(self, "_uri", uri)
         object.__setattr__(self, "_timeout", timeout)
-        object.__setattr__(self, "_remote_attributes", {})
 
     def __getattr__(self, name: str) -> Any:
         if name[:1] == "_":
             _public(name)
-        return RemoteMethod(self, name)
+        return self._method(name)
+
+    def _method(self, name: str, signature: inspect.Signature | None = None) -> RemoteMethod:
+        """Return a method, and keep it, so that it is found without `__getattr__` the next time."""
+        method = RemoteMethod(self._origin.caller, Request(self._uri, name, 0, self._timeout), signature)
+        self.__dict__[name] = method
+        return method
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(
@@ -74,7 +79,11 @@ class Proxy:
 class AttributeProxy(Proxy):
     """A remote object whose exposed properties are read and set as attributes, each by a call."""
 
-    __slots__ = ()
+    __slots__ = ("_remote_attributes",)
+
+    def __init__(self, origin: Origin, uri: ObjectURI, timeout: float | None) -> None:
+        super().__init__(origin, uri, timeout)
+        object.__setattr__(self, "_remote_attributes", {})
 
     def __getattr__(self, name: str) -> Any:
         _public(name)
@@ -82,7 +91,7 @@ class AttributeProxy(Proxy):
         if name not in known:
             raise AttributeError(f"{self!r} exposes no {name!r}; it exposes: {', '.join(known)}")
         if not known[name]:
-            return RemoteMethod(self, name)
+            return self._method(name)
         return call(self, name, flags=Flag.GET)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -119,7 +128,7 @@ class StaticProxy(Proxy):
         signature = self._signatures[name]
         if signature is None:
             return call(self, name, flags=Flag.GET)
-        return RemoteMethod(self, name, signature)
+        return self._method(name, signature)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._signatures.get(name, self) is not None:
@@ -136,34 +145,37 @@ class StaticProxy(Proxy):
 class RemoteMethod:
     """A method of a remote object: call it, or `submit` it, or send it off `oneway`."""
 
-    __slots__ = ("_annotations", "_name", "_proxy", "_signature", "_timeout")
+    __slots__ = ("_annotations", "_caller", "_request", "_signature")
 
     def __init__(
         self,
-        proxy: Proxy,
-        name: str,
+        caller: Caller,
+        request: Request,
         signature: inspect.Signature | None = None,
-        timeout: float | None = None,
         annotations: Mapping[str, Any] | None = None,
     ) -> None:
-        self._proxy = proxy
-        self._name = name
+        self._caller = caller
+        self._request = request
         self._signature = signature
-        self._timeout = proxy._timeout if timeout is None else timeout  # noqa: SLF001, of this module
-        self._annotations = annotations or {}
+        self._annotations = dict(annotations) if annotations else None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call and return the result."""
-        return self._proxy._origin.caller.call(self._request(args, kwargs, 0))  # noqa: SLF001, of this module
+        if self._signature is not None:
+            self._signature.bind(*args, **kwargs)
+        return self._caller.call(self._request, args, kwargs, self._annotations)
 
     def submit(self, *args: Any, **kwargs: Any) -> RemoteFuture:
         """Call and return a future of the result; arrays must not be changed until it is done."""
-        caller: Caller = self._proxy._origin.caller  # noqa: SLF001, of this module
-        return caller.submit(self._request(args, kwargs, 0))
+        if self._signature is not None:
+            self._signature.bind(*args, **kwargs)
+        return self._caller.submit(self._request, args, kwargs, self._annotations)
 
     def oneway(self, *args: Any, **kwargs: Any) -> None:
         """Call and do not wait; what goes wrong is logged at the other rank."""
-        self._proxy._origin.caller.call(self._request(args, kwargs, Flag.ONEWAY))  # noqa: SLF001, of this module
+        if self._signature is not None:
+            self._signature.bind(*args, **kwargs)
+        self._caller.call(self._request._replace(flags=Flag.ONEWAY), args, kwargs, self._annotations)
 
     def options(self, *, timeout: float | None = None, annotations: Mapping[str, Any] | None = None) -> RemoteMethod:
         """Return the method with a time limit, or with annotations, which its `CallContext` shows.
@@ -174,23 +186,19 @@ class RemoteMethod:
             Seconds.
         annotations : mapping of str to object, optional
         """
-        limit = self._timeout if timeout is None else checked_timeout(timeout)
-        return RemoteMethod(self._proxy, self._name, self._signature, limit, annotations or self._annotations)
-
-    def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any], flags: int) -> Request:
-        if self._signature is not None:
-            self._signature.bind(*args, **kwargs)
-        target = self._proxy._uri  # noqa: SLF001, of this module
-        return Request(target, self._name, arguments(args, kwargs, self._annotations), flags, self._timeout)
+        request = self._request
+        if timeout is not None:
+            request = request._replace(timeout=checked_timeout(timeout))
+        return RemoteMethod(self._caller, request, self._signature, annotations or self._annotations)
 
     def __repr__(self) -> str:
-        return f"<remote method {self._name} of {self._proxy!r}>"
+        return f"<remote method {self._request}>"
 
 
 def call(proxy: Proxy, name: str, args: tuple[Any, ...] = (), *, flags: int) -> Any:
     """Call what is no method, through a proxy."""
-    request = Request(proxy._uri, name, arguments(args, {}, {}), flags, proxy._timeout)  # noqa: SLF001, of this module
-    return proxy._origin.caller.call(request)  # noqa: SLF001, the same
+    request = Request(proxy._uri, name, flags, proxy._timeout)  # noqa: SLF001, of this module
+    return proxy._origin.caller.call(request, args)  # noqa: SLF001, the same
 
 
 def uri_of(proxy: Any) -> ObjectURI:

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .endpoint import Arrived
+    from .frame import Arrived
 
 
 class Queue:
@@ -14,38 +14,42 @@ class Queue:
 
     def __init__(self, deepest: int) -> None:
         self._deepest = deepest
-        self._by_depth: dict[int, deque[Arrived]] = {}
+        self._plain: deque[Arrived] = deque()  # of depth 1: calls that are made within no other, as most are
+        self._nested: dict[int, deque[Arrived]] = {}  # the others
 
     def __bool__(self) -> bool:
-        for requests in list(self._by_depth.values()):  # noqa: SIM110, any() takes longer, and this is asked often
-            if requests:
-                return True
-        return False
+        return bool(self._plain) or (bool(self._nested) and any(self._nested.values()))
 
     def push(self, arrived: Arrived) -> None:
         """Put a request at the end."""
-        depth = min(max(1, arrived.head.depth), self._deepest)
-        self._by_depth.setdefault(depth, deque()).append(arrived)
+        depth = arrived.depth
+        if depth <= 1:
+            self._plain.append(arrived)
+        else:
+            self._nested.setdefault(min(depth, self._deepest), deque()).append(arrived)
 
-    def pop(self, floor: int = -1) -> Arrived | None:
+    def pop(self, floor: int = 0) -> Arrived | None:
         """Return the next request that is deeper than `floor`, if there is one."""
-        depths = list(self._by_depth)
-        if len(depths) > 1:
-            depths.sort(reverse=True)
-        for depth in depths:
-            if depth <= floor:
-                break
+        if self._nested:
+            for depth in sorted(self._nested, reverse=True):
+                if depth <= floor:
+                    break
+                try:
+                    return self._nested[depth].popleft()
+                except IndexError:  # empty, or another thread was faster
+                    continue
+        if floor < 1:
             try:
-                return self._by_depth[depth].popleft()
-            except IndexError:  # empty, or another thread was faster
-                continue
+                return self._plain.popleft()
+            except IndexError:
+                pass
         return None
 
     def take(self, source: int, correlation: int) -> Arrived | None:
         """Return a certain request, if it is there."""
-        for requests in list(self._by_depth.values()):
+        for requests in (self._plain, *list(self._nested.values())):
             for arrived in list(requests):
-                if arrived.head.source == source and arrived.head.correlation == correlation:
+                if arrived.source == source and arrived.correlation == correlation:
                     try:
                         requests.remove(arrived)
                     except ValueError:  # another thread was faster

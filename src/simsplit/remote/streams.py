@@ -130,7 +130,7 @@ class Streams:
     def _own(self, number: int) -> Stream:
         stream = self.open.get(number)
         context = current.get()
-        if stream is None or context is None or context.rank != stream.owner:
+        if stream is None or context is None or context.connection.rank != stream.owner:
             raise UnknownNameError(
                 "the stream is closed: nobody asked for more within stream_lifetime "
                 f"({self._settings.stream_lifetime} s; SIMSPLIT_REMOTE_STREAM_LIFETIME), or it was read to its end"
@@ -176,8 +176,8 @@ class RemoteIterator:
                 self._call("close", flags=Flag.ONEWAY)
 
     def _call(self, method: str, *arguments: Any, flags: int = 0) -> Any:
-        arguments = (self._number, *arguments)
-        return self._caller.call(self._request._replace(method=method, arguments=[list(arguments), {}], flags=flags))
+        request = self._request._replace(method=method, flags=flags)
+        return self._caller.call(request, (self._number, *arguments))
 
     def __enter__(self) -> Self:
         return self

@@ -9,7 +9,9 @@ from ..errors import InputError
 from .waiting import Backoff
 
 if TYPE_CHECKING:
-    from .here import Here
+    from collections.abc import Callable
+
+    from .settings import Settings
 
 
 class Threads:
@@ -17,21 +19,34 @@ class Threads:
 
     Parameters
     ----------
-    here : Here
+    settings : Settings
     allowed : bool
         Whether the MPI library may be used by several threads, one at a time.
+    step : callable
+        ``step(serve=...)`` makes progress once, and carries out a request if it is to serve; tells whether there
+        was anything.
+    serve_one : callable
+        Carries out a request, if there is one.
     """
 
-    def __init__(self, here: Here, allowed: bool) -> None:  # noqa: FBT001, a property of the port
+    def __init__(
+        self,
+        settings: Settings,
+        allowed: bool,  # noqa: FBT001, a property of the port
+        step: Callable[..., bool],
+        serve_one: Callable[[], bool],
+    ) -> None:
         self.idle_workers = 0
-        self._here = here
+        self._settings = settings
+        self._step = step
+        self._serve_one = serve_one
         self._allowed = allowed
         self._ready = threading.Semaphore(0)
         self._lock = threading.Lock()
         self._service: threading.Thread | None = None
         self._serves = False
         self._stopped = threading.Event()
-        self._workers: list[threading.Thread] = []
+        self.workers: list[threading.Thread] = []
         self._closed = False
 
     def start_service(self, *, serve: bool) -> None:
@@ -48,10 +63,10 @@ class Threads:
             self._stopped.clear()
             self._service = threading.Thread(target=self._make_progress, name="simsplit.remote service", daemon=True)
             self._service.start()
-            while len(self._workers) < self._here.settings.workers:
-                name = f"simsplit.remote worker {len(self._workers)}"
+            while len(self.workers) < self._settings.workers:
+                name = f"simsplit.remote worker {len(self.workers)}"
                 worker = threading.Thread(target=self._carry_out, name=name, daemon=True)
-                self._workers.append(worker)
+                self.workers.append(worker)
                 worker.start()
 
     def stop_service(self) -> None:
@@ -64,23 +79,22 @@ class Threads:
 
     def wake(self) -> None:
         """Let a worker see to a request that came."""
-        if self._workers:
-            self._ready.release()
+        self._ready.release()
 
     def stop(self) -> None:
         """End all threads."""
         self._closed = True
         self.stop_service()
-        for _ in self._workers:
+        for _ in self.workers:
             self._ready.release()
-        for worker in self._workers:
+        for worker in self.workers:
             if worker is not threading.current_thread():
                 worker.join()
 
     def _make_progress(self) -> None:
-        backoff = Backoff(self._here.settings)
+        backoff = Backoff(self._settings)
         while not self._stopped.is_set():
-            if self._here._step_in_background(serve=self._serves):  # noqa: SLF001, part of it
+            if self._step(serve=self._serves):
                 backoff.reset()
             else:
                 backoff.wait()
@@ -92,4 +106,4 @@ class Threads:
             self._ready.acquire()
             with self._lock:
                 self.idle_workers -= 1
-            self._here._daemon.serve_one()  # noqa: SLF001, part of it
+            self._serve_one()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from ..errors import InputError
 
+PING = "simsplit.ping"  # an object of every rank, which gives nothing
 LONGEST = 255  # characters of an object's name, a name or a tag; a header has room for it in UTF-8
 
 _FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")

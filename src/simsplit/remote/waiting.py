@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 2e-5  # seconds
 # Seconds of waiting before others get the core: most answers are there by then. Longer costs more ranks than cores.
-_ALONE = 1e-4
+_ALONE = 2e-5
 
 
 class Backoff:
@@ -83,7 +83,7 @@ def wait_until(
     if done():
         return True
     limit = None if timeout is None else time.perf_counter() + timeout
-    backoff = Backoff(settings)
+    backoff: Backoff | None = None
     while True:
         moved = step()
         if done():
@@ -94,6 +94,8 @@ def wait_until(
         if limit is not None and time.perf_counter() >= limit:
             return False
         if moved:
-            backoff.reset()
+            backoff = None
         else:
+            if backoff is None:
+                backoff = Backoff(settings)
             backoff.wait(limit)
