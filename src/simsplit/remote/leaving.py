@@ -1,6 +1,6 @@
 """How the ranks agree to leave: none goes while another may still need it, and no message is lost.
 
-A rank that needs nothing more from anyone is passive: it serves until all are. Whenever it has nothing to do
+A rank that needs nothing more from anyone is passive: it serves until all are. When it has nothing to do for a moment
 it reports to root (IDLE) how many messages it has sent and received. When all ranks have reported, and as many
 were received as were sent, root asks once more (CONFIRM, CONFIRMED); only if the numbers are still the same
 nothing was on its way between the two rounds, nothing can ever come again, and root lets all go (END). Numbers that do
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("simsplit.remote")
 
 ROOT = 0
+_PAUSE = 2e-4  # seconds between two looks
 _PLAIN = Hooks()
 
 
@@ -79,6 +80,8 @@ class Leaving:
         self.arrived: deque[Arrived] = deque()
         self._lock = threading.Lock()
         self._reported: tuple[int, int] | None = None
+        self._seen: tuple[int, int] | None = None  # at the last look
+        self._next_look = 0.0
         # What follows is root's.
         self._expected = set(range(size))
         self.incomplete = False
@@ -100,6 +103,21 @@ class Leaving:
         if rank == ROOT:
             self.ended = True
 
+    def is_due(self) -> bool:
+        """Return whether there is work, or may be: a rank that nobody needs looks for it now and then.
+
+        It reports only what two looks find, or a server would report after each call.
+        """
+        if self.arrived:
+            return True
+        if not self.passive or self.ended:
+            return False
+        now = time.perf_counter()
+        if now < self._next_look:
+            return False
+        self._next_look = now + _PAUSE
+        return True
+
     def work(self) -> bool:
         """Do what is to be done now, unless another thread is at it; return whether there was anything."""
         if not self._lock.acquire(blocking=False):
@@ -119,8 +137,9 @@ class Leaving:
                 self._malformed(arrived.source, error)
             moved = True
         if self.passive and not self.ended:
-            counts = self._count()
-            if counts is not None and counts != self._reported:
+            counts, before = self._count(), self._seen
+            self._seen = counts
+            if counts is not None and counts == before and counts != self._reported:
                 self._reported = counts
                 self._tell_root(FrameKind.IDLE, counts)
                 moved = True

@@ -72,7 +72,7 @@ class Traffic:
         caller, leaving, daemon = self.caller, self.leaving, self.daemon
         if caller.finished or caller.deadlines:
             moved |= caller.work()
-        if leaving.passive or leaving.arrived:
+        if leaving.arrived or (leaving.passive and not moved and leaving.is_due()):
             moved |= leaving.work()
         if daemon.streams.open:
             daemon.streams.expire()
