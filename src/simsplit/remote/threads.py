@@ -27,6 +27,11 @@ class Threads:
         was anything.
     serve_one : callable
         Carries out a request, if there is one.
+
+    Attributes
+    ----------
+    wanted, idle_workers : int
+        How many workers there are to be, and how many of them wait for a request.
     """
 
     def __init__(
@@ -37,6 +42,7 @@ class Threads:
         serve_one: Callable[[], bool],
     ) -> None:
         self.idle_workers = 0
+        self.wanted = settings.workers  # from the start: a request may come before they run
         self._settings = settings
         self._step = step
         self._serve_one = serve_one
@@ -46,7 +52,7 @@ class Threads:
         self._service: threading.Thread | None = None
         self._serves = False
         self._stopped = threading.Event()
-        self.workers: list[threading.Thread] = []
+        self._workers: list[threading.Thread] = []
         self._closed = False
 
     def start_service(self, *, serve: bool) -> None:
@@ -63,10 +69,10 @@ class Threads:
             self._stopped.clear()
             self._service = threading.Thread(target=self._make_progress, name="simsplit.remote service", daemon=True)
             self._service.start()
-            while len(self.workers) < self._settings.workers:
-                name = f"simsplit.remote worker {len(self.workers)}"
+            while len(self._workers) < self.wanted:
+                name = f"simsplit.remote worker {len(self._workers)}"
                 worker = threading.Thread(target=self._carry_out, name=name, daemon=True)
-                self.workers.append(worker)
+                self._workers.append(worker)
                 worker.start()
 
     def stop_service(self) -> None:
@@ -85,9 +91,9 @@ class Threads:
         """End all threads."""
         self._closed = True
         self.stop_service()
-        for _ in self.workers:
+        for _ in self._workers:
             self._ready.release()
-        for worker in self.workers:
+        for worker in self._workers:
             if worker is not threading.current_thread():
                 worker.join()
 

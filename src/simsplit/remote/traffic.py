@@ -91,7 +91,7 @@ class Traffic:
         kind = arrived.kind
         if kind == _REQUEST:
             self.daemon.accept(arrived)
-            if self.threads.workers:
+            if self.threads.wanted:
                 self.threads.wake()
         elif kind in ANSWERS:
             self.caller.accept(arrived)
