@@ -344,6 +344,24 @@ def test_a_call_that_has_not_begun_is_cancelled_and_never_carried_out(apart: lis
     assert calculator.noted() == []
 
 
+def test_a_cancelled_call_is_said_to_be_though_another_thread_settles_it(
+    apart: list[remote.Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle = remote.RemoteFuture.settle
+
+    def slowly(future: remote.RemoteFuture, **named: Any) -> None:
+        time.sleep(0.02)
+        settle(future, **named)
+
+    calculator = apart[0].proxy("MPI:calculator@1")
+    monkeypatch.setattr(remote.RemoteFuture, "settle", slowly)
+    for _ in range(8):
+        busy = calculator.sleep.submit(0.1)
+        time.sleep(0.02)
+        assert calculator.add.submit(1).cancel()
+        assert busy.result() == 0.1
+
+
 def test_a_call_that_has_begun_is_not_cancelled(apart: list[remote.Here]) -> None:
     future = apart[0].proxy("MPI:calculator@1").sleep.submit(0.2)
     time.sleep(0.05)

@@ -221,7 +221,7 @@ def memory() -> float:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_ranks_that_call_each_other_at_random_get_every_answer_right(workers: int) -> None:
-    with join(workers=workers) as here:
+    with join(workers=workers, cancel_wait=60.0) as here:  # however busy the machine is
         calls = RandomCalls(here, seed=here.rank + 10 * workers)
         begun = time.monotonic()
         while time.monotonic() < begun + SOAK / 4:

@@ -366,6 +366,8 @@ class Caller:
             self._endpoint.send(Frame(FrameKind.CANCEL, pending.correlation), pending.peer.rank)
             self.wait(lambda: future.done() or not pending.unsettled, self.settings.cancel_wait)
             self.work()
+            if pending.done():  # another thread may be about to settle the future
+                self.wait(future.done, self.settings.cancel_wait)
         return future.cancelled()
 
     def result(self, pending: Pending) -> Any:

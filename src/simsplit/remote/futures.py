@@ -37,7 +37,8 @@ class RemoteFuture(Future[Any]):
     def cancel(self) -> bool:
         """Cancel the call if the server has not begun it; return whether it will never be carried out.
 
-        Waits for the server's word, at most `Settings.cancel_wait` seconds.
+        Waits for the server's word, at most `Settings.cancel_wait` seconds. If the word comes later, the future
+        may still turn out to be cancelled.
         """
         return self._caller.cancel(self)
 
