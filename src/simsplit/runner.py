@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .communicator import Agreement, Communicator, connect, interrupts
-from .dtypes import is_numeric, packed, plain, spelled
+from .dtypes import plain
 from .engine import Plan, Rows, Timings, run_steps, scatter
-from .errors import InputError, KernelError, SimsplitError, VerificationError
+from .errors import InputError, VerificationError
+from .kernels import results
 from .memory import require
 from .problem import Problem, StoredRows
 from .store.memory import GatheredHistory
@@ -269,7 +270,7 @@ def require_identical(result: Result, communicator: Communicator) -> None:
 def common_plan(
     problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
 ) -> tuple[Plan, dict[str, Any]]:
-    """Return root's plan and parameters, once all ranks are found to have the same problem.
+    """Return root's plan and parameters, once all ranks are found to have the same problem. Collective.
 
     A parameter that is an array is given by its shape and dtype.
     """
@@ -332,31 +333,4 @@ def _require_countable(plan: Plan, communicator: Communicator) -> None:
 
 def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:
     """Return the dtype of the history, without padding: what the kernel gives for the first row."""
-    kernel = problem.kernel
-    first = {
-        name: _first(value) if isinstance(value, np.ndarray) else value for name, value in kernel.parameters.items()
-    }
-    rows = Rows(problem, 0, _first(initial), first)
-    try:
-        with np.errstate(all="ignore"):
-            block = rows.block(0, 0, 1, rows.parameters(0, 1))
-            given: Any = kernel.result_dtype(rows.initial(0, 1), block)
-        if given is None:
-            raise TypeError("result_dtype() returned nothing")  # noqa: TRY301, reported like what it raises itself
-        result: np.dtype[Any] = np.dtype(given)
-    except (SimsplitError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        raise KernelError(f"the kernel {kernel.name} failed for the first row, of {spelled(initial.dtype)}") from error
-    if not is_numeric(result) or not result.isnative:
-        what = "it" if result.names is None else "each field"
-        raise KernelError(
-            f"the kernel {kernel.name} gives {result} for an array of {spelled(initial.dtype)}: "
-            f"{what} must be a numeric or complex dtype in the machine's byte order"
-        )
-    return packed(result)
-
-
-def _first(array: Array) -> Array:
-    """Return the first row, or one of zeros if there is none."""
-    return array[:1] if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
+    return results.history_dtype(problem.kernel, initial, problem.time(0), problem.delta_t, problem.seed)

@@ -168,6 +168,37 @@ def test_by_remote_objects_an_error_is_one_of_all_ranks() -> None:
     assert ended.err.count("simsplit: ") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        (("--output", "nowhere/history.npy"), 5, "there is no folder"),
+        (("--output", "history.txt"), 2, "ends in .npy"),
+        (("--steps", "1000000000000"), 2, "of memory are left"),
+        (("--input", "nan.npy", "--nan", "error"), 4, "are not a number, the first is row 2"),
+    ],
+)
+def test_by_remote_objects_what_is_wrong_is_found_as_by_collective_calls(
+    options: tuple[str, ...], status: int, said: str, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "nan.npy", [0, 1, np.nan])
+    options = tuple(str(tmp_path / word) if word == "nan.npy" else word for word in options)
+    for way in ("remote", "collective"):
+        ended = simsplit(2, "run", "--via", way, *options)
+        assert ended.status == status, ended.err
+        assert said in ended.err
+        assert ended.err.count("simsplit: ") == 1
+
+
+def test_by_remote_objects_the_steps_that_are_kept_are_the_same(tmp_path: Path) -> None:
+    for way in ("remote", "collective"):
+        file = tmp_path / f"{way}.npy"
+        ended = simsplit(
+            3, "run", "--kernel", "logistic", "--keep", "every:2", "--output", file, "--via", way, "--quiet"
+        )
+        assert (ended.status, ended.err) == (0, "")
+    assert (tmp_path / "remote.npy").read_bytes() == (tmp_path / "collective.npy").read_bytes()
+
+
 def test_the_command_is_installed() -> None:
     ended = run([str(BIN / "simsplit"), "--version"])
     assert ended.out.startswith("simsplit 0.")

@@ -10,6 +10,7 @@ import pytest
 import simsplit
 from simsplit import remote
 from simsplit.errors import InputError, KernelError
+from simsplit.remote import simulation
 from simsplit.remote.simulation import Calculator, simulate
 
 pytestmark = pytest.mark.timeout(30)
@@ -84,18 +85,57 @@ def test_a_kernel_that_is_not_known_by_name_is_refused() -> None:
         with pytest.raises(InputError, match="the kernel Own is not known to the calculators by name"):
             simulate(here, simsplit.Problem(np.arange(3.0), Own(), delta_t=1, steps=1))
         with pytest.raises(InputError, match=r"There are: affine, gbm, logistic, lorenz, oscillator, sir\."):
-            here.proxy("MPINAME:calculator_0").prepare("os.system", {}, np.zeros(1), 0, 1.0, 0, "<f8")
+            here.proxy(f"MPINAME:calculator_{here.host}").prepare("os.system", {}, np.zeros(1), 0, 1.0, 0, "<f8")
     missing = simsplit.Problem(None, simsplit.kernels.affine(), delta_t=1, steps=1)
     with remote.local(1) as (here,), pytest.raises(InputError, match="initial is None on rank 0"):
         simulate(here, missing)
 
 
-def test_a_calculator_that_fails_is_named_and_its_exception_is_the_cause() -> None:
+def test_a_calculator_that_fails_is_named_and_its_exception_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
     with remote.local(2) as (here, there):
         calculator = Calculator()
-        there.serve(calculator, name="calculator_1")
         calculator.prepare = lambda *_: None  # type: ignore[method-assign]
+        monkeypatch.setattr(simulation, "Calculator", lambda: calculator)
+        assert simulate(there, problem()) is None
         with pytest.raises(KernelError, match=r"failed on rank 1 at step 0, t = 0\.1, rows 0–6") as caught:
             simulate(here, problem())
         assert isinstance(caught.value.__cause__, InputError)
         assert isinstance(caught.value.__cause__.__cause__, remote.RemoteTraceback)
+
+
+@pytest.mark.parametrize("name", ["affine", "logistic"])
+@pytest.mark.parametrize("keep", ["all", "last", "every:3"])
+def test_the_steps_that_are_kept_are_those_of_the_collective_way(name: str, keep: str) -> None:
+    what = simsplit.Problem(np.linspace(0.1, 2, 9), simsplit.kernels.load(name), delta_t=0.1, steps=8, keep=keep)
+    result = by_remote_objects(3, what)
+    expected = simsplit.run(what, serial=True).history
+    assert expected is not None
+    assert result.history.tobytes() == expected.tobytes()
+    steps = {"affine": {"all": 8, "last": 1, "every:3": 3}, "logistic": {"all": 7, "last": 7, "every:3": 6}}
+    assert result.calls == 2 * (1 + steps[name][keep])
+
+
+@pytest.mark.parametrize("name", ["affine", "logistic"])
+def test_a_result_that_is_not_a_number_is_an_error_if_that_is_asked_for(name: str) -> None:
+    initial = np.array([1.0, 2.0, 3.0, np.nan])
+    what = simsplit.Problem(initial, simsplit.kernels.load(name), delta_t=1.0, steps=5, nan="error")
+    with remote.local(3) as group:
+        for here in group[1:]:
+            simulate(here, what)
+        with pytest.raises(KernelError, match="failed on rank 2 at step") as caught:
+            simulate(group[0], what)
+    assert isinstance(caught.value.__cause__, FloatingPointError)
+    assert "is row 3" in str(caught.value.__cause__)
+    with pytest.raises(KernelError):
+        simsplit.run(what, serial=True)
+
+
+def test_calculators_are_named_after_their_host_and_several_runs_do_not_meet() -> None:
+    with remote.local(4) as group:
+        for number in range(2):
+            for here in group[1:]:
+                assert simulate(here, problem()) is None
+            assert simulate(group[0], problem(offset=number)) is not None
+        names = list(group[0].names.list_names("calculator_"))
+    base = f"calculator_{group[0].host}"
+    assert names == sorted([base, *(f"{base}_{number}" for number in range(2, 7))])

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..communicator import Agreement
 from ..communicator.single import SingleProcess
-from ..engine import Plan, Rows, Timings
-from ..errors import InputError, SimsplitError
+from ..engine import Rows, Timings
+from ..errors import SimsplitError
 from ..remote import join, local, simulate
-from ..runner import Result, open_output
+from ..remote.simulation import require_built_in
+from ..runner import Result, common_plan, open_output
 from ..store.memory import GatheredHistory
 
 if TYPE_CHECKING:
     import os
 
     from ..communicator import Communicator
+    from ..engine import Plan
     from ..problem import Problem
     from ..remote import RemoteResult
     from ..verification import Verification
@@ -32,18 +35,23 @@ def execute(
 
     Every rank but root serves a calculator, and root calls them all for each step.
     """
+    plan, _ = common_plan(problem, communicator, verify=verify, output=output)
+    receiver = file = None
     with Agreement(communicator):
-        if problem.keep != "all":
-            raise InputError(f"--keep {problem.keep} is for collective runs: leave out --via remote, or keep all")
+        require_built_in(problem.kernel.name)
+        if communicator.rank == 0:
+            file = None if output is None else open_output(output, plan.history_nbytes)
+            receiver = GatheredHistory(SingleProcess(), replace(plan, ranks=1))  # refuses what does not fit in memory
     failure: SimsplitError | None = None
     outcome: RemoteResult | None = None
+    history = None if receiver is None else receiver.history
     try:
         if isinstance(communicator, SingleProcess):
             with local(1) as (alone,):
-                outcome = simulate(alone, problem)
+                outcome = simulate(alone, problem, history)
         else:
             with join() as here:
-                outcome = simulate(here, problem)
+                outcome = simulate(here, problem, history)
     except SimsplitError as error:
         failure = error
     with Agreement(communicator):
@@ -51,11 +59,11 @@ def execute(
             raise failure
     verification = None
     with Agreement(communicator):
-        if outcome is not None:
+        if outcome is not None and receiver is not None:
             if verify:
-                verification = _verify(problem, outcome)
-            if output is not None and (verification is None or verification.identical):
-                open_output(output, outcome.history.nbytes).write(outcome.history)
+                verification = _verify(problem, receiver, replace(plan, ranks=1))
+            if file is not None and (verification is None or verification.identical):
+                file.write(outcome.history)
     facts = None
     if outcome is not None:
         bounds = [(0, 0)] * (communicator.size - len(outcome.bounds)) + outcome.bounds
@@ -84,12 +92,10 @@ def execute(
     )
 
 
-def _verify(problem: Problem, outcome: RemoteResult) -> Verification:
+def _verify(problem: Problem, receiver: GatheredHistory, plan: Plan) -> Verification:
     """Compare root's history with what one process computes. Root only."""
     from ..engine.verifying import verify_steps
 
-    initial, history = problem.initial, outcome.history
-    assert initial is not None  # noqa: S101, for the type checker: root has the array
-    plan = Plan(initial.shape, initial.dtype, history.dtype, problem.steps, 1)
-    rows = Rows(problem, 0, initial, problem.kernel.parameters)
-    return verify_steps(SingleProcess(), plan, rows, GatheredHistory(SingleProcess(), plan, history))
+    assert problem.initial is not None  # noqa: S101, for the type checker: root has the array
+    rows = Rows(problem, 0, problem.initial, problem.kernel.parameters)
+    return verify_steps(SingleProcess(), plan, rows, receiver)

@@ -8,18 +8,23 @@ there are.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import count
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..bounds import bounds
-from ..errors import InputError, KernelError
+from ..dtypes import not_a_number
+from ..errors import InputError, KernelError, UnknownNameError
 from ..kernels import Block
-from ..kernels.contract import beside
+from ..kernels.contract import beside, read_only
 from ..kernels.loading import BUILT_IN, load
+from ..kernels.results import history_dtype
 from ..text import rows_in_short
 from .exposing import expose
+from .proxy import uri_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,7 +44,15 @@ class Calculator:
         self._kernel: Kernel | None = None
 
     def prepare(
-        self, kernel: str, parameters: dict[str, Any], rows: Array, first: int, delta_t: float, seed: int, dtype: str
+        self,
+        kernel: str,
+        parameters: dict[str, Any],
+        rows: Array,
+        first: int,
+        delta_t: float,
+        seed: int,
+        dtype: str,
+        nan: str = "allow",
     ) -> None:
         """Take a kernel, by its name, and the rows of the initial array.
 
@@ -55,6 +68,8 @@ class Calculator:
         seed : int
         dtype : str
             Of the results.
+        nan : {"allow", "error"}
+            Whether a result that is not a number is an error.
 
         Raises
         ------
@@ -70,22 +85,32 @@ class Calculator:
             for name, value in self._kernel.parameters.items()
         }
         self._told = delta_t, (first, first + len(rows)), seed
+        self._check_nan = nan == "error"
 
-    def calculate(self, k: int, t: float) -> Array:
-        """Return the rows of step `k` (map), or of the step after it (step), an array of shape (m, ...)."""
+    def calculate(self, k: int, t: float, keep: bool = True) -> Array | None:  # noqa: FBT001, FBT002, sent by position
+        """Compute step `k` (map), or the step after it (step); return its rows, shape (m, ...), if they are kept."""
         kernel = self._kernel
         if kernel is None:
             raise InputError("prepare() comes before calculate()")
         delta_t, rows, seed = self._told
         block = Block(k, t, delta_t, rows, self._parameters, seed)
-        out = np.empty_like(self._state)
+        out = np.empty((1, *self._state.shape), self._state.dtype)
+        is_map = kernel.kind == "map"
         with np.errstate(all="ignore"):
-            if kernel.kind == "map":
-                kernel.evaluate(kernel.prepare(self._rows, block, out), block, out)
-            else:
-                kernel.evaluate(self._state, block, out)
-                self._state = out
-        return out
+            kernel.advance(read_only(self._rows if is_map else self._state), block, range(k, k + 1), [t], out)
+        result: Array = out[0]
+        if self._check_nan:
+            _require_numbers(result, rows[0])
+        if not is_map:
+            self._state = result
+        return result if keep else None
+
+
+def _require_numbers(result: Array, first: int) -> None:
+    bad = not_a_number(result)
+    if bad.any():
+        row = first + int(bad.argmax())
+        raise FloatingPointError(f"{int(bad.sum())} of these rows are not a number, the first is row {row}")
 
 
 def require_built_in(name: str) -> None:
@@ -107,8 +132,8 @@ class RemoteResult:
 
     Attributes
     ----------
-    history : ndarray, shape (steps, n, ...)
-        ``history[k]`` belongs to ``problem.time(k)``.
+    history : ndarray, shape (kept steps, n, ...)
+        ``history[i]`` belongs to step ``problem.kept[i]``.
     calculators : list of int
         The ranks that computed.
     bounds : list of (int, int)
@@ -137,17 +162,20 @@ class RemoteResult:
         )
 
 
-def simulate(here: Here, problem: Problem) -> RemoteResult | None:
+def simulate(here: Here, problem: Problem, history: Array | None = None) -> RemoteResult | None:
     """Run a simulation by remote objects. Collective.
 
-    Every rank but root serves a calculator, named ``calculator_<rank>``; a rank that is alone calls its own.
-    The ranks that serve return at once, and serve until they leave the ``with`` block of `join`.
+    Every rank but root serves a calculator, named ``calculator_<host>``; where several ranks share a host, the
+    others that come are ``calculator_<host>_2`` and so on. A rank that is alone calls its own. The ranks that
+    serve return at once, and serve until they leave the ``with`` block of `join`.
 
     Parameters
     ----------
     here : Here
     problem : Problem
         Only root's is used.
+    history : ndarray, shape (kept steps, n, ...), optional
+        Where root puts the results; by default new memory.
 
     Returns
     -------
@@ -161,19 +189,61 @@ def simulate(here: Here, problem: Problem) -> RemoteResult | None:
     KernelError
         On root, if a kernel failed; its cause is the exception of the other rank.
     """
-    calculators = list(range(1, here.size)) or [0]
-    if here.rank in calculators:
-        here.serve(Calculator(), name=f"calculator_{here.rank}")
+    number = _runs[here] = _runs.get(here, 0) + 1
+    tag = f"simsplit.run-{number}"  # tells the calculators of this run from those of others of the same ranks
+    ranks = list(range(1, here.size)) or [0]
+    if here.rank in ranks:
+        _serve(here, tag)
     if here.rank != 0:
         return None
     initial, kernel = problem.initial, problem.kernel
     require_built_in(kernel.name)
     if initial is None:
         raise InputError("initial is None on rank 0: rank 0 must have the array that is split")
-    proxies = [here.proxy(f"MPINAME:calculator_{rank}") for rank in calculators]
-    parts = bounds(len(initial), len(calculators))
-    history = np.empty((problem.steps, *initial.shape), _dtype(problem, initial))
+    proxies = _calculators(here, tag, ranks)
+    parts = bounds(len(initial), len(ranks))
+    if history is None:
+        dtype = history_dtype(kernel, initial, problem.time(0), problem.delta_t, problem.seed)
+        history = np.empty((len(problem.kept), *initial.shape), dtype)
     begun = perf_counter()
+    _prepare(problem, initial, history.dtype, proxies, parts)
+    prepared = perf_counter()
+    steps = _steps(problem)
+    for k, position in steps:
+        futures = [proxy.calculate.submit(k, problem.time(k), position is not None) for proxy in proxies]
+        for future, rank, (lower, upper) in zip(futures, ranks, parts, strict=True):
+            try:
+                rows = future.result()
+            except Exception as error:
+                step = k if kernel.kind == "map" else k + 1
+                origin = "" if step == k else f" (from step {k}, t = {problem.time(k)})"
+                raise KernelError(
+                    f"the kernel {kernel.name} failed on rank {rank} at step {step}, t = {problem.time(step)}{origin}, "
+                    f"{rows_in_short(lower, upper)}"
+                ) from error
+            if position is not None:
+                history[position, lower:upper] = rows
+    if kernel.kind == "step" and len(history) and problem.kept[0] == 0:
+        history[0] = initial
+    return RemoteResult(
+        history=history,
+        calculators=ranks,
+        bounds=parts,
+        calls=len(proxies) * (1 + len(steps)),
+        nbytes=initial.nbytes + history.nbytes,
+        seconds_prepare=prepared - begun,
+        seconds_steps=perf_counter() - prepared,
+    )
+
+
+_runs: WeakKeyDictionary[Here, int] = WeakKeyDictionary()  # how many simulations there were
+
+
+def _prepare(
+    problem: Problem, initial: Array, dtype: np.dtype[Any], proxies: list[Any], parts: list[tuple[int, int]]
+) -> None:
+    """Give each calculator the kernel's name and its rows."""
+    kernel = problem.kernel
     waiting = [
         proxy.prepare.submit(
             kernel.name,
@@ -182,50 +252,51 @@ def simulate(here: Here, problem: Problem) -> RemoteResult | None:
             lower,
             problem.delta_t,
             problem.seed,
-            history.dtype.str,
+            dtype.str,
+            problem.nan,
         )
         for proxy, (lower, upper) in zip(proxies, parts, strict=True)
     ]
     for future in waiting:
         future.result()
-    prepared = perf_counter()
-    for k, whole in enumerate(history):
-        source = k if kernel.kind == "map" else k - 1  # a step kernel is told of the state that it goes on from
-        if source < 0:
-            whole[...] = initial
-            continue
-        futures = [proxy.calculate.submit(source, problem.time(source)) for proxy in proxies]
-        for future, rank, (lower, upper) in zip(futures, calculators, parts, strict=True):
-            try:
-                whole[lower:upper] = future.result()
-            except Exception as error:
-                origin = "" if source == k else f" (from step {source}, t = {problem.time(source)})"
-                raise KernelError(
-                    f"the kernel {kernel.name} failed on rank {rank} at step {k}, t = {problem.time(k)}{origin}, "
-                    f"{rows_in_short(lower, upper)}"
-                ) from error
-    return RemoteResult(
-        history=history,
-        calculators=calculators,
-        bounds=parts,
-        calls=len(proxies) * (1 + problem.steps),
-        nbytes=initial.nbytes + history.nbytes,
-        seconds_prepare=prepared - begun,
-        seconds_steps=perf_counter() - prepared,
-    )
+
+
+def _steps(problem: Problem) -> list[tuple[int, int | None]]:
+    """Return what each calculator is told: a step, and where in the history its result goes, if it is kept."""
+    kept = problem.kept
+    if problem.kernel.kind == "map":
+        return [(k, position) for position, k in enumerate(kept)]
+    positions = {k: position for position, k in enumerate(kept)}
+    # A step kernel is told of the state that it goes on from; step 0 is the initial array.
+    return [(k - 1, positions.get(k)) for k in range(1, kept[-1] + 1 if kept else 0)]
+
+
+def _serve(here: Here, tag: str) -> None:
+    """Serve a calculator under a name that no other has."""
+    uri = here.serve(Calculator())
+    base = name = f"calculator_{here.host}"
+    for number in count(2):
+        try:
+            here.names.register(name, str(uri), (tag, f"rank-{here.rank}"), safe=True)
+        except InputError:
+            name = f"{base}_{number}"
+        else:
+            return
+
+
+def _calculators(here: Here, tag: str, ranks: list[int]) -> list[Any]:
+    """Return proxies of the calculators, found by name once all are registered, in the order of their ranks."""
+    found: dict[str, str] = {}
+
+    def all_there() -> bool:
+        found.update(here.names.list_names("calculator_", tags=(tag,)))
+        return len(found) == len(ranks)
+
+    if not here.wait_until(all_there, here.settings.lookup_wait):
+        raise UnknownNameError(f"{len(found)} of {len(ranks)} calculators are registered: {', '.join(sorted(found))}")
+    proxies = [here.proxy(f"MPINAME:{name}") for name in found]
+    return sorted(proxies, key=lambda proxy: uri_of(proxy).rank)
 
 
 def _part(value: Any, lower: int, upper: int) -> Any:
     return value[lower:upper] if isinstance(value, np.ndarray) else value
-
-
-def _dtype(problem: Problem, initial: Array) -> np.dtype[Any]:
-    """Return the dtype that the kernel gives, found out with the first row."""
-    row = np.zeros((1, *initial.shape[1:]), initial.dtype.newbyteorder("="))
-    row[:] = initial[:1] if len(initial) else 0
-    parameters = {
-        name: beside(row, value[:1]) if isinstance(value, np.ndarray) and len(value) else value
-        for name, value in problem.kernel.parameters.items()
-    }
-    block = Block(0, problem.time(0), problem.delta_t, (0, 1), parameters, problem.seed)
-    return problem.kernel.result_dtype(row, block)
