@@ -269,6 +269,15 @@ def test_a_session_has_an_instance_for_each_caller() -> None:
         assert counts == [(1, 1), (1, 2), (2, 1), (2, 3)]
 
 
+def test_a_class_that_is_served_anew_gives_no_instance_of_the_one_before() -> None:
+    for mode in ("session", "single"):
+        with remote.local(2) as (here, there):
+            for _ in range(2):
+                uri = there.serve(counted(mode), object="c")
+                assert here.proxy("MPI:c@1").count() == (1, 1)
+                there.withdraw(uri)
+
+
 # Futures
 
 
@@ -408,7 +417,42 @@ def test_a_wrong_time_limit_is_refused(pair: list[remote.Here]) -> None:
         pair[0].proxy("MPI:calculator@1", timeout=-1)
 
 
+def test_time_limits_of_calls_that_were_answered_are_forgotten(pair: list[remote.Here], calculator: Any) -> None:
+    add = calculator.add.options(timeout=1000)
+    for number in range(5000):
+        assert add.submit(number).result() == number + 1
+    assert len(pair[0].caller.deadlines) < 2000
+
+
 # Oneway
+
+
+def test_oneway_calls_keep_to_the_pace_of_who_serves_them() -> None:
+    calculator = Calculator()
+    with remote.local(2, settings=remote.Settings(max_in_flight=10)) as (here, there):
+        proxy = here.proxy(there.serve(calculator))
+        most = 0
+        for number in range(200):
+            proxy.note.oneway(number)
+            guest = there._reception.guest(0)
+            most = max(most, 0 if guest is None else guest.oneway)
+        assert proxy.noted() == list(range(200))
+        assert most <= 20
+        assert guest is not None
+        assert guest.oneway == 0
+
+
+def test_oneway_calls_of_who_does_not_keep_to_the_pace_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    calculator = Calculator()
+    with remote.local(2, settings=remote.Settings(max_in_flight=10)) as (here, there):
+        proxy = here.proxy(there.serve(calculator))
+        proxy.add(1)
+        here.caller.peer(1).window = 1000  # type: ignore[union-attr]
+        for number in range(50):
+            proxy.note.oneway(number)
+        assert proxy.add(1) == 2
+    assert 20 <= len(calculator.seen) < 30
+    assert "dropped a oneway call of rank 0" in caplog.text
 
 
 def test_oneway_calls_arrive_in_order_and_their_failures_are_logged(

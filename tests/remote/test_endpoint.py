@@ -191,3 +191,43 @@ def test_only_one_thread_moves_messages_at_a_time(pair: Pair) -> None:
     with pair.receiver._lock:
         assert not pair.receiver.progress()
     assert pair.receiver.progress()
+
+
+def test_memory_is_free_only_when_all_pieces_are_sent(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Under:
+        over = False
+
+        def done(self) -> bool:
+            return self.over
+
+    first, outcomes = Under(), deque([None])
+    outcomes.append(first)  # type: ignore[arg-type]
+    outcomes.append(None)
+    monkeypatch.setattr(module, "CHUNK", 500)
+    monkeypatch.setattr(pair.port, "send", lambda *_: outcomes.popleft())
+    sent = pair.send(np.arange(100.0))
+    assert not sent()
+    first.over = True
+    pair.sender.progress()
+    assert sent()
+
+
+def test_buffers_that_are_not_wanted_are_let_go_of_without_memory_for_them() -> None:
+    pair = Pair()
+    pair.receiver._refusal = lambda _: RefusedError("not wanted")
+    pair.send(np.arange(100.0))
+    pair.send("next")
+    while pair.receiver.progress():
+        pass
+    refused, following = pair.came
+    assert refused.decoding is None
+    with pytest.raises(RefusedError, match="not wanted"):
+        refused.value(HOOKS)
+    assert following.value(HOOKS) == "next"
+
+
+@pytest.mark.parametrize("name", ["x" * 10_000, "\ud800"])
+def test_a_name_that_fits_no_head_is_refused_and_not_counted(pair: Pair, name: str) -> None:
+    with pytest.raises(CodecError, match="cannot travel"):
+        pair.send(1, method=name)
+    assert pair.sender.sent == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
@@ -24,6 +25,7 @@ C = TypeVar("C", bound=type)
 NUMPY_KINDS = "biufcmMSU"  # of dtypes: numbers, dates and fixed-length texts; no objects, no fields
 MOST_DIMENSIONS = 64
 LONGEST_INTEGER = 2**16  # bytes
+_DTYPE = re.compile(rf"[<>|=]?[{NUMPY_KINDS}][0-9]{{1,10}}(\[[0-9]{{0,10}}[A-Za-zμ]{{1,2}}\])?")  # as dtype.str is
 LARGEST_ARRAY = 2**62  # bytes: keeps products of shapes far from anything that could wrap around
 
 
@@ -100,8 +102,8 @@ def full_name(cls: type) -> str:
 
 def dtype_of(text: Any) -> np.dtype[Any]:
     """Return the dtype that a message names, if its values can be sent as bytes."""
-    try:
-        dtype = np.dtype(text) if type(text) is str and len(text) <= 32 else None  # noqa: PLR2004, '<M8[25s]' is short
+    try:  # what NumPy itself reads is a language of its own, for part of which it calls Python's compiler
+        dtype = np.dtype(text) if type(text) is str and _DTYPE.fullmatch(text) else None
     except (TypeError, ValueError, SyntaxError, OverflowError, MemoryError):
         dtype = None
     if dtype is None or dtype.kind not in NUMPY_KINDS or not dtype.itemsize:
