@@ -142,6 +142,10 @@ class Endpoint:
         """Whether anything is half here."""
         return bool(self._arriving)
 
+    def is_busy(self) -> bool:
+        """Return whether anything is on its way out, or half here."""
+        return bool(self._sending or self._arriving)
+
     def progress(self) -> bool:
         """Move what can be moved; return whether anything did. Returns at once if another thread is at it.
 

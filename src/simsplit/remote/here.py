@@ -204,7 +204,11 @@ class Here:
         """Serve and make progress until `done` returns true, at most `timeout` seconds; return whether it is."""
         running = current.get()
         deep = running is not None and running.nested >= self.settings.max_depth  # methods that wait inside each other
-        return self._wait_for_answer(done, timeout) if deep else wait_until(done, self._step, self.settings, timeout)
+        return (
+            self._wait_for_answer(done, timeout)
+            if deep
+            else wait_until(done, self._step, self.settings, timeout, self._endpoint.is_busy)
+        )
 
     # Calling
 
@@ -359,7 +363,7 @@ class Here:
         running = current.get()
         if running is not None:
             step = partial(step, running.depth)
-        return wait_until(done, step, self.settings, timeout)
+        return wait_until(done, step, self.settings, timeout, self._endpoint.is_busy)
 
     def _step(self, floor: int = 0) -> bool:
         """Make progress for all ranks of this process that no other thread sees to."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _FIRST_PAUSE = 2e-5  # seconds
+_HURRY = 0.1  # seconds that pauses stay short while an array is on its way
 # Seconds of waiting before others get the core: most answers are there by then. Longer costs more ranks than cores.
 _ALONE = 2e-5
 
@@ -40,8 +41,17 @@ class Backoff:
         self._since = -1.0
         self._pause = _FIRST_PAUSE
 
-    def wait(self, limit: float | None = None) -> None:
-        """Wait a little: at most until `limit`, on the clock of `time.perf_counter`."""
+    def wait(self, limit: float | None = None, *, hurry: bool = False) -> None:
+        """Wait a little.
+
+        Parameters
+        ----------
+        limit : float, optional
+            The end of all waiting, on the clock of `time.perf_counter`.
+        hurry : bool
+            Whether an array is on its way: its next piece does not take long, unless the other rank is at
+            something else.
+        """
         now = time.perf_counter()
         if self._since < 0:
             self._since = now
@@ -50,13 +60,18 @@ class Backoff:
         if waited > self._spin:
             pause = self._pause if limit is None else min(self._pause, max(0.0, limit - now))
             time.sleep(pause)
-            self._pause = min(2 * self._pause, self._longest)
+            if not (hurry and waited < _HURRY):
+                self._pause = min(2 * self._pause, self._longest)
         elif waited > _ALONE:
             os.sched_yield()  # the rank that is waited for may need this core
 
 
 def wait_until(
-    done: Callable[[], bool], step: Callable[[], bool], settings: Settings, timeout: float | None = None
+    done: Callable[[], bool],
+    step: Callable[[], bool],
+    settings: Settings,
+    timeout: float | None = None,
+    hurry: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Make progress until something is done.
 
@@ -69,6 +84,8 @@ def wait_until(
     settings : Settings
     timeout : float, optional
         Seconds; a step that runs a request can take longer.
+    hurry : callable, optional
+        Tells whether an array is on its way.
 
     Returns
     -------
@@ -98,4 +115,4 @@ def wait_until(
         else:
             if backoff is None:
                 backoff = Backoff(settings)
-            backoff.wait(limit)
+            backoff.wait(limit, hurry=hurry())
