@@ -8,20 +8,26 @@ limit. Where atheris is installed, ``--atheris`` lets it choose the inputs by wh
 
 from __future__ import annotations
 
+import inspect
 import random
 import sys
+import tempfile
 import time
 import zoneinfo  # noqa: F401, what a time zone loads, so that an import later on is one that was asked for
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 
 from simsplit.errors import CodecError
-from simsplit.remote import codec
+from simsplit.remote import codec, frame, kinds
 from simsplit.remote.codec import Decoding, Hooks, decode, decode_arguments, encode
 from simsplit.remote.frame import Arrived, Flag, Frame, FrameKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 LIMIT = 2**20  # bytes that a frame may announce here
 FORBIDDEN = ("import", "exec", "compile", "os.system", "subprocess.Popen", "ctypes.dlopen", "pickle.find_class")
@@ -148,6 +154,15 @@ class Inputs:
         return self.pick.choice([0, 1, 2, 8, -1, 2**31, 2**62, 2**63])
 
 
+def functions() -> Iterator[Any]:
+    """Return the functions that read what came."""
+    for module in (codec, frame, kinds):
+        for thing in vars(module).values():
+            for each in vars(thing).values() if inspect.isclass(thing) else [thing]:
+                if inspect.isfunction(each) and each.__module__ == module.__name__:
+                    yield each
+
+
 def main() -> None:
     """Look at as many inputs as are asked for."""
     words = [word for word in sys.argv[1:] if not word.startswith("-")]
@@ -155,27 +170,37 @@ def main() -> None:
     guard, inputs = Guard(), Inputs(seed)
     for data in inputs.seeds:  # what they load is loaded now
         look_at(data)
-    if "--atheris" in sys.argv:
-        import atheris
 
-        atheris.instrument_all()
-        guard.on = True
-        atheris.Setup(
-            [sys.argv[0], f"-runs={count}", f"-seed={seed + 1}", "-max_len=400", "-rss_limit_mb=1500"], look_at
-        )
-        atheris.Fuzz()
-    begun = time.monotonic()
-    for number in range(count):
-        data = inputs.make()
+    def look_guarded(data: bytes) -> None:
         guard.on = True
         try:
             look_at(data)
         except BaseException:
-            print(f"input {number} of seed {seed}: {data!r}", flush=True)
+            print(f"failed for {data!r}", flush=True)
             raise
         finally:
             guard.on = False
+
+    if "--atheris" in sys.argv:
+        let_atheris_choose(look_guarded, inputs.seeds, [f"-runs={count}", f"-seed={seed + 1}"])
+        return
+    begun = time.monotonic()
+    for _ in range(count):
+        look_guarded(inputs.make())
     print(f"{count:,} inputs in {time.monotonic() - begun:.0f} s: no crash, no code run, no memory over the limit")
+
+
+def let_atheris_choose(look: Callable[[bytes], None], seeds: list[bytes], options: list[str]) -> None:
+    """Look at inputs that atheris makes of the seeds; it ends the program."""
+    import atheris
+
+    for function in functions():
+        atheris.instrument_func(function)
+    with tempfile.TemporaryDirectory() as folder:
+        for number, data in enumerate(seeds):
+            Path(folder, str(number)).write_bytes(data)
+        atheris.Setup([sys.argv[0], folder, *options, "-max_len=400"], look)
+        atheris.Fuzz()
 
 
 if __name__ == "__main__":
