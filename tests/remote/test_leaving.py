@@ -206,3 +206,30 @@ def test_messages_of_the_agreement_that_are_none_do_no_harm() -> None:
 
     outcomes = run_ranks(lambda here: server(here), mischief)  # noqa: PLW0108, the thread wants a function
     assert outcomes == [None, "ab"]
+
+
+def test_a_rank_that_fails_does_not_wait_for_a_request_that_never_ends() -> None:
+    never = threading.Event()
+
+    @remote.expose
+    class Stuck:
+        def wait(self) -> None:
+            begun.set()
+            never.wait()
+
+    begun = threading.Event()
+
+    def fail(here: remote.Here) -> None:
+        here.serve(Stuck(), object="stuck")
+        assert begun.wait(10)
+        raise ZeroDivisionError
+
+    def client(here: remote.Here) -> str:
+        with pytest.raises(GoneError, match="ended with ZeroDivisionError"):
+            here.proxy("MPI:stuck@1").wait()
+        return "fine"
+
+    outcomes = run_ranks(client, fail, settings=remote.Settings(leave_wait=0.5, workers=1))
+    never.set()
+    assert outcomes[0] == "fine"
+    assert isinstance(outcomes[1], ZeroDivisionError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from simsplit import remote
-from simsplit.errors import CodecError, InputError, RefusedError, UnknownNameError
+from simsplit.errors import CallTimeoutError, CodecError, InputError, RefusedError, UnknownNameError
 from tests.remote.objects import Calculator, StateError
 
 if TYPE_CHECKING:
@@ -227,3 +228,42 @@ def test_nobody_waits_for_a_oneway_method(caplog: pytest.LogCaptureFixture) -> N
         assert time.monotonic() - begun < 0.15
         assert slow.finished() == 1
     assert "a oneway call of rank 0 failed" in caplog.text
+
+
+def test_a_stream_whose_items_came_too_late_ends_and_skips_none() -> None:
+    @remote.expose
+    class Slow:
+        def count(self) -> Any:
+            yield 0
+            time.sleep(0.3)
+            yield from range(1, 5)
+
+    with remote.local(2, threads=True) as (here, there):
+        slow = here.proxy(there.serve(Slow()), timeout=0.1)
+        numbers = slow.count.options(timeout=0.1)()
+        with pytest.raises(CallTimeoutError):
+            list(numbers)
+        assert list(numbers) == []
+        here.wait_until(lambda: not there._daemon.streams.open, 5)
+        assert not there._daemon.streams.open
+
+
+def test_a_generator_that_runs_when_its_reader_goes_is_closed_after() -> None:
+    closed = threading.Event()
+
+    @remote.expose
+    class Slow:
+        def count(self) -> Any:
+            try:
+                while True:
+                    time.sleep(0.1)
+                    yield 0
+            finally:
+                closed.set()
+
+    with remote.local(2, threads=True) as (here, there):
+        numbers = here.proxy(there.serve(Slow())).count()
+        future = threading.Timer(0.05, there._daemon.streams.forget, (0,))
+        future.start()
+        next(numbers)
+        assert closed.wait(5)

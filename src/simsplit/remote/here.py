@@ -334,7 +334,7 @@ class Here:
             wait_until(lambda: not self._endpoint.sending, self._endpoint.progress, self.settings, 1.0)
         self._closed = True
         self.caller.close("the ranks have left (the `with` block of simsplit.remote.join is over)")
-        self._threads.stop()
+        self._threads.stop(None if agreed else 1.0)
         atexit.unregister(self._at_exit)
         if agreed and not self._leaving.incomplete:
             self._endpoint.close()

@@ -118,6 +118,8 @@ class Streams:
                 return [items, False, failure(error, stream.where, None)]
             finally:
                 stream.touched = time.monotonic()
+                if number not in self.open:  # dropped meanwhile, when it could not be closed, for it was running
+                    _close(stream.items)
         return [items, True, None]
 
     @expose
@@ -163,7 +165,11 @@ class RemoteIterator:
             if not self._more:
                 raise StopIteration
             window = self._caller.settings.stream_window
-            items, self._more, self._failure = self._call("fetch", window)
+            try:
+                items, self._more, self._failure = self._call("fetch", window)
+            except BaseException:  # items may be lost, such as those of a late answer: no later ones in their place
+                self.close()
+                raise
             self._items = items[::-1]
         return self._items.pop()
 

@@ -75,27 +75,27 @@ class Threads:
                 self._workers.append(worker)
                 worker.start()
 
-    def stop_service(self) -> None:
-        """End that thread, if there is one and it is not the one that asks."""
+    def stop_service(self, timeout: float | None = None) -> None:
+        """End that thread, if there is one and it is not the one that asks; wait for it at most `timeout` seconds."""
         with self._lock:
             service, self._service, self._serves = self._service, None, False
             self._stopped.set()
         if service is not None and service is not threading.current_thread():
-            service.join()
+            service.join(timeout)
 
     def wake(self) -> None:
         """Let a worker see to a request that came."""
         self._ready.release()
 
-    def stop(self) -> None:
-        """End all threads."""
+    def stop(self, timeout: float | None = None) -> None:
+        """End all threads; wait for each at most `timeout` seconds, for it may be at a request that never ends."""
         self._closed = True
-        self.stop_service()
+        self.stop_service(timeout)
         for _ in self._workers:
             self._ready.release()
         for worker in self._workers:
             if worker is not threading.current_thread():
-                worker.join()
+                worker.join(timeout)
 
     def _make_progress(self) -> None:
         backoff = Backoff(self._settings)
