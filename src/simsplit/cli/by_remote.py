@@ -97,5 +97,5 @@ def _verify(problem: Problem, receiver: GatheredHistory, plan: Plan) -> Verifica
     from ..engine.verifying import verify_steps
 
     assert problem.initial is not None  # noqa: S101, for the type checker: root has the array
-    rows = Rows(problem, 0, problem.initial, problem.kernel.parameters)
+    rows = Rows(problem, 0, problem.initial[: plan.shape[0]], problem.kernel.parameters)
     return verify_steps(SingleProcess(), plan, rows, receiver)

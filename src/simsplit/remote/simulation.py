@@ -200,6 +200,7 @@ def simulate(here: Here, problem: Problem, history: Array | None = None) -> Remo
     require_built_in(kernel.name)
     if initial is None:
         raise InputError("initial is None on rank 0: rank 0 must have the array that is split")
+    initial = initial[: len(initial)]  # from its file, if it is in one, of which the collective ranks read their rows
     proxies = _calculators(here, tag, ranks)
     parts = bounds(len(initial), len(ranks))
     if history is None:
@@ -215,12 +216,7 @@ def simulate(here: Here, problem: Problem, history: Array | None = None) -> Remo
             try:
                 rows = future.result()
             except Exception as error:
-                step = k if kernel.kind == "map" else k + 1
-                origin = "" if step == k else f" (from step {k}, t = {problem.time(k)})"
-                raise KernelError(
-                    f"the kernel {kernel.name} failed on rank {rank} at step {step}, t = {problem.time(step)}{origin}, "
-                    f"{rows_in_short(lower, upper)}"
-                ) from error
+                raise _failed(problem, k, rank, (lower, upper)) from error
             if position is not None:
                 history[position, lower:upper] = rows
     if kernel.kind == "step" and len(history) and problem.kept[0] == 0:
@@ -269,6 +265,17 @@ def _steps(problem: Problem) -> list[tuple[int, int | None]]:
     positions = {k: position for position, k in enumerate(kept)}
     # A step kernel is told of the state that it goes on from; step 0 is the initial array.
     return [(k - 1, positions.get(k)) for k in range(1, kept[-1] + 1 if kept else 0)]
+
+
+def _failed(problem: Problem, k: int, rank: int, span: tuple[int, int]) -> KernelError:
+    """Return the error of a calculator that was told to compute `k`."""
+    kernel = problem.kernel
+    step = k if kernel.kind == "map" else k + 1
+    origin = "" if step == k else f" (from step {k}, t = {problem.time(k)})"
+    return KernelError(
+        f"the kernel {kernel.name} failed on rank {rank} at step {step}, t = {problem.time(step)}{origin}, "
+        f"{rows_in_short(*span)}"
+    )
 
 
 def _serve(here: Here, tag: str) -> None:
