@@ -106,6 +106,30 @@ def test_a_file_of_another_length_or_kind_is_refused(tmp_path: Path, change: str
         read(path, (0, 100))
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_checksum_changes_with_its_data(data: st.DataObject) -> None:
+    pages = data.draw(st.integers(1, 5))
+    good = np.random.default_rng(3).integers(0, 256, pages * PAGE, np.uint8)
+    bad = good.copy()
+    kind = data.draw(st.sampled_from(["bytes of a page", "a lost page", "pages swapped", "three words"]))
+    page = data.draw(st.integers(0, pages - 1)) * PAGE
+    if kind == "bytes of a page":
+        places = data.draw(st.lists(st.integers(0, PAGE - 1), min_size=1, max_size=50, unique=True))
+        bad[page + np.array(places)] ^= data.draw(st.integers(1, 255))
+    elif kind == "a lost page":
+        bad[page : page + PAGE] = 0
+    elif kind == "pages swapped":
+        other = data.draw(st.integers(0, pages - 1)) * PAGE
+        bad[page : page + PAGE], bad[other : other + PAGE] = good[other : other + PAGE], good[page : page + PAGE]
+    else:
+        words = bad.view("<u8")
+        places = data.draw(st.lists(st.integers(0, len(words) - 1), min_size=1, max_size=3, unique=True))
+        words[places] += np.uint64(data.draw(st.integers(1, 2**64 - 1)))
+    same = checkpoint._checksum(good.data) == checkpoint._checksum(bad.data)
+    assert same == (good.tobytes() == bad.tobytes())
+
+
 def test_two_checkpoints_that_are_joined_are_not_taken_for_the_second(tmp_path: Path) -> None:
     path = tmp_path / "c"
     commit(path, random_array("f8", 100, 5), 2)

@@ -91,7 +91,7 @@ def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: in
     below.set_ylabel(run.label(what, "unit"))
     below.grid(visible=True, alpha=0.3)
     if len(chosen) <= _TELLABLE:
-        below.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        below.legend(loc="best", ncols=2 if len(chosen) > _CURVES else 1)
     try:
         figure.savefig(output, dpi=150)
     except ValueError as error:

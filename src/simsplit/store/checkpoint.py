@@ -5,10 +5,10 @@ it is on the disk::
 
     rows of rank 0 of those who wrote it, then zeros up to a multiple of PAGE bytes
     rows of rank 1, …
-    JSON: position, facts, shape, dtype, who wrote which rows where, and the digest of every CHUNK bytes
+    JSON: position, facts, shape, dtype, who wrote which rows where, and the checksum of every CHUNK bytes
     trailer: length of the JSON (8 bytes, little-endian), digest of length and JSON (32), magic (24)
 
-Each byte is under a digest (BLAKE2b) or compared, and any number of ranks can read their rows: a rank
+Each byte is under a checksum or compared, and any number of ranks can read their rows: a rank
 checks the chunks that it reads. No page belongs to two ranks, which network file systems do not forgive.
 """
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 PAGE = 4096
-CHUNK = 8 * 2**20  # bytes under one digest, a multiple of PAGE
+CHUNK = 8 * 2**20  # bytes under one checksum, a multiple of PAGE
 KEPT = 2
 _TEMPORARY = ".checkpoint.tmp"
 _DIGEST = 32
@@ -65,7 +65,7 @@ class Layout:
     bounds : list of (int, int)
         The rows ``[lower, upper)`` of each rank that writes.
     chunk : int
-        Bytes under one digest.
+        Bytes under one checksum.
     """
 
     shape: tuple[int, ...]
@@ -129,7 +129,7 @@ class Checkpoints:
     folder : Path
         Made if it is not there.
     chunk : int
-        Bytes under one digest, a multiple of `PAGE`.
+        Bytes under one checksum, a multiple of `PAGE`.
     """
 
     def __init__(self, communicator: Communicator, folder: Path, *, chunk: int = CHUNK) -> None:
@@ -175,7 +175,9 @@ class Checkpoints:
                     disk.remove(temporary)
                     os.close(disk.create(temporary))
             with agreement, disk.reported(what, f"{_INSTEAD}."):
-                digests = b"" if state is None else _write_part(temporary, parts, self._communicator.rank, state)
+                digests = b""
+                if state is not None:
+                    digests = _write_part(temporary, parts, self._communicator.rank, state)
             everyone = self._communicator.allgather(digests)
             with agreement, disk.reported(what, f"{_INSTEAD}."):
                 if root:
@@ -237,27 +239,40 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.checkpoint"), reverse=True)
 
 
+def _checksum(data: Any) -> bytes:
+    """Return the checksum of whole pages: a digest of the sum of each page, and of the words in each place of a page.
+
+    A change inside one page changes the sum of a place, whatever it is, and so does one of up to three words anywhere;
+    a page that is lost or stale would have to have the same sum, modulo 2^64, in all places. It takes a tenth of the
+    time of a digest of all bytes, which would take longer than the disk.
+    """
+    words = np.frombuffer(data, "<u8").reshape(-1, PAGE // 8)
+    sums = np.concatenate([words.sum(axis=1, dtype="<u8"), words.sum(axis=0, dtype="<u8")])
+    return _digest(sums.data)
+
+
 def _digest(data: Any) -> bytes:
     return hashlib.blake2b(data, digest_size=_DIGEST, usedforsecurity=False).digest()
 
 
 def _write_part(path: Path, layout: Layout, part: int, state: Array) -> bytes:
-    """Write this rank's rows, make them durable, and return the digests of the chunks."""
+    """Write this rank's rows, make them durable, and return the checksums of the chunks."""
     data = state.reshape(-1).view(np.uint8).data if state.nbytes else memoryview(b"")
-    begin_of_part = layout.offsets()[part]
-    digests = []
+    begin_of_part, nbytes = layout.offsets()[part], layout.nbytes(part)
+    whole = len(data) // PAGE * PAGE
+    last = bytes(data[whole:]).ljust(nbytes - whole, b"\0")
     file = disk.open_existing(path)
     try:
-        for begin, end in layout.chunks(part):
-            chunk: Any = data[begin:end]
-            if len(chunk) < end - begin:
-                chunk = bytes(chunk).ljust(end - begin, b"\0")
-            disk.write(file, chunk, begin_of_part + begin)
-            digests.append(_digest(chunk))
+        disk.write(file, data[:whole], begin_of_part)
+        disk.write(file, last, begin_of_part + whole)
+        sums = [
+            _checksum(data[begin:end]) if end <= whole else _checksum(bytes(data[begin:whole]) + last)
+            for begin, end in layout.chunks(part)
+        ]
         disk.sync(file)
     finally:
         os.close(file)
-    return b"".join(digests)
+    return b"".join(sums)
 
 
 def _write_end(path: Path, layout: Layout, position: int, facts: dict[str, Any], digests: bytes) -> None:
@@ -268,7 +283,7 @@ def _write_end(path: Path, layout: Layout, position: int, facts: dict[str, Any],
         "dtype": as_json(layout.dtype),
         "bounds": layout.bounds,
         "chunk": layout.chunk,
-        "digests": digests.hex(),
+        "checksums": digests.hex(),
     }
     text = json.dumps(end).encode()
     length = len(text).to_bytes(8, "little")
@@ -297,7 +312,7 @@ def read(path: Path, span: tuple[int, int]) -> Checkpoint:
         layout, end = _read_end(file)
         state = None
         if layout.bounds:
-            state = _read_rows(file, layout, bytes.fromhex(end["digests"]), *span)
+            state = _read_rows(file, layout, bytes.fromhex(end["checksums"]), *span)
     finally:
         os.close(file)
     return Checkpoint(path, end["position"], end["facts"], state)
@@ -343,7 +358,7 @@ def _read_rows(file: int, layout: Layout, digests: bytes, lower: int, upper: int
             begin, end = chunks[each]
             data = disk.read(file, end - begin, offset + begin)
             place = (number + each) * _DIGEST
-            if _digest(data) != digests[place : place + _DIGEST]:
+            if _checksum(data) != digests[place : place + _DIGEST]:
                 raise DamagedError(f"it is damaged between byte {offset + begin} and {offset + end}")
             own = slice(max(begin, wanted[0]), min(end, wanted[1]))
             target[own.start + shift : own.stop + shift] = memoryview(data)[own.start - begin : own.stop - begin]

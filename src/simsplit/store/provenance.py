@@ -39,6 +39,7 @@ def new_record(problem: dict[str, Any], history: dict[str, Any]) -> dict[str, An
         "run": os.urandom(8).hex(),
         "status": "running",
         "position": 0,
+        "complete": 0,
         "problem": problem,
         "history": history,
         "attempts": [],
