@@ -58,6 +58,7 @@ bench: $(VENV)/run  ## measure start-up, history, memory and remote calls agains
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/history.py
 	$(VENV)/bin/python benchmarks/memory.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
+	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/output.py
 
 bench-peers: .venv-peers/run  ## measure remote calls beside Pyro5 too, in an environment of their own (MPICH)
 	.venv-peers/bin/mpiexec -n 2 .venv-peers/bin/python benchmarks/remote.py

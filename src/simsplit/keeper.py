@@ -146,6 +146,7 @@ class Keeper:
             raise
         finally:
             self._watchdog.stop()
+            self._checkpoints.settle()
             if self._directory is not None:
                 self._directory.close()
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.launching import BIN, ROOT, mpiexec, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(120)]
 
@@ -30,3 +34,11 @@ def test_memory() -> None:
     ended = run([str(BIN / "python"), str(FOLDER / "memory.py"), "3000000"], timeout=90)
     assert ended.status == 0
     assert ended.out.count(" MiB beside them: less than 64 MiB") == 6
+
+
+def test_output(tmp_path: Path) -> None:
+    ended = run(mpiexec(2, FOLDER / "output.py", tmp_path, 50_000))
+    assert ended.status == 0, ended.err
+    assert re.search(r"^history: \d+\.\d\d of the rate of plain writes", ended.out, re.MULTILINE)
+    assert re.search(r"^checkpoint: \d+\.\d\d of the time of a plain write", ended.out, re.MULTILINE)
+    assert list(tmp_path.iterdir()) == []

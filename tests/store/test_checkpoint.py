@@ -147,6 +147,7 @@ def store(folder: Path, whole: Any, *positions: int) -> Checkpoints:
     checkpoints = Checkpoints(SingleProcess(), folder)
     for position in positions:
         checkpoints.write(position, whole + position, ((100,), whole.dtype, [(0, 100)]), {"at": position})
+    checkpoints.settle()
     return checkpoints
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import prod
@@ -136,6 +137,13 @@ class Checkpoints:
         self._communicator = communicator
         self._folder = folder
         self._chunk = chunk
+        self._pruning: threading.Thread | None = None
+
+    def settle(self) -> None:
+        """Wait until no more than the last two are left. Not collective."""
+        if self._pruning is not None:
+            self._pruning.join()
+            self._pruning = None
 
     def write(
         self,
@@ -161,6 +169,7 @@ class Checkpoints:
         OutputError
             On every rank, if any could not write; older checkpoints are untouched.
         """
+        self.settle()
         root = self._communicator.rank == 0
         agreement = Agreement(self._communicator)
         parts = Layout(*layout, self._chunk) if layout is not None else Layout((0,), np.dtype("u1"), [], self._chunk)
@@ -184,7 +193,9 @@ class Checkpoints:
                     _write_end(temporary, parts, position, facts, b"".join(everyone))
                     disk.rename(temporary, name)
                     disk.sync_folder(self._folder)
-                    self._prune(name)
+                    # To give back the room of a large file takes a while, for which nobody need wait.
+                    self._pruning = threading.Thread(target=self._prune, args=(name,))
+                    self._pruning.start()
         except BaseException:
             if root:
                 with suppress(OSError):
@@ -205,6 +216,7 @@ class Checkpoints:
         InputError
             If the rows do not fit in the memory of a rank.
         """
+        self.settle()
         names: list[str] | None = None
         if self._communicator.rank == 0:
             with suppress(OSError):  # of a run that was killed: it costs room only
