@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 def run(options: Options, settings: Settings, problem: Problem, communicator: Communicator, stopping: Stopping) -> None:
     """Run a simulation in a run directory, and print a summary. Collective."""
-    if options.via != "collective":
-        raise InputError("--via remote keeps no checkpoints: leave it out, or write to a file (-o FILE.npy)")
-    whole = complete(settings, problem)
+    with Agreement(communicator):
+        if options.via != "collective":
+            raise InputError("--via remote keeps no checkpoints: leave it out, or write to a file (-o FILE.npy)")
+        whole = complete(settings, problem)
     found = digests(whole, problem, communicator)
     with Agreement(communicator):
         if not options.accept_changes:

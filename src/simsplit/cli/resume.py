@@ -48,8 +48,8 @@ def _command(options: Options, stopping: Stopping) -> None:
         if communicator.rank == 0 and not options.quiet:
             print(f"the run in {folder} is finished: nothing to do", flush=True)
         return
-    settings = resolve(replace(options, problem=str(folder / PROBLEM), output=None, format=None), text)
     with Agreement(communicator):
+        settings = resolve(replace(options, problem=str(folder / PROBLEM), output=None, format=None), text)
         problem = problems.make(settings, root=communicator.rank == 0)
     found = digests(settings, problem, communicator) | {"problem": digest_of_text(text)}
     with Agreement(communicator):
