@@ -112,7 +112,7 @@ def test_whatever_call_fails_nothing_is_lost(fast: Path, call: str, what: str, f
             assert status == 5, message
             assert message.startswith("cannot write ")
             assert os.strerror(getattr(errno, what)) in message
-            if checkpoints(folder):
+            if checkpoints(folder) and call != "sync_folder":  # after which it is there, but perhaps not to stay
                 assert f"The checkpoint at step {checkpoints(folder)[-1]} is intact" in message
         if (folder / "run.json").exists() and (folder / "problem.toml").exists():
             assert in_child(lambda folder=folder: main(["resume", str(folder), "--serial", "--quiet"])) == (0, "")

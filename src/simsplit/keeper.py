@@ -38,6 +38,7 @@ _LONG = _DUE << 1  # a rank finds that the stretch of steps takes long …
 _TOO_LONG = _LONG << 1  # … or too long: a stop, and a sign of progress, wait for its end
 _SOON, _LATE = 0.05, 0.2  # seconds of a stretch
 _MOST = 2**16  # steps in a stretch
+_PATIENCE = 1.0  # seconds for root to write how a run ended that another rank is about to abort
 _HUNG = 1  # exit status: not one that says that the run can simply be resumed
 
 
@@ -141,6 +142,8 @@ class Keeper:
         except BaseException as error:
             with suppress(SimsplitError):  # the run has failed, and says why
                 self._close(*_ending(error))
+            if not self._root and not getattr(error, "on_all_ranks", False):
+                time.sleep(_PATIENCE)
             if isinstance(error, SimsplitError) and not isinstance(error, StoppedError):
                 self._advise(error)
             raise
@@ -280,6 +283,8 @@ class Keeper:
         """End the job at once. Called by the thread of the watchdog."""
         with suppress(Exception):
             self._close("interrupted", INTERRUPTED, "Ctrl-C was pressed twice")
+            if not self._root:
+                time.sleep(_PATIENCE)
         _end(INTERRUPTED)
 
 
