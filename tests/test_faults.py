@@ -86,7 +86,7 @@ def fast(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize(
     ("form", "what"),
-    [("npy", "EIO"), ("npy", "ENOSPC"), ("npy", "before"), ("npy", "after"), ("zarr", "EIO"), ("zarr", "before")],
+    [("npy", "EIO"), ("npy", "before"), ("npy", "after"), ("zarr", "ENOSPC")],
 )
 @pytest.mark.parametrize("call", CALLS)
 def test_whatever_call_fails_nothing_is_lost(fast: Path, call: str, what: str, form: str) -> None:
