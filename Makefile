@@ -47,7 +47,7 @@ lint: .venv-lint/lint  ## ruff, mypy, import-linter, shellcheck
 	.venv-lint/bin/ruff format --check .
 	.venv-lint/bin/mypy
 	.venv-lint/bin/lint-imports
-	.venv-lint/bin/shellcheck jobs/*.sbatch .ci/run
+	.venv-lint/bin/shellcheck jobs/*.sbatch tests/*.sh .ci/run
 
 format: .venv-lint/lint  ## let ruff format the code
 	.venv-lint/bin/ruff check --fix .
@@ -56,6 +56,7 @@ format: .venv-lint/lint  ## let ruff format the code
 bench: $(VENV)/run  ## measure start-up, history, memory and remote calls against plain programs (MPI=mpich)
 	$(VENV)/bin/python benchmarks/startup.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/history.py
+	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/steps.py
 	$(VENV)/bin/python benchmarks/memory.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/output.py

@@ -15,7 +15,7 @@ from .dtypes import as_json, from_json
 from .engine import Plan, Position, Timings, run_steps
 from .errors import InputError, OutputError
 from .keeper import Care, Keeper
-from .runner import Result, common_plan, distribute, require_identical, result_of, verified
+from .runner import How, Result, common_plan, distribute, require_identical, result_of, verified
 from .store import disk
 from .store.checkpoint import Checkpoints
 from .store.history import INSTEAD, Layout, OneFile, Target, WrittenHistory
@@ -82,7 +82,7 @@ def begin(
     """
     care = care or Care()
     with interrupts.held():
-        plan, parameters = common_plan(problem, communicator, verify=verify, output=folder)
+        plan, parameters = common_plan(problem, communicator, How(verify=verify, output=folder))
         plan = _grained(plan, format)
         everyone = communicator.allgather(communicator.host)
         directory = None
@@ -148,7 +148,7 @@ def into_file(
     """
     kind = format_of(output) or "npy"
     with interrupts.held():
-        plan, parameters = common_plan(problem, communicator, verify=verify, output=output)
+        plan, parameters = common_plan(problem, communicator, How(verify=verify, output=output))
         plan = _grained(plan, kind)
         name = temporary = None
         with Agreement(communicator), disk.reported(f"the output {output}", INSTEAD):
@@ -249,7 +249,7 @@ def resume(
     """
     care = care or Care()
     with interrupts.held():
-        plan, parameters = common_plan(problem, communicator, verify=False, output=folder)
+        plan, parameters = common_plan(problem, communicator, How(output=folder))
         everyone = communicator.allgather(communicator.host)
         directory, record = None, None
         with Agreement(communicator):

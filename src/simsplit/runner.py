@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from math import prod
+from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .checks import integer
 from .communicator import Agreement, Communicator, connect, interrupts
 from .dtypes import plain
-from .engine import Plan, Rows, Timings, run_steps, scatter
+from .engine import Plan, Rows, Timings, block_nbytes, run_steps, scatter, scatter_by_nodes
+from .engine.blocks import FALLBACK
 from .errors import InputError, VerificationError
 from .kernels import results
 from .memory import require
 from .problem import Problem, StoredRows
-from .store.memory import GatheredHistory
-from .text import counted, ranks_in_short, readable
+from .store.transport import TRANSPORTS, receive
+from .text import counted, ranks_in_short
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from mpi4py.MPI import Intracomm
 
+    from .communicator.node import Node, Window
     from .engine import HistoryReceiver, Watcher
+    from .engine.reducing import Reducer
     from .store.npy import NpyOutput
     from .verification import Verification
 
@@ -53,7 +56,7 @@ class Result:
         The MPI library; None without MPI.
     timings : Timings
         Seconds: how long the slowest rank waited for its rows and how long the slowest computed, and how
-        long root took to gather.
+        long root took to gather, to write, and for all steps.
     nbytes : dict of str to int
         Bytes of the ``initial`` array and of the ``history``, and how many of them were ``scattered``
         from root to other ranks and ``gathered`` from them.
@@ -61,6 +64,16 @@ class Result:
         What comparing with one process found; None if it was not asked for.
     note : str or None
         What else is to be said about the run.
+    reductions : dict of str to ndarray, shape (steps, ...)
+        ``reductions["mean"][k]`` is the mean over all rows of step k, kept or not; see `Problem`. On root;
+        empty elsewhere.
+    transport : {"gatherv", "shared"}
+        How the results came to root: by messages, or through memory that ranks of a node share.
+    transport_reason : str
+        Why that way.
+    shares : dict of str to float
+        How root spent its time, as parts of 1: on ``compute``, on ``communication`` (scattering, gathering and
+        waiting for other ranks) and on ``output``.
     """
 
     history: Array | None = field(repr=False)
@@ -74,6 +87,16 @@ class Result:
     nbytes: dict[str, int]
     verification: Verification | None = None
     note: str | None = None
+    reductions: dict[str, Array] = field(default_factory=dict, repr=False)
+    transport: str = "gatherv"
+    transport_reason: str = ""
+    shares: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Bytes of the history computed and brought to root in a second, by root's clock; 0 if it is empty."""
+        seconds = self.timings.steps
+        return self.nbytes["history"] / seconds if seconds else 0.0
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -91,6 +114,8 @@ def run(
     expect_ranks: int | None = None,
     verify: bool = False,
     output: str | os.PathLike[str] | None = None,
+    transport: Literal["auto", "gatherv", "shared"] = "auto",
+    block_size: int | None = None,
 ) -> Result:
     """Run a simulation. Collective: every rank of `comm` calls it with the same arguments.
 
@@ -108,7 +133,16 @@ def run(
     verify : bool, default False
         Recompute on root as one process would, and compare bit for bit.
     output : path-like, optional
-        Where root writes the history: a ``.npy`` file, which appears whole or not at all.
+        Where root writes the history: a ``.npy`` file, which appears whole or not at all. Reductions go
+        beside it: ``history.npy``, ``history.mean.npy``.
+    transport : {"auto", "gatherv", "shared"}, default "auto"
+        How the results come to root: by messages, or through memory that the ranks of a node share. "auto"
+        takes the shared memory where there is some, unless the history is small. Between nodes one rank of
+        each sends its node's rows. Where there is no shared memory they are gathered in any case, and
+        `Result.transport_reason` says so.
+    block_size : int, optional
+        How many bytes of the result of a step are computed at a time; at least one row is. By default a
+        share of the processor's cache.
 
     Returns
     -------
@@ -132,18 +166,43 @@ def run(
            [1.5, 4. , 6.5]])
     """
     communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
-    result = execute(problem, communicator, verify=verify, output=output)
+    how = How(verify=verify, output=output, transport=transport, block_size=block_size)
+    result = execute(problem, communicator, how)
     require_identical(result, communicator)
     return result
 
 
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a problem is run; what it is does not depend on it. The arguments of `run` of these names."""
+
+    verify: bool = False
+    output: str | os.PathLike[str] | None = None
+    transport: str = "auto"
+    block_size: int | None = None
+
+    def settings(self) -> dict[str, str]:
+        """Return all of it as texts: what every rank must have the same of.
+
+        Raises
+        ------
+        InputError
+            If a value is wrong.
+        """
+        if self.transport not in TRANSPORTS:
+            raise InputError(f'transport must be "auto", "gatherv" or "shared", not {self.transport!r}')
+        if self.block_size is not None:
+            integer("block_size", self.block_size, least=1)
+        return {
+            "verify": repr(bool(self.verify)),
+            "output": _path(self.output),
+            "transport": self.transport,
+            "block_size": repr(self.block_size),
+        }
+
+
 def execute(
-    problem: Problem,
-    communicator: Communicator,
-    *,
-    verify: bool = False,
-    output: str | os.PathLike[str] | None = None,
-    watcher: Watcher | None = None,
+    problem: Problem, communicator: Communicator, how: How | None = None, *, watcher: Watcher | None = None
 ) -> Result:
     """Run a simulation on `communicator`, as `run` does, but leave the verdict to the caller. Collective.
 
@@ -151,57 +210,74 @@ def execute(
     A history that turns out to be different is not written.
     """
     with interrupts.held():
-        return _execute(problem, communicator, verify=verify, output=output, watcher=watcher)
+        return _execute(problem, communicator, How() if how is None else how, watcher)
 
 
-def _execute(
-    problem: Problem,
-    communicator: Communicator,
-    *,
-    verify: bool,
-    output: str | os.PathLike[str] | None,
-    watcher: Watcher | None,
-) -> Result:
-    root = communicator.rank == 0
-    plan, parameters = common_plan(problem, communicator, verify=verify, output=output)
+def _execute(problem: Problem, communicator: Communicator, how: How, watcher: Watcher | None) -> Result:
+    plan, parameters = common_plan(problem, communicator, how)
     with Agreement(communicator):
-        file = open_output(output, plan.history_nbytes) if root and output is not None else None
-        receiver = GatheredHistory(communicator, plan)
-    timings = Timings()
-    rows = distribute(problem, communicator, plan, parameters, timings)
+        wanted = how.output is not None and communicator.rank == 0
+        file = open_output(how.output, plan.history_nbytes) if wanted and how.output is not None else None
+        files = {name: open_output(reduced_path(how.output, name), 0) for name in problem.reduce if file is not None}
+    receiver, transport = receive(communicator, plan, how.transport)
+    timings, block = Timings(), how.block_size or block_nbytes()
+    windows: list[Window | None] = []  # held as long as any rank reads its rows there
     try:
-        run_steps(communicator, plan, rows, receiver, timings, watcher=watcher)
-        verification = verified(communicator, plan, rows, receiver) if verify else None
+        rows = distribute(problem, communicator, plan, parameters, timings, transport.node, windows)
+        with Agreement(communicator):
+            reducer = _reducer(communicator, plan, problem)
+        run_steps(communicator, plan, rows, receiver, timings, block=block, watcher=watcher, reducer=reducer)
+        verification = verified(communicator, plan, rows, receiver, block, reducer) if how.verify else None
         receiver.finish()
     except BaseException:
         receiver.abort()
         raise
+    begun = perf_counter()
+    reductions = {} if reducer is None else reducer.results
     with Agreement(communicator):
         if file is not None and receiver.history is not None and (verification is None or verification.identical):
             file.write(receiver.history)
-    return result_of(problem, communicator, plan, timings, receiver.history, verification)
+            for name, reduced in reductions.items():
+                files[name].write(reduced)
+    if how.output is not None:
+        timings.output = perf_counter() - begun
+    result = result_of(problem, communicator, plan, timings, receiver.history, verification)
+    return replace(result, reductions=reductions, transport=transport.name, transport_reason=transport.why)
 
 
 def distribute(
-    problem: Problem, communicator: Communicator, plan: Plan, parameters: dict[str, Any], timings: Timings
+    problem: Problem,
+    communicator: Communicator,
+    plan: Plan,
+    parameters: dict[str, Any],
+    timings: Timings,
+    node: Node | None = None,
+    windows: list[Window | None] | None = None,
 ) -> Rows:
-    """Return this rank's rows: root's are scattered, those in a file are read by each rank. Collective."""
+    """Return this rank's rows: root's are scattered, those in a file are read by each rank. Collective.
+
+    Where ranks of a node share memory for them, `windows` gets what must be held as long as the rows are used.
+    """
     begun = perf_counter()
-    part = _part(problem.initial, communicator, plan)
+
+    def part(plan: Plan, array: Array | None) -> Array:
+        if node is None or windows is None:
+            return scatter(communicator, plan, array)
+        own, window = scatter_by_nodes(communicator, plan, array, node)
+        windows.append(window)
+        return own
+
+    stored = communicator.bcast((problem.initial if isinstance(problem.initial, StoredRows) else None,))[0]
+    initial = part(plan, problem.initial) if stored is None else _read(stored, communicator, plan)
     own = {
-        name: scatter(communicator, plan.of(*value), problem.kernel.parameters[name])
-        if isinstance(value, tuple)
-        else value
+        name: part(plan.of(*value), problem.kernel.parameters[name]) if isinstance(value, tuple) else value
         for name, value in parameters.items()
     }
     timings.scatter = perf_counter() - begun
-    return Rows(problem, plan.bounds[communicator.rank][0], part, own)
+    return Rows(problem, plan.bounds[communicator.rank][0], initial, own)
 
 
-def _part(initial: Any, communicator: Communicator, plan: Plan) -> Array:
-    stored = communicator.bcast((initial if isinstance(initial, StoredRows) else None,))[0]
-    if stored is None:
-        return scatter(communicator, plan, initial)
+def _read(stored: StoredRows, communicator: Communicator, plan: Plan) -> Array:
     with Agreement(communicator):
         lower, upper = plan.bounds[communicator.rank]
         nbytes = (upper - lower) * plan.row_nbytes
@@ -220,6 +296,7 @@ def result_of(
 ) -> Result:
     """Return what a run gives. Collective."""
     everyone = communicator.allgather((communicator.host, timings))
+    roots = everyone[0][1]
     return Result(
         history=history,
         time_grid=(problem.start_time, problem.delta_t, problem.steps),
@@ -231,7 +308,9 @@ def result_of(
         timings=Timings(
             scatter=max(each.scatter for _, each in everyone),
             compute=max(each.compute for _, each in everyone),
-            gather=everyone[0][1].gather,
+            gather=roots.gather,
+            output=roots.output,
+            steps=roots.steps,
         ),
         nbytes={
             "initial": plan.initial_nbytes,
@@ -240,14 +319,55 @@ def result_of(
             "gathered": plan.gathered_nbytes,
         },
         verification=verification,
+        shares=_shares(roots),
     )
 
 
-def verified(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver) -> Verification:
-    """Compare a history with what one process computes. Collective."""
-    from .engine.verifying import verify_steps
+def _shares(seconds: Timings) -> dict[str, float]:
+    """Return how a rank spent its time, as parts of 1."""
+    spent = {
+        "compute": seconds.compute,
+        "communication": seconds.scatter + seconds.gather,
+        "output": seconds.output,
+    }
+    total = sum(spent.values()) or 1.0
+    return {name: value / total for name, value in spent.items()}
 
-    return verify_steps(communicator, plan, rows, receiver)
+
+def _reducer(communicator: Communicator, plan: Plan, problem: Problem) -> Reducer | None:
+    if not problem.reduce:
+        return None
+    from .engine.reducing import Reducer
+
+    if not plan.shape[0]:
+        raise InputError(f"the array has no rows, which have no {problem.reduce[0]}. Leave out reduce.")
+    if plan.history_dtype.names:
+        raise InputError(f"values with fields ({plan.history_dtype}) have no {problem.reduce[0]}. Leave out reduce.")
+    return Reducer(communicator, plan, problem.reduce)
+
+
+def reduced_path(output: str | os.PathLike[str] | None, name: str) -> str:
+    """Return where a reduction is written, beside the history.
+
+    >>> reduced_path("runs/history.npy", "mean")
+    'runs/history.mean.npy'
+    """
+    return f"{os.fsdecode(output or '').removesuffix('.npy')}.{name}.npy"
+
+
+def verified(
+    communicator: Communicator,
+    plan: Plan,
+    rows: Rows,
+    receiver: HistoryReceiver,
+    block: int = FALLBACK,
+    reducer: Reducer | None = None,
+) -> Verification:
+    """Compare a history, and reductions, with what one process computes. Collective."""
+    from .engine.verifying import verify_reductions, verify_steps
+
+    found = verify_steps(communicator, plan, rows, receiver, block)
+    return found if reducer is None else verify_reductions(communicator, plan, rows, reducer.results, found)
 
 
 def open_output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
@@ -267,9 +387,7 @@ def require_identical(result: Result, communicator: Communicator) -> None:
             )
 
 
-def common_plan(
-    problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
-) -> tuple[Plan, dict[str, Any]]:
+def common_plan(problem: Problem, communicator: Communicator, how: How) -> tuple[Plan, dict[str, Any]]:
     """Return root's plan and parameters, once all ranks are found to have the same problem. Collective.
 
     A parameter that is an array is given by its shape and dtype.
@@ -279,7 +397,7 @@ def common_plan(
     with Agreement(communicator):
         if not isinstance(problem, Problem):
             raise InputError(f"problem must be a simsplit.Problem, not {problem!r}")
-        settings = problem.settings() | {"verify": repr(bool(verify)), "output": _path(output)}
+        settings = problem.settings() | how.settings()
         if communicator.rank == 0:
             if problem.initial is None:
                 raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")
@@ -294,7 +412,6 @@ def common_plan(
                 communicator.size,
                 keep=problem.keep,
             )
-            _require_countable(plan, communicator)
             parameters = {
                 name: (value.shape, value.dtype) if isinstance(value, np.ndarray) else value
                 for name, value in problem.kernel.parameters.items()
@@ -319,16 +436,6 @@ def _path(output: Any) -> str:
         return "none" if output is None else repr(os.fsdecode(output))
     except TypeError:
         raise InputError(f"output must be a path, such as 'history.npy', not {output!r}") from None
-
-
-def _require_countable(plan: Plan, communicator: Communicator) -> None:
-    rows, row = plan.shape[0], prod(plan.shape[1:]) * max(plan.dtype.itemsize, plan.history_dtype.itemsize)
-    if max(rows, row) > communicator.largest_count:
-        raise InputError(
-            f"the array has {rows:,} rows of {readable(row)}, but {communicator.library} counts to "
-            f"{communicator.largest_count:,} only. Use an MPI library of version 4 or later of the standard, such as "
-            "MPICH, or shape the array into fewer rows."
-        )
 
 
 def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:

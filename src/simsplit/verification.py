@@ -35,6 +35,8 @@ class Verification:
         The greatest distance, in units in the last place: how many other numbers of its dtype one must
         pass; 0 if nothing differs but signs of zero and bits of NaN. Infinite if it cannot be told (not
         a number on one side, an integer, a long double, another dtype).
+    reduced, different_reduced : int
+        How many values of reductions were compared, and how many of them differ in a bit.
     """
 
     steps: int
@@ -43,18 +45,23 @@ class Verification:
     different_values: int
     first: tuple[int, int] | None
     ulp: float
+    reduced: int = 0
+    different_reduced: int = 0
 
     @property
     def identical(self) -> bool:
         """Whether every value of every step has the same bits."""
-        return self.different_values == 0
+        return self.different_values == self.different_reduced == 0
 
     def __str__(self) -> str:
-        if self.first is None:
+        if self.identical:
+            reduced = f"{self.reduced:,} of {self.reduced:,} reduced values, " if self.reduced else ""
             return (
                 f"identical: {self.steps:,} of {self.steps:,} steps, {self.values:,} of {self.values:,} values, "
-                "bit for bit"
+                f"{reduced}bit for bit"
             )
+        if self.first is None:
+            return f"DIFFERENT: {self.different_reduced:,} of {self.reduced:,} reduced values"
         return (
             f"DIFFERENT: {self.different_values:,} of {self.values:,} values in {self.different_steps:,} of "
             f"{self.steps:,} steps, first at step {self.first[0]}, row {self.first[1]}{self._apart()}"

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 from ..communicator import Agreement
 from ..communicator.single import SingleProcess
 from ..engine import Rows, Timings
-from ..errors import SimsplitError
+from ..errors import InputError, SimsplitError
 from ..remote import join, local, simulate
 from ..remote.simulation import require_built_in
-from ..runner import Result, common_plan, open_output
+from ..runner import How, Result, common_plan, open_output
 from ..store.memory import GatheredHistory
 
 if TYPE_CHECKING:
-    import os
-
     from ..communicator import Communicator
     from ..engine import Plan
     from ..problem import Problem
@@ -24,23 +22,19 @@ if TYPE_CHECKING:
     from ..verification import Verification
 
 
-def execute(
-    problem: Problem,
-    communicator: Communicator,
-    *,
-    verify: bool = False,
-    output: str | os.PathLike[str] | None = None,
-) -> Result:
+def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
     """Run a simulation as `runner.execute` does, by remote objects. Collective.
 
     Every rank but root serves a calculator, and root calls them all for each step.
     """
-    plan, _ = common_plan(problem, communicator, verify=verify, output=output)
+    plan, _ = common_plan(problem, communicator, how)
     receiver = file = None
     with Agreement(communicator):
+        if problem.reduce:
+            raise InputError("--reduce is for collective runs. Leave it out, or --via remote.")
         require_built_in(problem.kernel.name)
         if communicator.rank == 0:
-            file = None if output is None else open_output(output, plan.history_nbytes)
+            file = None if how.output is None else open_output(how.output, plan.history_nbytes)
             receiver = GatheredHistory(SingleProcess(), replace(plan, ranks=1))  # refuses what does not fit in memory
     failure: SimsplitError | None = None
     outcome: RemoteResult | None = None
@@ -60,7 +54,7 @@ def execute(
     verification = None
     with Agreement(communicator):
         if outcome is not None and receiver is not None:
-            if verify:
+            if how.verify:
                 verification = _verify(problem, receiver, replace(plan, ranks=1))
             if file is not None and (verification is None or verification.identical):
                 file.write(outcome.history)
@@ -74,7 +68,7 @@ def execute(
             "scattered": (outcome.nbytes - outcome.history.nbytes) * away,
             "gathered": outcome.history.nbytes * away,
         }
-        timings = Timings(scatter=outcome.seconds_prepare, compute=outcome.seconds_steps)
+        timings = Timings(scatter=outcome.seconds_prepare, compute=outcome.seconds_steps, steps=outcome.seconds_steps)
         facts = (bounds, nbytes, timings, verification, f"by remote objects: {outcome}")
     bounds, nbytes, timings, verification, note = communicator.bcast(facts)
     return Result(
@@ -89,6 +83,7 @@ def execute(
         nbytes=nbytes,
         verification=verification,
         note=note,
+        transport="remote",
     )
 
 

@@ -50,10 +50,13 @@ class Options:
     seed: int | None = None
     nan: Literal["allow", "error"] | None = None
     keep: str | None = None
+    reduce: str | None = None
     input: str | None = None
     time_unit: str | None = None
     unit: str | None = None
     output: str | None = None
+    transport: Literal["auto", "gatherv", "shared"] | None = None
+    block_size: int | None = None
     format: Literal["npy", "zarr", "h5"] | None = None
     overwrite: bool = False
     accept_changes: bool = False
@@ -299,7 +302,12 @@ def _add_problem(parser: _Parser) -> None:
     problem.add_argument(
         "--keep",
         metavar="WHICH",
-        help="steps that the history holds: all (the default), last, or every:K, which is 0, K, 2K and so on",
+        help="steps that the history holds: all (the default), last, every:K, which is 0, K, 2K and so on, or none",
+    )
+    problem.add_argument(
+        "--reduce",
+        metavar="NAMES",
+        help="compute over all rows of every step, kept or not: any of mean,min,max,std,sum",
     )
     problem.add_argument("--time-unit", metavar="UNIT", help="of time, for pictures and files, such as days")
     problem.add_argument("--unit", metavar="UNIT", help="of the values, the same")
@@ -318,7 +326,20 @@ def _add_results(parser: _Parser) -> None:
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     _add_ranks(parser)
-    parser.add_argument(
+    speed = parser.add_argument_group("the way it is computed, which changes no bit of the results")
+    speed.add_argument(
+        "--transport",
+        choices=("auto", "gatherv", "shared"),
+        help="how the results come to rank 0: by messages, or through memory that the ranks of a node share (default "
+        "auto: shared, unless the history is small)",
+    )
+    speed.add_argument(
+        "--block-size",
+        type=_integer(1),
+        metavar="BYTES",
+        help="bytes of a step that are computed at a time (default a quarter of the level 2 cache)",
+    )
+    speed.add_argument(
         "--via",
         choices=("collective", "remote"),
         default="collective",

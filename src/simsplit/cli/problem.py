@@ -44,6 +44,7 @@ def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
         seed=settings.seed,
         nan=settings.nan,
         keep=settings.keep,
+        reduce=settings.reduce,
     )
 
 

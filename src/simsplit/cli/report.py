@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _VALUES = 10  # an array of more is abbreviated, as NumPy does beyond its threshold
 _EDGE = 3  # rows at either end of an abbreviated list of steps or ranks
+_NUMBERS = 1000  # of a reduction; more are not written into JSON
 _STEPS = 20  # more steps are abbreviated
 _RANKS = 8  # more ranks are abbreviated
 
@@ -46,6 +47,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "steps": problem.steps,
             "seed": problem.seed,
             "keep": problem.keep,
+            "reduce": list(problem.reduce),
         },
         "ranks": result.ranks,
         "nodes": len(set(result.hosts)),
@@ -56,7 +58,14 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "scatter": result.timings.scatter,
             "compute": result.timings.compute,
             "gather": result.timings.gather,
+            "output": result.timings.output,
+            "steps": result.timings.steps,
         },
+        "bytes_per_second": result.rate,
+        "shares": result.shares,
+        "transport": result.transport,
+        "transport_reason": result.transport_reason,
+        "reductions": {name: _reduced(values) for name, values in result.reductions.items()},
         "note": result.note,
         "identical": None if found is None else found.identical,
         "verification": None if found is None else str(found),
@@ -81,8 +90,10 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
         f"{_array(problem.initial)} · {_how_many(problem)} · {_who(result.bounds)}",
         "",
         *_steps(problem, result, ranks),
+        *_reductions(problem, result),
         "",
         _summary(result, output),
+        _way(result),
         *([] if result.note is None else [result.note]),
     ]
     if result.verification is not None:
@@ -152,6 +163,36 @@ def _steps(problem: Problem, result: Result, ranks: str) -> list[str]:
     return table
 
 
+def _reductions(problem: Problem, result: Result) -> list[str]:
+    """Return the table of what was computed over all rows."""
+    if not result.reductions:
+        return []
+    every = range(problem.steps)
+    shown = [*every] if len(every) <= _STEPS else [*every[:_EDGE], *every[-_EDGE:]]
+    columns = {name: [" ".join(_lines(values[k])) for k in shown] for name, values in result.reductions.items()}
+    widths = [max(map(len, [name, *cells])) for name, cells in columns.items()]
+    times = [f"{problem.time(k):.12g}" for k in shown]
+    time_width = max([4, *map(len, times)])
+    lines = ["", "  ".join([" step", "t".rjust(time_width), *_padded(list(columns), widths)]).rstrip()]
+    for position, k in enumerate(shown):
+        cells = [column[position] for column in columns.values()]
+        lines.append("  ".join([f"{k:5d}", times[position].rjust(time_width), *_padded(cells, widths)]).rstrip())
+    return lines
+
+
+def _reduced(values: Array) -> Any:
+    """Return a reduction as numbers, or of a long one what it is; what JSON has no number for becomes a text."""
+    if values.size > _NUMBERS:
+        return f"array of {values.dtype.name}, shape {values.shape}"
+    plain = values.astype(object).ravel()
+    finite = np.isfinite(values).ravel()
+    texts = [
+        value if good and not isinstance(value, complex) else str(value)
+        for value, good in zip(plain, finite, strict=True)
+    ]
+    return np.array(texts, object).reshape(values.shape).tolist()
+
+
 def _padded(texts: list[str], widths: list[int]) -> list[str]:
     return [text.ljust(width) for text, width in zip(texts, widths, strict=True)]
 
@@ -183,10 +224,20 @@ def _rows(parameter: Any, lower: int, upper: int) -> Any:
 def _summary(result: Result, output: str | None) -> str:
     seconds = result.timings
     parts = [f"{name} {_seconds(getattr(seconds, name))}" for name in ("scatter", "compute", "gather")]
-    parts.append(f"history {readable(result.nbytes['history'])}")
+    history = f"history {readable(result.nbytes['history'])}"
+    if result.rate:
+        history += f", {result.rate / 1e9:.3g} GB/s"
+    parts.append(history)
     if output is not None and (result.verification is None or result.verification.identical):
         parts.append(f"written to {output}")
     return " · ".join(parts)
+
+
+def _way(result: Result) -> str:
+    """Say how the results came to root, and how root spent its time."""
+    reason = f" ({result.transport_reason})" if result.transport_reason else ""
+    shares = [f"{name} {share:.0%}" for name, share in result.shares.items()]
+    return " · ".join([f"transport {result.transport}{reason}", *shares])
 
 
 def _seconds(seconds: float) -> str:

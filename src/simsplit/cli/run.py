@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..communicator import Agreement, connect, interrupts, launch
 from ..errors import InputError, OutputError
 from ..monitor.stopping import Stopping
-from ..runner import execute, require_identical
+from ..runner import How, execute, require_identical
 from ..text import ranks_in_short
 from . import problem as problems
 from .settings import resolve
@@ -56,6 +56,10 @@ def _command(options: Options, stopping: Stopping) -> None:
         in_folder = is_folder(settings.output)
         if not in_folder:
             _require_no_folder(options, settings)
+        if problem.reduce and not by_root(settings.output):
+            raise InputError(
+                f"reductions are not written to {settings.output}. Give --output a file that ends in .npy."
+            )
     if in_folder:
         from .folder import run as run_in_folder
 
@@ -80,10 +84,13 @@ def _command(options: Options, stopping: Stopping) -> None:
 
 
 def _execute(options: Options, settings: Settings, problem: Problem, communicator: Communicator) -> Result:
+    how = How(
+        verify=options.verify, output=settings.output, transport=settings.transport, block_size=settings.block_size
+    )
     if options.via == "remote":
         from .by_remote import execute as by_remote
 
-        return by_remote(problem, communicator, verify=options.verify, output=settings.output)
+        return by_remote(problem, communicator, how)
     follower = None
     if not options.quiet:
         from ..monitor.progress import EVERY, Follower
@@ -95,7 +102,7 @@ def _execute(options: Options, settings: Settings, problem: Problem, communicato
             from ..longrun import into_file
 
             return into_file(problem, communicator, str(settings.output), verify=options.verify, watcher=follower)
-        return execute(problem, communicator, verify=options.verify, output=settings.output, watcher=follower)
+        return execute(problem, communicator, how, watcher=follower)
     finally:
         if follower is not None:
             follower.close()

@@ -50,13 +50,19 @@ class Settings:
     nan : {"allow", "error"}
         Whether a result that is not a number ends the run.
     keep : str
-        Which steps the history holds: "all", "last" or "every:K".
+        Which steps the history holds: "all", "last", "none" or "every:K".
+    reduce : str
+        What is computed over all rows of every step, such as "mean,std".
     time_unit, unit : str or None
         Of time and of the values, for people.
     output : str or None
         The file that the history is written to, or the run directory.
     format : {"npy", "zarr", "h5"} or None
         Of the history in a run directory; None is "npy".
+    transport : {"auto", "gatherv", "shared"}
+        How the results come to root.
+    block_size : int or None
+        Bytes of the result of a step that are computed at a time.
     digests : dict of str to str
         Of the files behind the problem, as a run directory's ``problem.toml`` has them: they must not have changed.
     origins : dict of str to str
@@ -76,10 +82,13 @@ class Settings:
     seed: int = 0
     nan: Literal["allow", "error"] = "allow"
     keep: str = "all"
+    reduce: str = ""
     time_unit: str | None = None
     unit: str | None = None
     output: str | None = None
     format: Literal["npy", "zarr", "h5"] | None = None
+    transport: Literal["auto", "gatherv", "shared"] = "auto"
+    block_size: int | None = None
     digests: dict[str, str] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
 
@@ -238,7 +247,9 @@ def _accepted(key: str) -> str:
     accepted = {
         "kind": '"map" or "step" is accepted.',
         "nan": '"allow" or "error" is accepted.',
-        "keep": '"all", "last" or "every:K" is accepted.',
+        "keep": '"all", "last", "none" or "every:K" is accepted.',
+        "transport": '"auto", "gatherv" or "shared" is accepted.',
+        "block_size": "A whole number of bytes is accepted.",
         "input": "A .npy file in quotes, or a list of rows is accepted.",
         "format": '"npy", "zarr" or "h5" is accepted.',
         "digests": "A table of names and digests is accepted.",

@@ -94,7 +94,7 @@ class Watcher(Protocol):
     """
 
     def requests(self) -> int:
-        """Return the bits that this rank raises now, 0 to 2^30 - 1. Not collective; asked often, so cheap."""
+        """Return the bits that this rank raises now, 0 to 2^28 - 1. Not collective; asked often, so cheap."""
 
     def most_steps(self) -> int:
         """Return how many steps the next stretch may have, 1 or more, the same on every rank. Not collective."""
@@ -123,8 +123,14 @@ class Timings:
         The kernel.
     gather : float
         Bringing the results together, waiting for other ranks included.
+    output : float
+        Writing the history to a file, after the steps.
+    steps : float
+        All steps.
     """
 
     scatter: float = 0.0
     compute: float = 0.0
     gather: float = 0.0
+    output: float = 0.0
+    steps: float = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,8 +15,10 @@ from ..kernels import Block
 from ..kernels.contract import beside, read_only
 from ..memory import require
 from ..text import rows_in_short
+from .blocks import FALLBACK
 from .contract import Position
-from .plan import STEPS_BETWEEN, count_before
+from .pace import BITS, Pace
+from .plan import STEPS_AT_ONCE, STEPS_BETWEEN, count_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,10 +29,9 @@ if TYPE_CHECKING:
     from ..problem import Problem
     from .contract import HistoryReceiver, Timings, Watcher
     from .plan import Plan, Tile
+    from .reducing import Reducer
 
     Array = npt.NDArray[Any]
-
-BLOCK = 256 * 2**10  # bytes of a block's result: it and its input stay in a core's cache between passes
 
 
 class Rows:
@@ -81,9 +81,11 @@ def run_steps(
     receiver: HistoryReceiver,
     timings: Timings,
     *,
-    block: int = BLOCK,
+    block: int = FALLBACK,
     watcher: Watcher | None = None,
     start: Position | None = None,
+    pace: Pace | None = None,
+    reducer: Reducer | None = None,
 ) -> int:
     """Run all steps, or those from `start` on, unless the watcher stops it. Collective.
 
@@ -103,6 +105,10 @@ def run_steps(
         What watches the run.
     start : Position, optional
         Where to begin, as a watcher was told. Its state becomes the engine's own.
+    pace : Pace, optional
+        How many steps go between two agreements.
+    reducer : Reducer, optional
+        Gets the results of every step, kept or not.
 
     Returns
     -------
@@ -114,39 +120,95 @@ def run_steps(
     KernelError
         On every rank, if the kernel failed on any; the receiver then holds no history.
     """
-    agreement = Agreement(communicator)
     start = Position() if start is None else start
-    at_once = max(1, block // max(1, plan.history_row_nbytes))
-    where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
-    is_step = rows.problem.kernel.kind == "step"
-    with agreement:
-        compute = _Step(rows, plan, at_once, start, watched=watcher is not None) if is_step else _Map(rows)
-    most = None if watcher is None else watcher.most_steps
-    for stretch in plan.stretches(start.next_step, every=is_step, most=most):
-        requested = delivered = 0
-        for tile in plan.tiles(stretch):
-            begun = perf_counter()
-            with agreement, np.errstate(all="ignore"):
-                target = receiver.rows(tile) if tile.steps else None
-                lower, upper = tile.spans[communicator.rank]
-                for first in range(lower, upper, at_once):
-                    end = min(first + at_once, upper)
-                    out = None if target is None else target[:, first - lower : end - lower]
-                    compute(tile, first, end, out, where)
-                if watcher is not None:
-                    agreement.request(watcher.requests())
-                computed = perf_counter()
-            requested |= agreement.requested
-            if tile.steps:
-                receiver.deliver(tile)
-            delivered = tile.positions.stop
-            timings.compute += computed - begun
-            timings.gather += perf_counter() - computed
-        if watcher is not None:
-            next_step = min(stretch.stop, plan.steps)
-            if watcher.boundary(Position(next_step, delivered, compute.state_now()), requested):
-                return next_step
-    return plan.steps
+    begun = perf_counter()
+    next_step = _Run(communicator, plan, rows, receiver, timings, block, watcher, start, pace, reducer).go()
+    timings.steps += perf_counter() - begun
+    return next_step
+
+
+class _Run:
+    """The loop of `run_steps`, whose arguments it takes."""
+
+    def __init__(
+        self,
+        communicator: Communicator,
+        plan: Plan,
+        rows: Rows,
+        receiver: HistoryReceiver,
+        timings: Timings,
+        block: int,
+        watcher: Watcher | None,
+        start: Position,
+        pace: Pace | None,
+        reducer: Reducer | None,
+    ) -> None:
+        self.rank = communicator.rank
+        self.plan = plan
+        self.receiver = receiver
+        self.timings = timings
+        self.watcher = watcher
+        self.next_step = start.next_step
+        self.agreement = Agreement(communicator)
+        self.at_once = max(1, block // max(1, plan.history_row_nbytes))
+        self.where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
+        self.reducer = reducer
+        is_step = rows.problem.kernel.kind == "step"
+        self.every = is_step or reducer is not None
+        self.pace = Pace(STEPS_AT_ONCE, STEPS_BETWEEN) if pace is None else pace
+        with self.agreement:
+            watched = watcher is not None
+            self.compute: _Compute = (
+                _Step(rows, plan, self.at_once, start, at_first=self.pace.steps, watched=watched)
+                if is_step
+                else _Map(rows)
+            )
+            if self.every and len(plan.kept) < plan.steps:
+                self.compute.make_scratch(plan, self.at_once)
+            self.compute.reducer = reducer
+
+    def go(self) -> int:
+        plan = self.plan
+        while plan.longest and (stretch := plan.stretch(self.next_step, self.most_steps(), every=self.every)):
+            requested = opinions = delivered = 0
+            for tile in plan.tiles(stretch):
+                self.tile(tile)
+                requested |= self.agreement.requested >> BITS
+                opinions |= self.agreement.requested & (2**BITS - 1)
+                delivered = tile.positions.stop
+            if self.reducer is not None:
+                begun = perf_counter()
+                self.reducer.deliver(stretch)
+                self.timings.gather += perf_counter() - begun
+            self.pace.adapt(opinions)
+            self.next_step = min(stretch.stop, plan.steps)
+            if self.watcher is not None:
+                position = Position(self.next_step, delivered, self.compute.state_now())
+                if self.watcher.boundary(position, requested):
+                    return self.next_step
+        return plan.steps
+
+    def most_steps(self) -> int:
+        """Return how many steps go into the next stretch: no more than the watcher wants."""
+        return self.pace.steps if self.watcher is None else min(self.pace.steps, self.watcher.most_steps())
+
+    def tile(self, tile: Tile) -> None:
+        """Compute a tile and deliver it."""
+        begun = perf_counter()
+        with self.agreement, np.errstate(all="ignore"):
+            target = self.receiver.rows(tile) if tile.steps else None
+            lower, upper = tile.spans[self.rank]
+            for first in range(lower, upper, self.at_once):
+                end = min(first + self.at_once, upper)
+                out = None if target is None else target[:, first - lower : end - lower]
+                self.compute(tile, first, end, out, self.where)
+            wishes = 0 if self.watcher is None else self.watcher.requests()
+            self.agreement.request(wishes << BITS | self.pace.opinion())
+            computed = perf_counter()
+        if tile.steps:
+            self.receiver.deliver(tile)
+        self.timings.compute += computed - begun
+        self.timings.gather += perf_counter() - computed
 
 
 class _Compute:
@@ -156,6 +218,7 @@ class _Compute:
         self.rows = rows
         self.kernel = rows.problem.kernel
         self.check_nan = rows.problem.nan == "error"
+        self.reducer: Reducer | None = None
         self.ahead = 0  # how far the step that is computed is from that of which the kernel is told
 
     def __call__(self, tile: Tile, lower: int, upper: int, out: Array | None, where: str) -> None:
@@ -176,7 +239,47 @@ class _Compute:
             ) from error
 
     def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
+        """Compute some rows of a tile, those of the kept steps into `out`, and let them be reduced."""
+        if out is not None and len(tile.steps) == len(tile.computed):
+            state = self.go_on(self.state_before(tile.computed, block), block, tile.computed, out)
+            self.reduce(tile.computed, block, out)
+        else:
+            state = self.pick(self.state_before(tile.computed, block), block, tile, out)
+        self.keep_state(state, block)
+
+    def pick(self, state: Array | None, block: Block, tile: Tile, out: Array | None) -> Array | None:
+        """Compute steps of which only some are kept; return the state of the last."""
+        kept, at_once = tile.steps, self.scratch.shape[1]
+        for turn, first in enumerate(range(0, len(tile.computed), at_once)):
+            steps = tile.computed[first : first + at_once]
+            results = self.scratch[turn % 2, : len(steps), : block.upper - block.lower]
+            state = self.go_on(state, block, steps, results)
+            self.reduce(steps, block, results)
+            lower, upper = count_before(kept, steps.start), count_before(kept, steps.stop)
+            if out is not None and lower < upper:
+                out[lower:upper] = results[kept[lower] - steps.start :: kept.step][: upper - lower]
+        return state
+
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array | None:
+        """Compute `steps` into `out`; return the state of the last, if there is such a thing."""
         raise NotImplementedError
+
+    def state_before(self, steps: range, block: Block) -> Array | None:
+        """Return the state that `steps` go on from, if there is one."""
+        return None
+
+    def keep_state(self, state: Array | None, block: Block) -> None:
+        """Keep the state of some rows for the next tile."""
+
+    def make_scratch(self, plan: Plan, at_once: int) -> None:
+        """Take memory for steps that are not kept: two pieces of about a block, used by turns."""
+        most = min(at_once, len(self.rows.part))
+        steps = min(max(1, at_once // max(1, most)), STEPS_BETWEEN, plan.steps)
+        self.scratch = np.empty((2, steps, most, *plan.shape[1:]), plan.history_dtype)
+
+    def reduce(self, steps: range, block: Block, results: Array) -> None:
+        if self.reducer is not None:
+            self.reducer.add(steps, block.lower, results)
 
     def state_now(self) -> Array | None:
         """Return this rank's rows of the state, read-only, or None if there is none."""
@@ -209,9 +312,9 @@ class _Compute:
 class _Map(_Compute):
     """Step k from the initial array and the time of step k."""
 
-    def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
-        assert out is not None  # noqa: S101, for the type checker: what is not kept is not computed
-        self.advance(self.rows.initial(block.lower, block.upper), block, tile.computed, out)
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array | None:
+        self.advance(self.rows.initial(block.lower, block.upper), block, steps, out)
+        return None
 
 
 class _Step(_Compute):
@@ -223,11 +326,13 @@ class _Step(_Compute):
         As of `run_steps`.
     at_once : int
         The number of rows of a block.
+    at_first : int
+        The number of steps in the first stretch.
     watched : bool
         Whether the state is asked for at the end of each stretch, the last one included.
     """
 
-    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, watched: bool) -> None:
+    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, at_first: int, watched: bool) -> None:
         super().__init__(rows)
         self.state: Array | None = None
         shape = (len(rows.part), *plan.shape[1:])
@@ -235,28 +340,23 @@ class _Step(_Compute):
             if start.state is None or start.state.shape != shape:
                 raise ValueError(f"to go on from step {start.next_step} takes a state of shape {shape}")
             self.state = np.require(start.state, plan.history_dtype, ["C", "W"])
-        elif watched or len(list(islice(plan.stretches(every=True), 2))) > 1:  # else no state outlives its block
+        elif watched or plan.steps > min(at_first, plan.tile_shape[0]):  # else no state outlives its block
             nbytes = prod(shape) * plan.history_dtype.itemsize
             require(nbytes, "the state between the steps", "Use more nodes, or fewer ranks on each.")
             self.state = np.empty(shape, plan.history_dtype)
-        if len(plan.kept) < plan.steps:
-            # What is not kept is computed by turns in two pieces of memory, of about a block.
-            most = min(at_once, shape[0])
-            steps = min(max(1, at_once // max(1, most)), STEPS_BETWEEN, plan.steps)
-            self.scratch = np.empty((2, steps, most, *shape[1:]), plan.history_dtype)
 
     def state_now(self) -> Array | None:
         return None if self.state is None else read_only(self.state)
 
-    def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
-        own = slice(block.lower - self.rows.first, block.upper - self.rows.first)
-        state = None if self.state is None or tile.computed.start == 0 else self.state[own]
-        if out is not None and len(tile.steps) == len(tile.computed):
-            state = self.go_on(state, block, tile.computed, out)
-        else:
-            state = self.pick(state, block, tile, out)
-        if self.state is not None:
-            self.state[own] = state
+    def state_before(self, steps: range, block: Block) -> Array | None:
+        return None if self.state is None or steps.start == 0 else self.state[self.own(block)]
+
+    def keep_state(self, state: Array | None, block: Block) -> None:
+        if self.state is not None and state is not None:
+            self.state[self.own(block)] = state
+
+    def own(self, block: Block) -> slice:
+        return slice(block.lower - self.rows.first, block.upper - self.rows.first)
 
     def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array:
         """Compute `steps`, with no gap between them, into `out`; return the state of the last."""
@@ -271,15 +371,3 @@ class _Step(_Compute):
         self.advance(read_only(state), block, range(steps.start - 1, steps.stop - 1), out)
         last: Array = out[-1]
         return last
-
-    def pick(self, state: Array | None, block: Block, tile: Tile, out: Array | None) -> Array | None:
-        """Compute steps of which only some are kept; return the state of the last."""
-        kept, at_once = tile.steps, self.scratch.shape[1]
-        for turn, first in enumerate(range(0, len(tile.computed), at_once)):
-            steps = tile.computed[first : first + at_once]
-            results = self.scratch[turn % 2, : len(steps), : block.upper - block.lower]
-            state = self.go_on(state, block, steps, results)
-            lower, upper = count_before(kept, steps.start), count_before(kept, steps.stop)
-            if out is not None and lower < upper:
-                out[lower:upper] = results[kept[lower] - steps.start :: kept.step]
-        return state

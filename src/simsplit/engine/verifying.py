@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from ..communicator import Agreement
 from ..errors import KernelError
 from ..text import rows_in_short
 from ..verification import Verification, different, ulps
-from .stepping import BLOCK, Rows
+from .blocks import FALLBACK
+from .reducing import Reducer
+from .stepping import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +66,9 @@ class Trajectory:
         return self._rows.block(k, *self._span, self._parameters)
 
 
-def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver) -> Verification:
+def verify_steps(
+    communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, block: int = FALLBACK
+) -> Verification:
     """Compare a history with what one process computes. Collective.
 
     Parameters
@@ -74,6 +79,8 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, receiver: H
         This rank's.
     receiver : HistoryReceiver
         What has the history.
+    block : int
+        Bytes of the result of a step that the run computed at a time.
 
     Returns
     -------
@@ -92,7 +99,7 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, receiver: H
     single = plan.longest == 1  # the run computed each row by itself: mixing them shows in a longer piece alone
     if single and communicator.rank == 0 and rows.problem.initial is not None:
         rows = Rows(rows.problem, 0, rows.problem.initial, rows.problem.kernel.parameters)
-    for spans in _all_on_root(plan) if single else plan.spans(_rows_at_once(plan)):
+    for spans in _all_on_root(plan) if single else plan.spans(_rows_at_once(plan, block)):
         lower, upper = spans[communicator.rank]
         with Agreement(communicator):
             expected = Trajectory(rows, lower, upper, plan.history_dtype)
@@ -128,12 +135,13 @@ def _all_on_root(plan: Plan) -> Iterator[list[tuple[int, int]]]:
         yield [(lower, min(lower + at_once, rows)), *[(rows, rows)] * (plan.ranks - 1)]
 
 
-def _rows_at_once(plan: Plan) -> int:
+def _rows_at_once(plan: Plan, block: int) -> int:
     """Return how many rows to recompute in one piece: never the pieces of the run, so that both must agree."""
     row = plan.history_row_nbytes  # not 0: there are values to compare
-    if plan.longest * row <= BLOCK:  # the run computed a part in one piece
+    if plan.longest * row <= block:  # the run computed a part in one piece
         return max(1, (plan.longest + 1) // 2)
-    return max(1, AT_ONCE // row)
+    rows = max(1, AT_ONCE // row)
+    return rows if rows != block // row else max(1, rows // 2)
 
 
 class _Findings:
@@ -159,3 +167,46 @@ class _Findings:
     def facts(self) -> tuple[npt.NDArray[np.uint8], int, tuple[int, int] | None, float]:
         """Return what the ranks tell each other."""
         return np.packbits(self._steps), self._values, self._first, self._ulp
+
+
+def verify_reductions(
+    communicator: Communicator, plan: Plan, rows: Rows, results: dict[str, Array], found: Verification
+) -> Verification:
+    """Recompute the reductions of every step, from whole parts, and compare. Collective.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    plan : Plan
+    rows : Rows
+        This rank's.
+    results : dict of str to ndarray, shape (steps, ...), on root
+    found : Verification
+        Of the history.
+
+    Returns
+    -------
+    Verification
+        With what was found; the same on every rank.
+    """
+    names = communicator.bcast(list(results) if communicator.rank == 0 else None)
+    lower, upper = plan.bounds[communicator.rank]
+    with Agreement(communicator):
+        reducer = Reducer(communicator, plan, names)
+        expected = Trajectory(rows, lower, upper, plan.history_dtype)
+    at_once = max(1, AT_ONCE // max(1, plan.longest * plan.history_row_nbytes))
+    for first in range(0, plan.steps, at_once):
+        steps = range(first, min(first + at_once, plan.steps))
+        with Agreement(communicator), np.errstate(all="ignore"):
+            try:
+                reducer.add(steps, lower, np.stack([expected.at(k) for k in steps]))
+            except Exception as error:
+                raise KernelError(
+                    f"the kernel {rows.problem.kernel.name} failed on rank {communicator.rank} of {communicator.size} "
+                    f"(host {communicator.host}) when verifying reductions from step {first} on"
+                ) from error
+        reducer.deliver(steps)
+    pairs = [(again, results[name]) for name, again in reducer.results.items()]
+    counts = (sum(result.size for _, result in pairs), sum(int(different(*pair).sum()) for pair in pairs))
+    reduced, wrong = communicator.bcast(counts if communicator.rank == 0 else None)
+    return replace(found, reduced=reduced, different_reduced=wrong)
