@@ -29,7 +29,7 @@ from simsplit.verification import different
 
 from .arrays import FINITE, NUMERIC, random_array
 from .environment import forget_launchers
-from .threads import ThreadRank, on_ranks
+from .threads import on_ranks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -400,13 +400,3 @@ def test_verify_on_one_rank_only_is_refused_on_all() -> None:
     results = on_ranks(2, lambda rank: execute(make(), rank, verify=rank.rank == 0))
     assert [type(error) for error in results] == [InputError] * 2
     assert "verify on rank 1 differ from rank 0" in str(results[1])
-
-
-def test_more_rows_than_the_library_can_count_are_refused() -> None:
-    def try_to_run(rank: ThreadRank) -> Any:
-        rank.largest_count = 6
-        return execute(make(), rank)
-
-    results = on_ranks(2, try_to_run)
-    assert [type(error) for error in results] == [InputError] * 2
-    assert "the array has 7 rows of 8 B, but threads counts to 6 only" in str(results[0])

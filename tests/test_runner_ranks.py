@@ -313,20 +313,6 @@ def test_a_history_that_does_not_fit_is_refused_on_all(comm: Intracomm) -> None:
     assert usable(comm)
 
 
-def test_more_rows_than_the_library_counts_are_refused_on_all(comm: Intracomm, monkeypatch: pytest.MonkeyPatch) -> None:
-    from simsplit.communicator.mpi import MPICommunicator
-
-    init = MPICommunicator.__init__
-
-    def poor(self: MPICommunicator, comm: Intracomm) -> None:
-        init(self, comm)
-        self.largest_count = 4
-
-    monkeypatch.setattr(MPICommunicator, "__init__", poor)
-    with pytest.raises(InputError, match=r"the array has 5 rows of 8 B, but .* counts to 4 only"):
-        simsplit.run(simulation(np.arange(5.0)), comm=comm)
-
-
 def test_the_output_is_the_history(comm: Intracomm, mpi_tmp_path: Path) -> None:
     file = mpi_tmp_path / "history.npy"
     result = simsplit.run(simulation(np.arange(21.0).reshape(7, 3)), comm=comm, output=file)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from simsplit.communicator.node import Node
+
     Array = npt.NDArray[Any]
 
 PATIENCE = 20  # seconds; a rank that is missing from a collective call breaks it for the others
@@ -28,6 +30,7 @@ class ThreadRank:
     library = "threads"
     whole_job = True
     largest_count = 2**63 - 1
+    shares: Node | None = None  # what a test gives it
 
     def __init__(self, rank: int, barrier: Barrier, slots: list[Any]) -> None:
         self.rank = rank
@@ -51,6 +54,19 @@ class ThreadRank:
 
     def bitwise_or(self, bits: int) -> int:
         return reduce(or_, self._exchange(bits))
+
+    def exchange(self, sends: Any, receives: Any) -> None:
+        packed = {rank: b"".join(piece.tobytes() for piece in pieces) for rank, pieces in sends.items()}
+        everyone = self._exchange(packed)
+        for rank, pieces in receives.items():
+            data = everyone[rank][self.rank]
+            for piece in pieces:
+                piece[...] = np.frombuffer(data[: piece.nbytes], piece.dtype).reshape(piece.shape)
+                data = data[piece.nbytes :]
+            assert data == b""
+
+    def node(self) -> Node | None:
+        return self.shares
 
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         assert (whole is not None) == (self.rank == 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from .engine import Plan, Rows, Timings, run_steps, scatter
 from .errors import InputError, KernelError, SimsplitError, VerificationError
 from .problem import NUMERIC, Problem
 from .store.memory import GatheredHistory
-from .text import counted, ranks_in_short, readable
+from .text import counted, ranks_in_short
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -252,7 +251,6 @@ def _common_plan(
                 communicator.size,
                 keep=problem.keep,
             )
-            _require_countable(plan, communicator)
             parameters = {
                 name: (value.shape, value.dtype) if isinstance(value, np.ndarray) else value
                 for name, value in problem.kernel.parameters.items()
@@ -282,16 +280,6 @@ def _path(output: Any) -> str:
 def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype without what users may hang on it, which need not travel."""
     return np.dtype(dtype.str)
-
-
-def _require_countable(plan: Plan, communicator: Communicator) -> None:
-    rows, row = plan.shape[0], prod(plan.shape[1:]) * max(plan.dtype.itemsize, plan.history_dtype.itemsize)
-    if max(rows, row) > communicator.largest_count:
-        raise InputError(
-            f"the array has {rows:,} rows of {readable(row)}, but {communicator.library} counts to "
-            f"{communicator.largest_count:,} only. Use an MPI library of version 4 or later of the standard, such as "
-            "MPICH, or shape the array into fewer rows."
-        )
 
 
 def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:

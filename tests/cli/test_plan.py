@@ -38,8 +38,8 @@ def test_the_tutorial_on_four_ranks(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["bytes"]["scattered"] == 40
     assert found["bytes"]["gathered_each_step"] == 40
     assert found["bytes"]["rank_0"] == 336
-    assert found["bytes"]["other_rank"] == 16 + 4 * 2 * 8
-    assert found["bytes"]["node_of_rank_0"] == 336 + 3 * 80
+    assert found["bytes"]["other_rank"] == 16 + 5 * 2 * 8
+    assert found["bytes"]["node_of_rank_0"] == 336 + 3 * 96
     assert (found["fits"], found["obstacles"]) == (True, [])
 
 

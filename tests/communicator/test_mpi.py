@@ -108,8 +108,6 @@ def test_every_dtype_travels_as_it_is(world: MPICommunicator, dtype: str) -> Non
 
 @pytest.mark.mpi(min_size=2)
 def test_displacements_have_64_bits(world: MPICommunicator) -> None:
-    if world.largest_count < 2**32 + 9:
-        pytest.skip(f"{world.library} counts to {world.largest_count}; such an array is refused before the run")
     far = 2**32 + 7  # bytes; what is not touched takes no memory
     spans = [(0, 0)] * (world.size - 1) + [(far, far + 2)]
     whole = np.empty((1, far + 2), np.int8) if world.rank == 0 else None
@@ -119,6 +117,38 @@ def test_displacements_have_64_bits(world: MPICommunicator) -> None:
         assert whole[0, far:].tolist() == [5, 6]
     world.scatterv(None if whole is None else whole[0], spans, part[0])
     assert part.tolist() == [[5, 6] if world.rank == world.size - 1 else []]
+
+
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize("most", [2, 3, 7, 64, 1000])
+@pytest.mark.parametrize("rows", [1, 5, 49, 50, 343, 1200])
+def test_what_is_longer_than_the_library_counts_is_split(world: MPICommunicator, rows: int, most: int) -> None:
+    world.largest_count = most
+    whole = np.random.default_rng(rows).integers(0, 256, (3, rows * world.size, 2), np.uint8)
+    spans = bounds(len(whole[0]), world.size)
+    lower, upper = spans[world.rank]
+    part = np.zeros((upper - lower, 2), np.uint8)
+    world.scatterv(whole[1] if world.rank == 0 else None, spans, part)
+    assert world.rank == 0 or np.array_equal(part, whole[1, lower:upper])
+    back = np.zeros_like(whole) if world.rank == 0 else None
+    if back is not None:
+        back[:, lower:upper] = whole[:, lower:upper]
+    roomy = np.zeros((3, upper - lower + 1, 2), np.uint8)
+    roomy[:, :-1] = whole[:, lower:upper]
+    world.gatherv(roomy[:, :-1], spans, back)
+    assert back is None or np.array_equal(back, whole)
+
+
+@pytest.mark.mpi(min_size=2)
+def test_several_pieces_to_and_from_several_ranks(world: MPICommunicator) -> None:
+    others = [rank for rank in range(world.size) if rank != world.rank]
+    sends = {rank: [np.full((2, 3), 10 * world.rank + rank), np.arange(5)[1:3]] for rank in others}
+    wide = {rank: np.zeros((2, 5), int) for rank in others}
+    flat = {rank: np.zeros(2, int) for rank in others}
+    world.exchange(sends, {rank: [wide[rank][:, 1:4], flat[rank]] for rank in others})
+    for rank in others:
+        assert wide[rank].tolist() == [[0, *[10 * rank + world.rank] * 3, 0]] * 2
+        assert flat[rank].tolist() == [1, 2]
 
 
 @pytest.mark.mpi

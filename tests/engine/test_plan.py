@@ -25,7 +25,15 @@ def make(**changes: Any) -> Plan:
 
 def tiles_of(plan: Plan, first: int = 0, *, every: bool = False) -> list[Tile]:
     """Return all tiles from a step on."""
-    return [tile for stretch in plan.stretches(first, every=every) for tile in plan.tiles(stretch)]
+    return [tile for stretch in stretches_of(plan, first, every=every) for tile in plan.tiles(stretch)]
+
+
+def stretches_of(plan: Plan, first: int = 0, *, every: bool = False, steps: int = 4) -> list[range]:
+    """Return all stretches from a step on."""
+    found: list[range] = []
+    while plan.longest and (stretch := plan.stretch(found[-1].stop if found else first, steps, every=every)):
+        found.append(stretch)
+    return found
 
 
 plans = st.builds(
@@ -55,15 +63,16 @@ def test_the_tiles_hold_every_row_of_every_step_exactly_once_and_on_its_rank(pla
 
 
 @settings(deadline=None, max_examples=200)
-@given(plan=plans, first=st.integers(0, 12), every=st.booleans())
+@given(plan=plans, first=st.integers(0, 12), every=st.booleans(), steps=st.integers(1, 12))
 def test_stretches_go_through_the_steps_in_order_and_tiles_know_the_places_of_those_kept(
-    plan: Plan, first: int, every: bool
+    plan: Plan, first: int, every: bool, steps: int
 ) -> None:
-    stretches = list(plan.stretches(first, every=every))
+    stretches = stretches_of(plan, first, every=every, steps=steps)
     numbers = [k for k in (range(plan.steps) if every else plan.kept) if k >= first]
     assert [k for stretch in stretches for k in stretch] == (numbers if plan.shape[0] else [])
     places = {k: position for position, k in enumerate(plan.kept)}
     for stretch in stretches:
+        assert len(stretch) <= steps
         for tile in plan.tiles(stretch):
             assert tile.computed == stretch
             assert list(tile.steps) == [k for k in stretch if k in places]
@@ -73,7 +82,8 @@ def test_stretches_go_through_the_steps_in_order_and_tiles_know_the_places_of_th
 
 def test_steps_that_are_not_kept_are_computed_some_thousand_at_a_time() -> None:
     plan = make(steps=10**6, keep=f"every:{10**5}")
-    assert {len(stretch) for stretch in plan.stretches(every=True)} == {STEPS_BETWEEN, 10**6 % STEPS_BETWEEN}
+    lengths = {len(stretch) for stretch in stretches_of(plan, every=True, steps=10**6)}
+    assert lengths == {STEPS_BETWEEN, 10**6 % STEPS_BETWEEN}
 
 
 @settings(deadline=None, max_examples=200)
@@ -84,12 +94,13 @@ def test_no_tile_is_larger_than_the_largest_and_that_keeps_to_its_bytes_or_has_o
     assert rows <= 1 or steps * rows * prod(row_shape) * F8.itemsize <= max(plan.tile_nbytes, 0) or not prod(row_shape)
     tiles = tiles_of(plan)
     for tile in tiles:
-        assert 1 <= len(tile.steps) <= steps <= STEPS_AT_ONCE
+        assert 1 <= len(tile.steps) <= steps
+        assert rows == plan.longest or steps <= STEPS_AT_ONCE
         assert len(tile.spans) == plan.ranks
         for (lower, upper), (first, last) in zip(tile.spans, plan.bounds, strict=True):
             assert first <= lower <= upper <= last
             assert upper - lower <= rows
-    assert not tiles or max(len(tile.steps) for tile in tiles) == steps
+    assert not tiles or max(len(tile.steps) for tile in tiles) == min(steps, 4)
     assert not tiles or max(tile.spans[0][1] - tile.spans[0][0] for tile in tiles) == rows
 
 
@@ -111,7 +122,7 @@ def test_the_tutorial_is_one_tile_of_four_steps_and_one_of_one() -> None:
     plan = make()
     assert plan.bounds == [(0, 2), (2, 4), (4, 6), (6, 7)]
     assert plan.longest == 2
-    assert plan.tile_shape == (4, 2)
+    assert plan.tile_shape == (5, 2)
     assert [(tile.steps, tile.spans) for tile in tiles_of(plan)] == [
         (range(4), [(0, 2), (2, 4), (4, 6), (6, 7)]),
         (range(4, 5), [(0, 2), (2, 4), (4, 6), (6, 7)]),

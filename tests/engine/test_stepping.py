@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from simsplit import InputError, KernelError, Problem, SimsplitError
 from simsplit.communicator.single import SingleProcess
 from simsplit.engine import Plan, Position, Rows, Timings, run_steps
+from simsplit.engine.pace import Pace
 from simsplit.kernels import Affine, Kernel, affine
 from simsplit.store.memory import GatheredHistory
 from simsplit.verification import different
@@ -286,7 +287,9 @@ def test_each_tile_is_delivered_once_in_order_and_the_time_is_taken() -> None:
 
     timings = Timings(compute=5.0, gather=7.0)
     run_steps(SingleProcess(), plan, rows_of(problem, 0, 10), Receiver(), timings)
-    assert delivered == [tile for stretch in plan.stretches() for tile in plan.tiles(stretch)]
+    assert [(tile.steps, tile.spans) for tile in delivered] == [
+        (steps, [(lower, min(lower + 4, 10))]) for steps in (range(4), range(4, 5)) for lower in (0, 4, 8)
+    ]
     assert timings.scatter == 0.0
     assert 5.0 < timings.compute < 6.0
     assert 7.0 < timings.gather < 8.0
@@ -596,7 +599,8 @@ def test_a_run_that_a_watcher_stops_goes_on_where_it_was(after: int, ranks: int,
         rows = rows_of(problem, *plan.bounds[rank.rank])
         receiver = spoilt(GatheredHistory(rank, plan))
         watcher = Stopping(after if rank.rank == ranks - 1 else 0)  # one rank asks, all stop
-        stopped = run_steps(rank, plan, rows, receiver, Timings(), block=16, watcher=watcher)
+        pace = Pace(4, 4)
+        stopped = run_steps(rank, plan, rows, receiver, Timings(), block=16, watcher=watcher, pace=pace)
         next_step, kept, state, _ = watcher.told[-1]
         assert stopped == next_step
         rest = Stopping(0)
@@ -619,7 +623,7 @@ def test_a_watcher_of_a_step_kernel_is_given_the_state_also_at_the_end() -> None
     watcher = Stopping(0)
     plan = plan_of(problem)
     receiver = GatheredHistory(SingleProcess(), plan)
-    run_steps(SingleProcess(), plan, rows_of(problem, 0, 6), receiver, Timings(), watcher=watcher)
+    run_steps(SingleProcess(), plan, rows_of(problem, 0, 6), receiver, Timings(), watcher=watcher, pace=Pace(4, 4))
     expected = history_of(problem)
     assert [step for step, *_ in watcher.told] == [4, 8, 10]
     for step, kept, state, requested in watcher.told:
@@ -669,3 +673,32 @@ def test_of_two_failures_the_one_of_the_earlier_step_is_told() -> None:
     problem = Problem(np.arange(3.0), Both(), delta_t=0.5, steps=8, nan="error")
     with pytest.raises(KernelError, match=r"at step 2, t = 1.0, rows 0–2:(.|\n)*the first is row 1"):
         steps_of(problem)
+
+
+@pytest.mark.parametrize("kind", ["map", "step"])
+def test_many_small_steps_take_few_agreements_and_few_messages(kind: Any) -> None:
+    kernel = Mixes(rate=0.5, shift=0.1)
+    kernel.kind = kind
+    problem = Problem(np.linspace(0, 1, 6), kernel, delta_t=1e-3, steps=5000)
+    counts = {"bitwise_or": 0, "gatherv": 0}
+
+    class Counting(ThreadRank):
+        def bitwise_or(self, bits: int) -> int:
+            counts["bitwise_or"] += 1
+            return super().bitwise_or(bits)
+
+        def gatherv(self, parts: Array, spans: Any, wholes: Array | None) -> None:
+            counts["gatherv"] += 1
+            super().gatherv(parts, spans, wholes)
+
+    def both(rank: ThreadRank) -> Array | None:
+        rank.__class__ = Counting
+        plan = plan_of(problem, 2)
+        receiver = GatheredHistory(rank, plan)
+        rows = rows_of(problem, *plan.bounds[rank.rank])
+        run_steps(rank, plan, rows, receiver, Timings(), pace=Pace(4, 4096, clock=lambda: 0.0))
+        return receiver.history
+
+    assert is_exact(problem, on_ranks(2, both)[0])
+    assert counts["gatherv"] == 2 * 11  # 4, 8, 16 … 2048 and the rest
+    assert counts["bitwise_or"] == 2 * 12

@@ -24,7 +24,8 @@ def make(shape: tuple[int, ...] = (7, 2), **changes: Any) -> Plan:
 
 def tiles_of(plan: Plan) -> list[Tile]:
     """Return all tiles."""
-    return [tile for stretch in plan.stretches() for tile in plan.tiles(stretch)]
+    stretches = [plan.stretch(first, 4, every=False) for first in range(0, plan.steps, 4)]
+    return [tile for stretch in stretches if plan.longest for tile in plan.tiles(stretch)]
 
 
 @settings(deadline=None, max_examples=40)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
+    from .node import Node
     from .port import Port
 
     Array = npt.NDArray[Any]
@@ -45,7 +46,7 @@ class Communicator(Protocol):
 
     @property
     def largest_count(self) -> int:
-        """The largest count, displacement or number of bytes in a row that `scatterv` and `gatherv` take."""
+        """The largest count that the library takes; what is longer is split, see `exchange`."""
 
     def bcast(self, value: T | None) -> T:
         """Return root's `value`, a small object, on every rank."""
@@ -58,6 +59,16 @@ class Communicator(Protocol):
 
     def ping(self) -> float | None:
         """Return the seconds that a small message to the next rank and back takes; None on the last rank."""
+
+    def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
+        """Send arrays to some ranks, and receive arrays from some.
+
+        Parameters
+        ----------
+        sends, receives : mapping of int to sequence of ndarray
+            What goes to another rank, and comes from it: C-contiguous, but for axis 0, which may have any
+            stride. A rank sends as many bytes as the other receives from it.
+        """
 
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Send each rank its rows of root's `whole` into `part`; root's own stay where they are.
@@ -81,6 +92,12 @@ class Communicator(Protocol):
         spans : sequence of (int, int)
             Where each rank's rows belong in each step of `wholes`: ``[lower, upper)``, not overlapping.
         wholes : ndarray, shape (steps, n, ...), each step C-contiguous, on root; None elsewhere
+        """
+
+    def node(self) -> Node | None:
+        """Return the ranks that share memory with this one; None if no two ranks of any node do.
+
+        The same object for every run on the same ranks.
         """
 
     def port(self) -> Port:

@@ -1,8 +1,7 @@
 """The contract on MPI, by mpi4py.
 
-Rows travel as a datatype of one contiguous row of bytes: any dtype, byte order and row length goes
-the same way, no pickle is involved, and a count is a number of rows, so that libraries whose counts
-have 32 bits take parts of many gigabytes.
+Arrays travel as bytes (see `exchange`): any dtype, byte order and row length goes the same way, and no
+pickle is involved.
 """
 
 from __future__ import annotations
@@ -10,16 +9,17 @@ from __future__ import annotations
 import sys
 import warnings
 from array import array
-from math import prod
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import InputError, LaunchError
+from .exchange import exchange
+from .node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from mpi4py.MPI import Datatype, Intracomm
+    from mpi4py.MPI import Intracomm
 
     from .contract import Array
     from .port import Port
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _PINGS = 20
+_UNKNOWN: Any = object()
+_keyval: int | None = None
 
 
 def load() -> Any:
@@ -61,6 +63,22 @@ def library(version: str) -> str:
     return " ".join(words).removesuffix(" for Linux* OS")
 
 
+class _Kept(NamedTuple):
+    """What hangs on a communicator of the user's."""
+
+    node: Node | None
+    made: list[Any]
+
+
+def _forget(comm: Any, _key: int, kept: _Kept) -> None:
+    """Free what was made for a communicator that is being freed; at the end of MPI all is, without this."""
+    from mpi4py import MPI
+
+    if comm != MPI.COMM_WORLD:
+        for each in kept.made:
+            each.Free()
+
+
 class MPICommunicator:
     """The ranks of an intracommunicator of mpi4py, which stays the caller's.
 
@@ -87,6 +105,7 @@ class MPICommunicator:
         self.thread_level = next(name for name in levels if getattr(MPI, f"THREAD_{name}") == MPI.Query_thread())
         self.whole_job = self.size == MPI.COMM_WORLD.Get_size()
         self.largest_count = 2**63 - 1 if MPI.Get_version() >= (4, 0) else 2**31 - 1
+        self._node: Node | None = _UNKNOWN
         self._mine = array("i", [0])
         self._everyones = array("i", [0])
 
@@ -126,47 +145,57 @@ class MPICommunicator:
                 seconds = (perf_counter() - begun) / _PINGS
         return seconds
 
+    def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
+        """Send arrays to some ranks, and receive arrays from some."""
+        exchange(self._mpi, self._comm, sends, receives, self.largest_count)
+
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Send each rank its rows of root's `whole`."""
-        row = self._row_type(part.itemsize, part.shape[1:])
-        if row is None:
-            return
-        try:
-            if whole is not None:
-                self._comm.Scatterv([whole, _layout(spans), row], self._mpi.IN_PLACE, root=0)
-            else:
-                self._comm.Scatterv(None, [part, len(part), row], root=0)
-        finally:
-            row.Free()
+        if whole is None:
+            self.exchange({}, {0: [part]})
+        else:
+            self.exchange({rank: [whole[slice(*spans[rank])]] for rank in range(1, self.size)}, {})
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Bring each rank's `parts` into root's `wholes`."""
-        row = self._row_type(parts.itemsize, parts.shape[2:])
-        if row is None:
-            return
-        try:
-            if wholes is not None:
-                layout = _layout(spans)
-                for whole in wholes:
-                    self._comm.Gatherv(self._mpi.IN_PLACE, [whole, layout, row], root=0)
-            else:
-                for part in parts:
-                    self._comm.Gatherv([part, len(part), row], None, root=0)
-        finally:
-            row.Free()
+        if wholes is None:
+            self.exchange({0: [parts]}, {})
+        else:
+            self.exchange({}, {rank: [wholes[:, slice(*spans[rank])]] for rank in range(1, self.size)})
+
+    def node(self) -> Node | None:
+        """Return the ranks that share memory with this one; None if no two ranks of any node do."""
+        if self._node is _UNKNOWN:
+            self._node = self._kept_node()
+        return self._node
+
+    def _kept_node(self) -> Node | None:
+        """Return what hangs on the user's communicator, or hang it there: until that is freed, windows stay warm."""
+        global _keyval  # noqa: PLW0603, one key for all communicators of the process
+        if _keyval is None:
+            _keyval = self._mpi.Comm.Create_keyval(delete_fn=_forget)
+        kept: Any = self._comm.Get_attr(_keyval)
+        if kept is None:
+            kept = _Kept(*self.node_of(self._comm.Split_type(self._mpi.COMM_TYPE_SHARED, self.rank)))
+            self._comm.Set_attr(_keyval, kept)
+        found: Node | None = kept.node
+        return found
+
+    def node_of(self, local: Any) -> tuple[Node | None, list[Any]]:
+        """Return the node of the ranks in `local`, and the communicators that were made for it. Collective."""
+        lowest = local.bcast(self.rank)
+        of_rank = self._comm.allgather(lowest)
+        members = [[rank for rank in range(self.size) if of_rank[rank] == first] for first in sorted(set(of_rank))]
+        if len(members) == self.size:
+            return None, [local]
+        leads = lowest == self.rank
+        leaders: Any = self._comm.Split(0 if leads else self._mpi.UNDEFINED, self.rank)
+        index = next(index for index, ranks in enumerate(members) if ranks[0] == lowest)
+        node = Node(MPICommunicator(local), MPICommunicator(leaders) if leads else None, members, index)
+        return node, [local, leaders] if leads else [local]
 
     def port(self) -> Port:
         """Return a port on a duplicate of the communicator."""
         from .mpi_port import MPIPort
 
         return MPIPort(self._comm, self.host)
-
-    def _row_type(self, itemsize: int, shape: tuple[int, ...]) -> Datatype | None:
-        """Return the datatype of one row, to be freed, or None for rows without a byte in them."""
-        nbytes = itemsize * prod(shape)
-        return self._mpi.BYTE.Create_contiguous(nbytes).Commit() if nbytes else None
-
-
-def _layout(spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Return counts and displacements in rows: Python's integers, which mpi4py hands on with 64 bits."""
-    return [upper - lower for lower, upper in spans], [lower for lower, _ in spans]

@@ -7,9 +7,10 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from .contract import Array
+    from .node import Node
     from .port import Port
 
 T = TypeVar("T")
@@ -45,11 +46,18 @@ class SingleProcess:
         """Return None: there is nobody else."""
         return None
 
+    def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
+        """Do nothing: there is nobody else."""
+
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Do nothing: all rows are root's own."""
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Do nothing: all rows are root's own."""
+
+    def node(self) -> Node | None:
+        """Return None: there is nobody to share with."""
+        return None
 
     def port(self) -> Port:
         """Return the port of a group of one."""

@@ -94,7 +94,7 @@ class Watcher(Protocol):
     """
 
     def requests(self) -> int:
-        """Return the bits that this rank raises now, 0 to 2^30 - 1. Not collective; asked often, so cheap."""
+        """Return the bits that this rank raises now, 0 to 2^28 - 1. Not collective; asked often, so cheap."""
 
     def boundary(self, position: Position, requested: int) -> bool:
         """Do what is to be done here, and return whether to stop, the same on every rank. Collective.

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 TILE = 16 * 2**20  # bytes of a rank's results that are computed and delivered together
-STEPS_AT_ONCE = 4  # kept in a tile; more hardly pay, and the ranks agree on errors only between tiles
-STEPS_BETWEEN = 4096  # computed in a tile at most, however few of them are kept
+STEPS_AT_ONCE = 4  # kept in a tile, or more where a tile holds more steps of all rows; of large rows more hardly pay
+STEPS_BETWEEN = 2**16  # computed in a tile at most, however few of them are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,29 +99,34 @@ class Plan:
         """Shape of a rank's results in the largest tile, ``(kept steps, rows, *shape of a row)``."""
         steps = min(STEPS_AT_ONCE, len(self.kept))
         rows = min(max(1, self.tile_nbytes // max(1, steps * self.history_row_nbytes)), self.longest)
+        if rows == self.longest:
+            fit = min(STEPS_BETWEEN, self.tile_nbytes // max(1, rows * self.history_row_nbytes))
+            steps = min(max(steps, fit), len(self.kept))
         return (steps, rows, *self.shape[1:])
 
-    def stretches(self, first: int = 0, *, every: bool = False) -> Iterator[range]:
-        """Return the numbers of the steps that are computed, as many at a time as are computed together.
+    def stretch(self, first: int, steps: int, *, every: bool) -> range:
+        """Return the numbers of the steps that are computed together.
 
         Parameters
         ----------
         first : int
-            Begin with this step.
+            From this step on.
+        steps : int
+            As many, unless a tile holds fewer, or there are no more.
         every : bool
             Go through every step, as a step kernel must; else through those that the history holds.
         """
-        if not self.longest:
-            return
-        numbers = range(first, self.steps) if every else self.kept[count_before(self.kept, first) :]
-        at_once = STEPS_AT_ONCE * (self.kept.step if every else 1)
-        if every:
-            at_once = min(at_once, STEPS_BETWEEN)
-        for start in range(0, len(numbers), at_once):
-            yield numbers[start : start + at_once]
+        place = count_before(self.kept, first)
+        ahead = self.kept[place : place + self.tile_shape[0]]
+        if not every:
+            return ahead[:steps]
+        most = min(steps, STEPS_BETWEEN)
+        if len(ahead) == self.tile_shape[0] and ahead:
+            most = min(most, ahead[-1] + 1 - first)
+        return range(first, min(first + most, self.steps))
 
     def tiles(self, stretch: range) -> Iterator[Tile]:
-        """Return the tiles of one of the `stretches`, which together hold all its rows."""
+        """Return the tiles of a stretch of steps, which together hold all its rows."""
         positions = slice(count_before(self.kept, stretch.start), count_before(self.kept, stretch[-1] + 1))
         for spans in self.spans(self.tile_shape[1]):
             yield Tile(stretch, self.kept[positions], positions, spans)

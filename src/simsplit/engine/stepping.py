@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ from ..kernels.contract import beside, read_only
 from ..memory import require
 from ..text import rows_in_short
 from .contract import Position
-from .plan import STEPS_BETWEEN, count_before
+from .pace import BITS, Pace
+from .plan import STEPS_AT_ONCE, STEPS_BETWEEN, count_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +83,7 @@ def run_steps(
     block: int = BLOCK,
     watcher: Watcher | None = None,
     start: Position | None = None,
+    pace: Pace | None = None,
 ) -> int:
     """Run all steps, or those from `start` on, unless the watcher stops it. Collective.
 
@@ -102,6 +103,8 @@ def run_steps(
         What watches the run.
     start : Position, optional
         Where to begin, as a watcher was told. Its state becomes the engine's own.
+    pace : Pace, optional
+        How many steps go between two agreements.
 
     Returns
     -------
@@ -113,38 +116,78 @@ def run_steps(
     KernelError
         On every rank, if the kernel failed on any; the receiver then holds no history.
     """
-    agreement = Agreement(communicator)
     start = Position() if start is None else start
-    at_once = max(1, block // max(1, plan.history_row_nbytes))
-    where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
-    is_step = rows.problem.kernel.kind == "step"
-    with agreement:
-        compute = _Step(rows, plan, at_once, start, watched=watcher is not None) if is_step else _Map(rows)
-    for stretch in plan.stretches(start.next_step, every=is_step):
-        requested = delivered = 0
-        for tile in plan.tiles(stretch):
-            begun = perf_counter()
-            with agreement, np.errstate(all="ignore"):
-                target = receiver.rows(tile) if tile.steps else None
-                lower, upper = tile.spans[communicator.rank]
-                for first in range(lower, upper, at_once):
-                    end = min(first + at_once, upper)
-                    out = None if target is None else target[:, first - lower : end - lower]
-                    compute(tile, first, end, out, where)
-                if watcher is not None:
-                    agreement.request(watcher.requests())
-                computed = perf_counter()
-            requested |= agreement.requested
-            if tile.steps:
-                receiver.deliver(tile)
-            delivered = tile.positions.stop
-            timings.compute += computed - begun
-            timings.gather += perf_counter() - computed
-        if watcher is not None:
-            next_step = min(stretch.stop, plan.steps)
-            if watcher.boundary(Position(next_step, delivered, compute.state_now()), requested):
-                return next_step
-    return plan.steps
+    return _Run(communicator, plan, rows, receiver, timings, block, watcher, start, pace).go()
+
+
+class _Run:
+    """The loop of `run_steps`, whose arguments it takes."""
+
+    def __init__(
+        self,
+        communicator: Communicator,
+        plan: Plan,
+        rows: Rows,
+        receiver: HistoryReceiver,
+        timings: Timings,
+        block: int,
+        watcher: Watcher | None,
+        start: Position,
+        pace: Pace | None,
+    ) -> None:
+        self.rank = communicator.rank
+        self.plan = plan
+        self.receiver = receiver
+        self.timings = timings
+        self.watcher = watcher
+        self.next_step = start.next_step
+        self.agreement = Agreement(communicator)
+        self.at_once = max(1, block // max(1, plan.history_row_nbytes))
+        self.where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
+        self.every = rows.problem.kernel.kind == "step"
+        self.pace = Pace(STEPS_AT_ONCE, STEPS_BETWEEN) if pace is None else pace
+        with self.agreement:
+            watched = watcher is not None
+            self.compute: _Compute = (
+                _Step(rows, plan, self.at_once, start, at_first=self.pace.steps, watched=watched)
+                if self.every
+                else _Map(rows)
+            )
+
+    def go(self) -> int:
+        plan = self.plan
+        while plan.longest and (stretch := plan.stretch(self.next_step, self.pace.steps, every=self.every)):
+            requested = opinions = delivered = 0
+            for tile in plan.tiles(stretch):
+                self.tile(tile)
+                requested |= self.agreement.requested >> BITS
+                opinions |= self.agreement.requested & (2**BITS - 1)
+                delivered = tile.positions.stop
+            self.pace.adapt(opinions)
+            self.next_step = min(stretch.stop, plan.steps)
+            if self.watcher is not None:
+                position = Position(self.next_step, delivered, self.compute.state_now())
+                if self.watcher.boundary(position, requested):
+                    return self.next_step
+        return plan.steps
+
+    def tile(self, tile: Tile) -> None:
+        """Compute a tile and deliver it."""
+        begun = perf_counter()
+        with self.agreement, np.errstate(all="ignore"):
+            target = self.receiver.rows(tile) if tile.steps else None
+            lower, upper = tile.spans[self.rank]
+            for first in range(lower, upper, self.at_once):
+                end = min(first + self.at_once, upper)
+                out = None if target is None else target[:, first - lower : end - lower]
+                self.compute(tile, first, end, out, self.where)
+            wishes = 0 if self.watcher is None else self.watcher.requests()
+            self.agreement.request(wishes << BITS | self.pace.opinion())
+            computed = perf_counter()
+        if tile.steps:
+            self.receiver.deliver(tile)
+        self.timings.compute += computed - begun
+        self.timings.gather += perf_counter() - computed
 
 
 class _Compute:
@@ -215,11 +258,13 @@ class _Step(_Compute):
         As of `run_steps`.
     at_once : int
         The number of rows of a block.
+    at_first : int
+        The number of steps in the first stretch.
     watched : bool
         Whether the state is asked for at the end of each stretch, the last one included.
     """
 
-    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, watched: bool) -> None:
+    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, at_first: int, watched: bool) -> None:
         super().__init__(rows)
         self.state: Array | None = None
         shape = (len(rows.part), *plan.shape[1:])
@@ -227,7 +272,7 @@ class _Step(_Compute):
             if start.state is None or start.state.shape != shape:
                 raise ValueError(f"to go on from step {start.next_step} takes a state of shape {shape}")
             self.state = np.require(start.state, plan.history_dtype, ["C", "W"])
-        elif watched or len(list(islice(plan.stretches(every=True), 2))) > 1:  # else no state outlives its block
+        elif watched or plan.steps > min(at_first, plan.tile_shape[0]):  # else no state outlives its block
             nbytes = prod(shape) * plan.history_dtype.itemsize
             require(nbytes, "the state between the steps", "Use more nodes, or fewer ranks on each.")
             self.state = np.empty(shape, plan.history_dtype)

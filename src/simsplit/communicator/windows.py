@@ -1,0 +1,114 @@
+"""Memory that the ranks of a node share, and that leaves nothing behind.
+
+A segment is a file without a name (``memfd_create``), which the rank that makes it keeps open until the
+others have opened it through ``/proc``. So it does not depend on how large /dev/shm is, there is nothing to
+remove after a kill, and no rank must wait for another to give it back: the system frees it with the last
+mapping. Where ranks do not see each other's processes (containers with process numbers of their own) it
+cannot be opened, and the caller goes another way.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+_PAGE = mmap.PAGESIZE
+
+
+class Segment:
+    """Shared memory in this process.
+
+    Parameters
+    ----------
+    mapped : mmap.mmap
+    """
+
+    def __init__(self, mapped: mmap.mmap) -> None:
+        self._mapped = mapped
+        self._lent: weakref.ref[_Lent] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it has."""
+        return len(self._mapped)
+
+    @property
+    def is_lent(self) -> bool:
+        """Whether an array on it, or a view of one, is still there in this process."""
+        return self._lent is not None and self._lent() is not None
+
+    def lend(self, nbytes: int) -> npt.NDArray[np.uint8]:
+        """Return an array on its first bytes. It holds anything."""
+        lent = _Lent(self._mapped, nbytes)
+        self._lent = weakref.ref(lent)
+        return np.asarray(lent)
+
+
+class _Lent:
+    """What lies behind an array, and so lives as long as any view of it."""
+
+    def __init__(self, mapped: mmap.mmap, nbytes: int) -> None:
+        self._bytes = np.frombuffer(mapped, np.uint8, nbytes)
+        self.__array_interface__: dict[str, Any] = self._bytes.__array_interface__
+
+
+class Offer:
+    """A new segment that other processes may open. To be closed when they have.
+
+    Parameters
+    ----------
+    nbytes : int
+
+    Raises
+    ------
+    OSError
+        If the system does not give it.
+
+    Attributes
+    ----------
+    address : tuple
+        What `accept` is told in the other processes.
+    """
+
+    def __init__(self, nbytes: int) -> None:
+        if not hasattr(os, "memfd_create"):
+            raise OSError("this system has no memory files")
+        self._file = os.memfd_create("simsplit", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(self._file, max(1, nbytes))
+            self.segment = Segment(mmap.mmap(self._file, 0))
+            found = os.fstat(self._file)
+        except BaseException:
+            self.close()
+            raise
+        self.address = (f"/proc/{os.getpid()}/fd/{self._file}", found.st_dev, found.st_ino)
+
+    def close(self) -> None:
+        """Let nobody open it any more."""
+        os.close(self._file)
+
+
+def accept(address: tuple[str, int, int]) -> Segment:
+    """Return the segment that another process offers.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or is not the one that is meant.
+    """
+    path, device, number = address
+    found = os.stat(path)  # noqa: PTH116, before it is opened: with other process numbers it may be anything
+    if (found.st_dev, found.st_ino) != (device, number):
+        raise OSError(f"{path} is another file here")
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return Segment(mmap.mmap(file, 0))
+    finally:
+        os.close(file)
