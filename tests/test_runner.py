@@ -24,7 +24,7 @@ from simsplit import (
     run,
 )
 from simsplit.communicator.single import SingleProcess
-from simsplit.runner import execute
+from simsplit.runner import How, execute
 from simsplit.verification import different
 
 from .arrays import FINITE, NUMERIC, random_array
@@ -143,7 +143,7 @@ def test_several_ranks_give_the_bits_of_one_and_the_history_is_on_root(
     one = run(problem, serial=True).history
     elsewhere = make(None)
     elsewhere.initial = None
-    results = on_ranks(ranks, lambda rank: execute(problem if rank.rank == 0 else elsewhere, rank, verify=True))
+    results = on_ranks(ranks, lambda rank: execute(problem if rank.rank == 0 else elsewhere, rank, How(verify=True)))
     assert one is not None
     assert results[0].history is not None
     assert not different(one, results[0].history).any()
@@ -196,7 +196,7 @@ def test_the_output_is_the_history(tmp_path: Path) -> None:
 def test_a_kernel_that_is_not_row_local_is_found_and_nothing_is_written(tmp_path: Path) -> None:
     problem = make(np.zeros(40_000), kernel=NotRowLocal(), steps=3)  # two blocks
     with pytest.raises(VerificationError) as caught:
-        run(problem, serial=True, verify=True, output=tmp_path / "h.npy")
+        run(problem, serial=True, verify=True, output=tmp_path / "h.npy", block_size=2**18)
     message = str(caught.value)
     assert "is not that of one process. DIFFERENT: 80,000 of 120,000 values in 2 of 3 steps, first at step 1" in message
     whole, rest = np.array([40_000.0, 40_000.0 - 32_768]).view(np.int64)  # of two positive floats the bits are in order
@@ -214,7 +214,9 @@ def test_without_verify_nothing_is_compared() -> None:
 
 
 def test_execute_leaves_the_verdict_to_the_caller() -> None:
-    result = execute(make(np.zeros(40_000), kernel=NotRowLocal(), steps=2), SingleProcess(), verify=True)
+    result = execute(
+        make(np.zeros(40_000), kernel=NotRowLocal(), steps=2), SingleProcess(), How(verify=True, block_size=2**18)
+    )
     assert result.verification is not None
     assert not result.verification.identical
     assert result.verification.first == (1, 0)
@@ -397,6 +399,38 @@ def test_problems_that_differ_between_ranks_are_refused_on_all_with_what_differs
 
 
 def test_verify_on_one_rank_only_is_refused_on_all() -> None:
-    results = on_ranks(2, lambda rank: execute(make(), rank, verify=rank.rank == 0))
+    results = on_ranks(2, lambda rank: execute(make(), rank, How(verify=rank.rank == 0)))
     assert [type(error) for error in results] == [InputError] * 2
     assert "verify on rank 1 differ from rank 0" in str(results[1])
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"transport": "pigeon"}, 'transport must be "auto", "gatherv" or "shared", not \'pigeon\''),
+        ({"block_size": 0}, "block_size must be an integer of 1 or more, not 0"),
+        ({"block_size": 1.5}, "block_size must be an integer of 1 or more, not 1.5"),
+    ],
+)
+def test_a_way_to_run_that_is_none_is_refused(how: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        run(make(), serial=True, **how)
+    assert str(caught.value) == message
+
+
+def test_the_block_size_is_that_of_the_pieces_that_a_kernel_is_given() -> None:
+    pieces: list[int] = []
+    kernel = kernels.function(lambda x, t: (pieces.append(len(x)), x * t)[1], name="noting")  # type: ignore[func-returns-value]
+    run(make(np.zeros(10), kernel=kernel, steps=2), serial=True, block_size=24)
+    assert sorted(pieces[-8:]) == [1, 1, 3, 3, 3, 3, 3, 3]
+
+
+def test_a_result_tells_its_rate_and_where_the_time_went(tmp_path: Path) -> None:
+    result = run(make(np.zeros(1000)), serial=True, output=tmp_path / "h.npy")
+    assert (result.transport, result.transport_reason) == ("gatherv", "one rank")
+    assert set(result.shares) == {"compute", "communication", "output"}
+    assert sum(result.shares.values()) == pytest.approx(1)
+    assert all(share > 0 for share in result.shares.values())
+    assert result.rate == 40_000 / result.seconds_steps
+    assert result.seconds_steps >= result.timings.compute
+    assert run(make(), serial=True).shares["output"] == 0

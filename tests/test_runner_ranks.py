@@ -22,7 +22,7 @@ from simsplit import (
 )
 from simsplit.kernels.loading import BUILT_IN
 from simsplit.kernels.random import Draws
-from simsplit.runner import execute
+from simsplit.runner import How, execute
 from simsplit.verification import different
 from tests.blocks import history_of
 
@@ -463,6 +463,6 @@ def test_all_differences_are_counted_on_all_ranks(comm: Intracomm) -> None:
         "first at step 1, row 22, at most 70 ulp apart. Nothing was written."
     )
     communicator = simsplit.communicator.connect(comm)
-    found = execute(problem, communicator, verify=True).verification
+    found = execute(problem, communicator, How(verify=True)).verification
     assert found == Verification(6, 276, 4, 10, (1, 22), 70.0)
     assert usable(comm)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from .checks import integer
 from .communicator import Agreement, Communicator, connect, interrupts
-from .engine import Plan, Rows, Timings, run_steps, scatter
+from .engine import Plan, Rows, Timings, block_nbytes, run_steps, scatter, scatter_by_nodes
 from .errors import InputError, KernelError, SimsplitError, VerificationError
 from .problem import NUMERIC, Problem
-from .store.memory import GatheredHistory
+from .store.transport import TRANSPORTS, Transport, receive
 from .text import counted, ranks_in_short
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from mpi4py.MPI import Intracomm
 
+    from .communicator.node import Window
     from .engine import HistoryReceiver
     from .store.npy import NpyOutput
     from .verification import Verification
@@ -57,6 +59,15 @@ class Result:
         What comparing with one process found; None if it was not asked for.
     note : str or None
         What else is to be said about the run.
+    transport : {"gatherv", "shared"}
+        How the results came to root: by messages, or through memory that ranks of a node share.
+    transport_reason : str
+        Why that way.
+    seconds_steps : float
+        How long all steps took, by root's clock.
+    shares : dict of str to float
+        How root spent its time, as parts of 1: on ``compute``, on ``communication`` (scattering, gathering and
+        waiting for other ranks) and on ``output``.
     """
 
     history: Array | None = field(repr=False)
@@ -70,6 +81,16 @@ class Result:
     nbytes: dict[str, int]
     verification: Verification | None = None
     note: str | None = None
+    transport: str = "gatherv"
+    transport_reason: str = ""
+    seconds_steps: float = 0.0
+    shares: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        """Bytes of the history computed and brought to root in a second, by root's clock; 0 if it is empty."""
+        seconds = self.seconds_steps
+        return self.nbytes["history"] / seconds if seconds else 0.0
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -87,6 +108,8 @@ def run(
     expect_ranks: int | None = None,
     verify: bool = False,
     output: str | os.PathLike[str] | None = None,
+    transport: Literal["auto", "gatherv", "shared"] = "auto",
+    block_size: int | None = None,
 ) -> Result:
     """Run a simulation. Collective: every rank of `comm` calls it with the same arguments.
 
@@ -105,6 +128,14 @@ def run(
         Recompute on root as one process would, and compare bit for bit.
     output : path-like, optional
         Where root writes the history: a ``.npy`` file, which appears whole or not at all.
+    transport : {"auto", "gatherv", "shared"}, default "auto"
+        How the results come to root: by messages, or through memory that the ranks of a node share. "auto"
+        takes the shared memory where there is some, unless the history is small. Between nodes one rank of
+        each sends its node's rows. Where there is no shared memory they are gathered in any case, and
+        `Result.transport_reason` says so.
+    block_size : int, optional
+        How many bytes of the result of a step are computed at a time; at least one row is. By default a
+        share of the processor's cache.
 
     Returns
     -------
@@ -128,68 +159,88 @@ def run(
            [1.5, 4. , 6.5]])
     """
     communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
-    result = execute(problem, communicator, verify=verify, output=output)
+    how = How(verify=verify, output=output, transport=transport, block_size=block_size)
+    result = execute(problem, communicator, how)
     require_identical(result, communicator)
     return result
 
 
-def execute(
-    problem: Problem,
-    communicator: Communicator,
-    *,
-    verify: bool = False,
-    output: str | os.PathLike[str] | None = None,
-) -> Result:
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a problem is run; what it is does not depend on it. The arguments of `run` of these names."""
+
+    verify: bool = False
+    output: str | os.PathLike[str] | None = None
+    transport: str = "auto"
+    block_size: int | None = None
+
+    def settings(self) -> dict[str, str]:
+        """Return all of it as texts: what every rank must have the same of.
+
+        Raises
+        ------
+        InputError
+            If a value is wrong.
+        """
+        if self.transport not in TRANSPORTS:
+            raise InputError(f'transport must be "auto", "gatherv" or "shared", not {self.transport!r}')
+        if self.block_size is not None:
+            integer("block_size", self.block_size, least=1)
+        return {
+            "verify": repr(bool(self.verify)),
+            "output": _path(self.output),
+            "transport": self.transport,
+            "block_size": repr(self.block_size),
+        }
+
+
+def execute(problem: Problem, communicator: Communicator, how: How | None = None) -> Result:
     """Run a simulation on `communicator`, as `run` does, but leave the verdict to the caller. Collective.
 
     A history that turns out to be different is not written.
     """
     with interrupts.held():
-        return _execute(problem, communicator, verify=verify, output=output)
+        return _execute(problem, communicator, How() if how is None else how)
 
 
-def _execute(
-    problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
-) -> Result:
-    root = communicator.rank == 0
-    plan, parameters = _common_plan(problem, communicator, verify=verify, output=output)
+def _execute(problem: Problem, communicator: Communicator, how: How) -> Result:
+    plan, parameters = _common_plan(problem, communicator, how)
     with Agreement(communicator):
-        file = open_output(output, plan.history_nbytes) if root and output is not None else None
-        receiver = GatheredHistory(communicator, plan)
-    timings = Timings()
-    begun = perf_counter()
-    part = scatter(communicator, plan, problem.initial)
-    own = {
-        name: scatter(communicator, plan.of(*value), problem.kernel.parameters[name])
-        if isinstance(value, tuple)
-        else value
-        for name, value in parameters.items()
-    }
-    timings.scatter = perf_counter() - begun
-    rows = Rows(problem, plan.bounds[communicator.rank][0], part, own)
+        wanted = how.output is not None and communicator.rank == 0
+        file = open_output(how.output, plan.history_nbytes) if wanted and how.output is not None else None
+    receiver, transport = receive(communicator, plan, how.transport)
+    timings, begun = Timings(), perf_counter()
     try:
-        run_steps(communicator, plan, rows, receiver, timings)
-        verification = _verify(communicator, plan, rows, receiver) if verify else None
+        rows, _windows = _scatter(communicator, plan, problem, parameters, transport)
+        timings.scatter = perf_counter() - begun
+        block = how.block_size or block_nbytes()
+        run_steps(communicator, plan, rows, receiver, timings, block=block)
+        seconds_steps = perf_counter() - begun - timings.scatter
+        verification = _verify(communicator, plan, rows, receiver, block) if how.verify else None
         receiver.finish()
     except BaseException:
         receiver.abort()
         raise
+    begun = perf_counter()
     with Agreement(communicator):
         if file is not None and receiver.history is not None and (verification is None or verification.identical):
             file.write(receiver.history)
-    everyone = communicator.allgather((communicator.host, timings))
+    timings.output = perf_counter() - begun
+    everyone = communicator.allgather((communicator.host, timings, seconds_steps))
+    roots = everyone[0][1]
     return Result(
         history=receiver.history,
         time_grid=(problem.start_time, problem.delta_t, problem.steps),
         kept=problem.kept,
         ranks=communicator.size,
         bounds=plan.bounds,
-        hosts=[host for host, _ in everyone],
+        hosts=[host for host, *_ in everyone],
         library=communicator.library,
         timings=Timings(
-            scatter=max(each.scatter for _, each in everyone),
-            compute=max(each.compute for _, each in everyone),
-            gather=everyone[0][1].gather,
+            scatter=max(each.scatter for _, each, _ in everyone),
+            compute=max(each.compute for _, each, _ in everyone),
+            gather=roots.gather,
+            output=roots.output,
         ),
         nbytes={
             "initial": plan.initial_nbytes,
@@ -198,13 +249,49 @@ def _execute(
             "gathered": plan.gathered_nbytes,
         },
         verification=verification,
+        transport=transport.name,
+        transport_reason=transport.why,
+        seconds_steps=everyone[0][2],
+        shares=_shares(roots, output=how.output is not None),
     )
 
 
-def _verify(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver) -> Verification:
+def _scatter(
+    communicator: Communicator, plan: Plan, problem: Problem, parameters: dict[str, Any], transport: Transport
+) -> tuple[Rows, list[Window | None]]:
+    """Return this rank's rows of the array and the parameters, and what must be held as long as they are used."""
+    held: list[Window | None] = []
+
+    def part(plan: Plan, array: Array | None) -> Array:
+        if transport.node is None:
+            return scatter(communicator, plan, array)
+        own, window = scatter_by_nodes(communicator, plan, array, transport.node)
+        held.append(window)
+        return own
+
+    initial = part(plan, problem.initial)
+    own = {
+        name: part(plan.of(*value), problem.kernel.parameters[name]) if isinstance(value, tuple) else value
+        for name, value in parameters.items()
+    }
+    return Rows(problem, plan.bounds[communicator.rank][0], initial, own), held
+
+
+def _shares(seconds: Timings, *, output: bool) -> dict[str, float]:
+    """Return how a rank spent its time, as parts of 1."""
+    spent = {
+        "compute": seconds.compute,
+        "communication": seconds.scatter + seconds.gather,
+        "output": seconds.output * output,
+    }
+    total = sum(spent.values()) or 1.0
+    return {name: value / total for name, value in spent.items()}
+
+
+def _verify(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, block: int) -> Verification:
     from .engine.verifying import verify_steps
 
-    return verify_steps(communicator, plan, rows, receiver)
+    return verify_steps(communicator, plan, rows, receiver, block)
 
 
 def open_output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
@@ -224,9 +311,7 @@ def require_identical(result: Result, communicator: Communicator) -> None:
             )
 
 
-def _common_plan(
-    problem: Problem, communicator: Communicator, *, verify: bool, output: str | os.PathLike[str] | None
-) -> tuple[Plan, dict[str, Any]]:
+def _common_plan(problem: Problem, communicator: Communicator, how: How) -> tuple[Plan, dict[str, Any]]:
     """Return root's plan and parameters, once all ranks are found to have the same problem.
 
     A parameter that is an array is given by its shape and dtype.
@@ -236,7 +321,7 @@ def _common_plan(
     with Agreement(communicator):
         if not isinstance(problem, Problem):
             raise InputError(f"problem must be a simsplit.Problem, not {problem!r}")
-        settings = problem.settings() | {"verify": repr(bool(verify)), "output": _path(output)}
+        settings = problem.settings() | how.settings()
         if communicator.rank == 0:
             if problem.initial is None:
                 raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")

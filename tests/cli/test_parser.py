@@ -22,6 +22,8 @@ OPTIONS = [
     "--seed",
     "--nan",
     "--keep",
+    "--transport",
+    "--block-size",
     "--via",
     "--size",
     "--input",
@@ -75,6 +77,7 @@ def test_without_arguments_the_tutorial_is_verified() -> None:
         ("--kernel m:f --kind step --import-from .", Options(kernel="m:f", kind="step", import_from=".")),
         ("--seed 7 --nan error", Options(seed=7, nan="error")),
         ("--keep every:3", Options(keep="every:3")),
+        ("--transport shared --block-size 4096", Options(transport="shared", block_size=4096)),
     ],
 )
 def test_options_mean_what_they_say(arguments: str, expected: Options) -> None:

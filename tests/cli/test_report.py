@@ -40,6 +40,10 @@ def make(
         "timings": Timings(scatter=0.00012, compute=1.5, gather=0.0123),
         "nbytes": {"initial": 56, "history": history.nbytes, "scattered": 40, "gathered": 200},
         "verification": IDENTICAL,
+        "transport": "shared",
+        "transport_reason": "4 ranks on 2 nodes",
+        "seconds_steps": 2e-6,
+        "shares": {"compute": 0.75, "communication": 0.25, "output": 0.0},
     }
     return problem, Result(**(values | changes))
 
@@ -82,7 +86,8 @@ def test_the_tutorials_table() -> None:
         f" step     t  {'4 ranks':36}  one process",
         *(f"{step}  {values:36}  {values}" for step, values in rows),
         "",
-        "scatter 0.12 ms · compute 1.5 s · gather 12.3 ms · history 280 B",
+        "scatter 0.12 ms · compute 1.5 s · gather 12.3 ms · history 280 B, 0.14 GB/s",
+        "transport shared (4 ranks on 2 nodes) · compute 75% · communication 25% · output 0%",
         "identical: 5 of 5 steps, 35 of 35 values, bit for bit",
     ]
 
@@ -116,7 +121,7 @@ def test_without_verification_there_is_one_column_and_no_verdict() -> None:
     assert lines[0].startswith(f"simsplit {__version__} · 1 rank on 1 node · no MPI · kernel affine")
     assert lines[1] == "7 rows of float64 · 5 steps · rank 0: rows 0–6"
     assert lines[3:5] == [" step     t  1 rank", "    0     0  [0. 0. 0. 0. 0. 0. 0.]"]
-    assert lines[-1].startswith("scatter ")
+    assert lines[-2].startswith("scatter ")
 
 
 def test_large_arrays_are_abbreviated_as_numpy_does_it_and_the_rest_is_not_touched() -> None:
@@ -180,7 +185,7 @@ def test_an_output_is_named_only_if_it_was_written(verification: Verification | 
 
 
 def test_the_json_says_everything_in_plain_numbers() -> None:
-    assert report(*make(np.zeros((7, 2), ">f4"), nbytes={"initial": 56}), "h.npy") == {
+    assert report(*make(np.zeros((7, 2), ">f4"), nbytes={"initial": 56, "history": 560}), "h.npy") == {
         "simsplit": __version__,
         "problem": {
             "kernel": "affine",
@@ -198,8 +203,12 @@ def test_the_json_says_everything_in_plain_numbers() -> None:
         "nodes": 2,
         "bounds": [[0, 2], [2, 4], [4, 6], [6, 7]],
         "mpi": "MPICH 5.0.2",
-        "bytes": {"initial": 56},
-        "seconds": {"scatter": 0.00012, "compute": 1.5, "gather": 0.0123},
+        "bytes": {"initial": 56, "history": 560},
+        "seconds": {"scatter": 0.00012, "compute": 1.5, "gather": 0.0123, "output": 0.0, "steps": 2e-6},
+        "bytes_per_second": 280e6,
+        "shares": {"compute": 0.75, "communication": 0.25, "output": 0.0},
+        "transport": "shared",
+        "transport_reason": "4 ranks on 2 nodes",
         "note": None,
         "identical": True,
         "verification": "identical: 5 of 5 steps, 35 of 35 values, bit for bit",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, KernelError, Problem, run
 from simsplit.kernels import affine, expression, logistic
-from simsplit.runner import execute
+from simsplit.runner import How, execute
 from tests.arrays import random_array
 from tests.blocks import history_of
 from tests.threads import on_ranks
@@ -140,6 +140,6 @@ def test_any_number_of_ranks_gives_the_bits_of_one_process(rows: int, ranks: int
     parameters = {"rate": np.linspace(0.5, 2.5, rows)} if "rate" in text else {}
     kernel = expression(text, kind=kind, **parameters)
     problem = Problem(random_array("float64", rows, 4), kernel, delta_t=0.3, steps=6)
-    results = on_ranks(ranks, lambda rank: execute(problem, rank, verify=True))
+    results = on_ranks(ranks, lambda rank: execute(problem, rank, How(verify=True)))
     assert results[0].verification.identical
     assert results[0].history.tobytes() == history_of(problem).tobytes()

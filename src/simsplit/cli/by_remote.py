@@ -9,25 +9,17 @@ from ..communicator.single import SingleProcess
 from ..engine import Plan, Rows, Timings
 from ..errors import InputError, SimsplitError
 from ..remote import join, local, simulate
-from ..runner import Result, open_output
+from ..runner import How, Result, open_output
 from ..store.memory import GatheredHistory
 
 if TYPE_CHECKING:
-    import os
-
     from ..communicator import Communicator
     from ..problem import Problem
     from ..remote import RemoteResult
     from ..verification import Verification
 
 
-def execute(
-    problem: Problem,
-    communicator: Communicator,
-    *,
-    verify: bool = False,
-    output: str | os.PathLike[str] | None = None,
-) -> Result:
+def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
     """Run a simulation as `runner.execute` does, by remote objects. Collective.
 
     Every rank but root serves a calculator, and root calls them all for each step.
@@ -52,10 +44,10 @@ def execute(
     verification = None
     with Agreement(communicator):
         if outcome is not None:
-            if verify:
+            if how.verify:
                 verification = _verify(problem, outcome)
-            if output is not None and (verification is None or verification.identical):
-                open_output(output, outcome.history.nbytes).write(outcome.history)
+            if how.output is not None and (verification is None or verification.identical):
+                open_output(how.output, outcome.history.nbytes).write(outcome.history)
     facts = None
     if outcome is not None:
         bounds = [(0, 0)] * (communicator.size - len(outcome.bounds)) + outcome.bounds
@@ -81,6 +73,8 @@ def execute(
         nbytes=nbytes,
         verification=verification,
         note=note,
+        transport="remote",
+        seconds_steps=timings.compute,
     )
 
 

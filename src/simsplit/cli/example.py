@@ -61,6 +61,9 @@ nan = "allow"           # "error": a result that is not a number ends the run
 keep = "all"            # steps that the history holds: "all", "last", or "every:K", which is 0, K, 2K and so on
 # output = "history.npy"  # where the history goes, of shape (kept steps, *shape of the array)
 
+transport = "auto"      # how the results come to rank 0: "gatherv", or "shared" memory of the ranks of a node
+# block_size = 262144   # bytes of a step that are computed at a time; by default it follows the cache
+
 [parameters]            # of the kernel; the option is --set NAME=VALUE
 {parameters}
 """

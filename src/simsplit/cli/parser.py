@@ -51,6 +51,8 @@ class Options:
     keep: str | None = None
     input: str | None = None
     output: str | None = None
+    transport: Literal["auto", "gatherv", "shared"] | None = None
+    block_size: int | None = None
     verify: bool = False
     quiet: bool = False
     json: bool = False
@@ -222,7 +224,20 @@ def _add_results(parser: _Parser) -> None:
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     _add_ranks(parser)
-    parser.add_argument(
+    speed = parser.add_argument_group("the way it is computed, which changes no bit of the results")
+    speed.add_argument(
+        "--transport",
+        choices=("auto", "gatherv", "shared"),
+        help="how the results come to rank 0: by messages, or through memory that the ranks of a node share (default "
+        "auto: shared, unless the history is small)",
+    )
+    speed.add_argument(
+        "--block-size",
+        type=_integer(1),
+        metavar="BYTES",
+        help="bytes of a step that are computed at a time (default a quarter of the level 2 cache)",
+    )
+    speed.add_argument(
         "--via",
         choices=("collective", "remote"),
         default="collective",

@@ -55,7 +55,13 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "scatter": result.timings.scatter,
             "compute": result.timings.compute,
             "gather": result.timings.gather,
+            "output": result.timings.output,
+            "steps": result.seconds_steps,
         },
+        "bytes_per_second": result.rate,
+        "shares": result.shares,
+        "transport": result.transport,
+        "transport_reason": result.transport_reason,
         "note": result.note,
         "identical": None if found is None else found.identical,
         "verification": None if found is None else str(found),
@@ -81,6 +87,7 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
         *_steps(problem, result, ranks),
         "",
         _summary(result, output),
+        _way(result),
         *([] if result.note is None else [result.note]),
     ]
     if result.verification is not None:
@@ -176,10 +183,20 @@ def _one_process(problem: Problem, shown: list[int], history: Array) -> list[Arr
 def _summary(result: Result, output: str | None) -> str:
     seconds = result.timings
     parts = [f"{name} {_seconds(getattr(seconds, name))}" for name in ("scatter", "compute", "gather")]
-    parts.append(f"history {readable(result.nbytes['history'])}")
+    history = f"history {readable(result.nbytes['history'])}"
+    if result.rate:
+        history += f", {result.rate / 1e9:.3g} GB/s"
+    parts.append(history)
     if output is not None and (result.verification is None or result.verification.identical):
         parts.append(f"written to {output}")
     return " · ".join(parts)
+
+
+def _way(result: Result) -> str:
+    """Say how the results came to root, and how root spent its time."""
+    reason = f" ({result.transport_reason})" if result.transport_reason else ""
+    shares = [f"{name} {share:.0%}" for name, share in result.shares.items()]
+    return " · ".join([f"transport {result.transport}{reason}", *shares])
 
 
 def _seconds(seconds: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..communicator import Agreement, connect, interrupts, launch
 from ..errors import InputError, OutputError
-from ..runner import execute, require_identical
+from ..runner import How, execute, require_identical
 from ..text import ranks_in_short
 from . import problem as problems
 from .settings import resolve
@@ -48,7 +48,13 @@ def _command(options: Options) -> None:
         from .by_remote import execute as run
     else:
         run = execute
-    result = run(problem, communicator, verify=options.verify, output=settings.output)
+    how = How(
+        verify=options.verify,
+        output=settings.output,
+        transport=settings.transport,
+        block_size=settings.block_size,
+    )
+    result = run(problem, communicator, how)
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
             _report(options, problem, result, settings.output)

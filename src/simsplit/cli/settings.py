@@ -52,6 +52,10 @@ class Settings:
         Which steps the history holds: "all", "last" or "every:K".
     output : str or None
         The ``.npy`` file that the history is written to.
+    transport : {"auto", "gatherv", "shared"}
+        How the results come to root.
+    block_size : int or None
+        Bytes of the result of a step that are computed at a time.
     """
 
     kernel: str = "affine"
@@ -68,6 +72,8 @@ class Settings:
     nan: Literal["allow", "error"] = "allow"
     keep: str = "all"
     output: str | None = None
+    transport: Literal["auto", "gatherv", "shared"] = "auto"
+    block_size: int | None = None
 
 
 def resolve(options: Options, text: str | None) -> Settings:
@@ -170,6 +176,8 @@ def _accepted(key: str) -> str:
         "kind": '"map" or "step" is accepted.',
         "nan": '"allow" or "error" is accepted.',
         "keep": '"all", "last" or "every:K" is accepted.',
+        "transport": '"auto", "gatherv" or "shared" is accepted.',
+        "block_size": "A whole number of bytes is accepted.",
         "size": "A whole number is accepted.",
         "steps": "A whole number is accepted.",
         "seed": "A whole number is accepted.",

@@ -120,8 +120,11 @@ class Timings:
         The kernel.
     gather : float
         Bringing the results together, waiting for other ranks included.
+    output : float
+        Writing the history to a file.
     """
 
     scatter: float = 0.0
     compute: float = 0.0
     gather: float = 0.0
+    output: float = 0.0

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
+    from ..communicator.node import Node, Window
     from .plan import Plan
 
     Array = npt.NDArray[Any]
@@ -57,6 +58,59 @@ def scatter(communicator: Communicator, plan: Plan, array: Array | None, *, stag
         places = list(pairwise([0, *ends]))
         communicator.scatterv(packed, places, part[:0] if whole is not None else part[start : start + at_once])
     return part
+
+
+def scatter_by_nodes(
+    communicator: Communicator, plan: Plan, array: Array | None, node: Node
+) -> tuple[Array, Window | None]:
+    """Return this rank's part of an array as `scatter` does, but let one rank of each node take part. Collective.
+
+    The rows of a node's ranks are put into a window, where they read them. An array that is not in C order,
+    or for which there is no shared memory, goes the ordinary way.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    plan : Plan
+    array : ndarray, shape `plan.shape`, on root; not used elsewhere
+    node : Node
+
+    Returns
+    -------
+    part : ndarray, shape ``plan.part_shape(rank)``, dtype ``plan.dtype``
+        Not to be written to. On root a view of `array`.
+    window : Window or None
+        To be held as long as any rank uses its part.
+    """
+    whole = array if communicator.rank == 0 else None
+    members = [rank for rank in node.members[node.index] if rank]
+    ends = [0, *accumulate(prod(plan.part_shape(rank)) * plan.dtype.itemsize for rank in members)]
+    ordinary = communicator.bcast(None if whole is None else not whole.flags.c_contiguous)
+    window = None if ordinary else node.share(ends[-1])
+    if ordinary or communicator.bitwise_or(window is None) or window is None:
+        return scatter(communicator, plan, array), None
+    rows = {
+        rank: np.ndarray(plan.part_shape(rank), plan.dtype, window.memory[lower:upper])
+        for rank, (lower, upper) in zip(members, pairwise(ends), strict=True)
+    }
+    with Agreement(communicator):
+        if node.leaders is not None and not window.warm:
+            require(ends[-1], f"the parts of the node of rank {node.members[node.index][0]}", "Use more nodes.")
+    if node.leaders is not None:
+        if whole is None:
+            node.leaders.exchange({}, {0: list(rows.values())})
+        else:
+            sends = {
+                index: [whole[slice(*plan.bounds[rank])] for rank in ranks]
+                for index, ranks in enumerate(node.members)
+                if index
+            }
+            node.leaders.exchange(sends, {})
+    with Agreement(communicator):  # at its end all may read what is in the windows
+        if whole is not None:
+            for rank, part in rows.items():
+                np.copyto(part, whole[slice(*plan.bounds[rank])])
+    return whole[: plan.longest] if whole is not None else rows[communicator.rank], window
 
 
 def _own(plan: Plan, rank: int) -> Array:

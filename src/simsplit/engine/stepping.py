@@ -14,6 +14,7 @@ from ..kernels import Block
 from ..kernels.contract import beside, read_only
 from ..memory import require
 from ..text import rows_in_short
+from .blocks import FALLBACK
 from .contract import Position
 from .pace import BITS, Pace
 from .plan import STEPS_AT_ONCE, STEPS_BETWEEN, count_before
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from .plan import Plan, Tile
 
     Array = npt.NDArray[Any]
-
-BLOCK = 256 * 2**10  # bytes of a block's result: it and its input stay in a core's cache between passes
 
 
 class Rows:
@@ -80,7 +79,7 @@ def run_steps(
     receiver: HistoryReceiver,
     timings: Timings,
     *,
-    block: int = BLOCK,
+    block: int = FALLBACK,
     watcher: Watcher | None = None,
     start: Position | None = None,
     pace: Pace | None = None,

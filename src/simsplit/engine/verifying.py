@@ -10,7 +10,7 @@ from ..communicator import Agreement
 from ..errors import KernelError
 from ..text import rows_in_short
 from ..verification import Verification, different, ulps
-from .stepping import BLOCK
+from .blocks import FALLBACK
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -60,7 +60,9 @@ class Trajectory:
         return self._rows.block(k, *self._span, self._parameters)
 
 
-def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver) -> Verification:
+def verify_steps(
+    communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, block: int = FALLBACK
+) -> Verification:
     """Compare a history with what one process computes. Collective.
 
     Parameters
@@ -71,6 +73,8 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, receiver: H
         This rank's.
     receiver : HistoryReceiver
         What has the history.
+    block : int
+        Bytes of the result of a step that the run computed at a time.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, receiver: H
     if not values:
         return Verification(len(plan.kept), 0, 0, 0, None, 0.0)
     found = _Findings(len(plan.kept))
-    for spans in plan.spans(_rows_at_once(plan)):
+    for spans in plan.spans(_rows_at_once(plan, block)):
         lower, upper = spans[communicator.rank]
         with Agreement(communicator):
             expected = Trajectory(rows, lower, upper, plan.history_dtype)
@@ -114,12 +118,13 @@ def verify_steps(communicator: Communicator, plan: Plan, rows: Rows, receiver: H
     )
 
 
-def _rows_at_once(plan: Plan) -> int:
+def _rows_at_once(plan: Plan, block: int) -> int:
     """Return how many rows to recompute in one piece: never the pieces of the run, so that both must agree."""
     row = plan.history_row_nbytes  # not 0: there are values to compare
-    if plan.longest * row <= BLOCK:  # the run computed a part in one piece
+    if plan.longest * row <= block:  # the run computed a part in one piece
         return max(1, (plan.longest + 1) // 2)
-    return max(1, AT_ONCE // row)
+    rows = max(1, AT_ONCE // row)
+    return rows if rows != block // row else max(1, rows // 2)
 
 
 class _Findings:
