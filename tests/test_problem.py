@@ -228,14 +228,36 @@ def test_the_kept_steps(keep: str, steps: int, kept: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "keep", ["", "none", "every", "every:", "every:0", "every:-1", "every:1.5", "every:²", "last:", "All", 3, None]
+    "keep", ["", "no", "every", "every:", "every:0", "every:-1", "every:1.5", "every:²", "last:", "All", 3, None]
 )
 def test_what_says_not_which_steps_are_kept_is_refused(keep: Any) -> None:
     with pytest.raises(InputError) as caught:
         make(keep=keep)
     assert str(caught.value) == (
-        f'keep must be "all", "last" or "every:K" with a whole number K of 1 or more, not {keep!r}'
+        f'keep must be "all", "last", "none" or "every:K" with a whole number K of 1 or more, not {keep!r}'
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [("", ()), ((), ()), ("sum", ("sum",)), ("std, mean", ("mean", "std")), (["max", "min", "max"], ("min", "max"))],
+)
+def test_reductions_are_named_once_in_one_order(given: Any, names: tuple[str, ...]) -> None:
+    assert make(reduce=given).reduce == names
+    assert make(reduce=given).settings()["reduce"] == ",".join(names)
+
+
+@pytest.mark.parametrize(("given", "wrong"), [("median", "median"), ("mean,", ""), (["sum", 3], 3), (5, 5)])
+def test_what_is_no_reduction_is_refused(given: Any, wrong: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        make(reduce=given)
+    assert str(caught.value) == (f'reduce must name any of mean, min, max, std, sum, such as "mean,std", not {wrong!r}')
+
+
+def test_nothing_is_kept_of_a_run_with_reductions_only() -> None:
+    assert list(make(keep="none", reduce="mean").kept) == []
+    with pytest.raises(InputError, match='keep "none" leaves nothing of a run without reductions'):
+        make(keep="none")
 
 
 @given(word=st.text(max_size=12) | st.from_regex(r"every:[0-9]{1,25}", fullmatch=True))
@@ -245,7 +267,7 @@ def test_any_text_is_understood_or_refused(word: str) -> None:
     except InputError:
         return
     assert set(kept) <= set(range(9))
-    assert word in ("all", "last") or list(kept) == list(range(0, 9, int(word.removeprefix("every:"))))
+    assert word in ("all", "last", "none") or list(kept) == list(range(0, 9, int(word.removeprefix("every:"))))
 
 
 def test_settings_are_all_but_the_array_as_texts_that_tell_any_two_numbers_apart() -> None:
@@ -262,6 +284,7 @@ def test_settings_are_all_but_the_array_as_texts_that_tell_any_two_numbers_apart
         "seed": "0",
         "nan": "allow",
         "keep": "all",
+        "reduce": "",
     }
 
 

@@ -13,11 +13,12 @@ from .errors import InputError
 from .kernels import Kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
 NUMERIC = "biufc"  # dtype kinds: bool, integers, floats, complex
+REDUCTIONS = ("mean", "min", "max", "std", "sum")
 _DIGITS = 19  # as many make numbers of more than 63 bits
 
 
@@ -42,8 +43,12 @@ class Problem:
         Of the random numbers of a kernel that asks for them, 0 to 2^64 - 1.
     nan : {"allow", "error"}, default "allow"
         Whether a result that is not a number ends the run.
-    keep : {"all", "last"} or "every:K", default "all"
-        Which steps the history holds: all, the last one, or 0, K, 2K and so on.
+    keep : {"all", "last", "none"} or "every:K", default "all"
+        Which steps the history holds: all, the last one, 0, K, 2K and so on, or, if there are reductions, none.
+    reduce : str, or sequence of str, optional
+        What is computed over all rows of every step, kept or not: any of "mean", "min", "max", "std" and
+        "sum", such as "mean,std". The order of summation is that of a binary tree over the rows, so that
+        any number of ranks gives the same bits.
 
     Raises
     ------
@@ -58,7 +63,7 @@ class Problem:
     1.5
     """
 
-    __slots__ = ("delta_t", "initial", "keep", "kernel", "nan", "seed", "start_time", "steps")
+    __slots__ = ("delta_t", "initial", "keep", "kernel", "nan", "reduce", "seed", "start_time", "steps")
 
     def __init__(
         self,
@@ -71,6 +76,7 @@ class Problem:
         seed: int = 0,
         nan: Literal["allow", "error"] = "allow",
         keep: str = "all",
+        reduce: str | Sequence[str] = (),
     ) -> None:
         if not isinstance(kernel, Kernel):
             from .kernels.functions import function
@@ -93,6 +99,9 @@ class Problem:
         self.nan = nan
         self.keep = keep
         kept_steps(keep, self.steps)
+        self.reduce = _reductions(reduce)
+        if keep == "none" and not self.reduce:
+            raise InputError('keep "none" leaves nothing of a run without reductions. Give reduce, or keep "last".')
         _require_rows(kernel, self.initial)
         try:
             last = self.time(max(0, self.steps - 1))
@@ -136,6 +145,7 @@ class Problem:
             "seed": repr(self.seed),
             "nan": self.nan,
             "keep": self.keep,
+            "reduce": ",".join(self.reduce),
         }
 
 
@@ -145,7 +155,7 @@ def kept_steps(keep: str, steps: int) -> range:
     Raises
     ------
     InputError
-        If `keep` is not "all", "last" or "every:K".
+        If `keep` is not "all", "last", "none" or "every:K".
 
     Examples
     --------
@@ -155,9 +165,25 @@ def kept_steps(keep: str, steps: int) -> range:
     word, colon, number = keep.partition(":") if isinstance(keep, str) else ("", "", "")
     if word == "every" and number.isascii() and number.isdecimal() and len(number) < _DIGITS and int(number):
         return range(0, steps, int(number))
+    if keep == "none":
+        return range(0)
     if not colon and word in ("all", "last"):
         return range(steps - 1 if word == "last" and steps else 0, steps)
-    raise InputError(f'keep must be "all", "last" or "every:K" with a whole number K of 1 or more, not {keep!r}')
+    raise InputError(
+        f'keep must be "all", "last", "none" or "every:K" with a whole number K of 1 or more, not {keep!r}'
+    )
+
+
+def _reductions(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the names of reductions, each once, in the order of `REDUCTIONS`."""
+    try:
+        given = [name.strip() for name in names.split(",")] if isinstance(names, str) and names else list(names)
+    except TypeError:
+        given = [names]  # type: ignore[list-item]
+    for name in given:
+        if name not in REDUCTIONS:
+            raise InputError(f'reduce must name any of {", ".join(REDUCTIONS)}, such as "mean,std", not {name!r}')
+    return tuple(name for name in REDUCTIONS if name in given)
 
 
 def _text(value: Any) -> str:

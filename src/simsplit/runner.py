@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .communicator.node import Window
     from .engine import HistoryReceiver
+    from .engine.reducing import Reducer
     from .store.npy import NpyOutput
     from .verification import Verification
 
@@ -59,6 +60,9 @@ class Result:
         What comparing with one process found; None if it was not asked for.
     note : str or None
         What else is to be said about the run.
+    reductions : dict of str to ndarray, shape (steps, ...)
+        ``reductions["mean"][k]`` is the mean over all rows of step k, kept or not; see `Problem`. On root;
+        empty elsewhere.
     transport : {"gatherv", "shared"}
         How the results came to root: by messages, or through memory that ranks of a node share.
     transport_reason : str
@@ -81,6 +85,7 @@ class Result:
     nbytes: dict[str, int]
     verification: Verification | None = None
     note: str | None = None
+    reductions: dict[str, Array] = field(default_factory=dict, repr=False)
     transport: str = "gatherv"
     transport_reason: str = ""
     seconds_steps: float = 0.0
@@ -127,7 +132,8 @@ def run(
     verify : bool, default False
         Recompute on root as one process would, and compare bit for bit.
     output : path-like, optional
-        Where root writes the history: a ``.npy`` file, which appears whole or not at all.
+        Where root writes the history: a ``.npy`` file, which appears whole or not at all. Reductions go
+        beside it: ``history.npy``, ``history.mean.npy``.
     transport : {"auto", "gatherv", "shared"}, default "auto"
         How the results come to root: by messages, or through memory that the ranks of a node share. "auto"
         takes the shared memory where there is some, unless the history is small. Between nodes one rank of
@@ -208,23 +214,29 @@ def _execute(problem: Problem, communicator: Communicator, how: How) -> Result:
     with Agreement(communicator):
         wanted = how.output is not None and communicator.rank == 0
         file = open_output(how.output, plan.history_nbytes) if wanted and how.output is not None else None
+        files = {name: open_output(reduced_path(how.output, name), 0) for name in problem.reduce if file is not None}
     receiver, transport = receive(communicator, plan, how.transport)
     timings, begun = Timings(), perf_counter()
     try:
         rows, _windows = _scatter(communicator, plan, problem, parameters, transport)
         timings.scatter = perf_counter() - begun
         block = how.block_size or block_nbytes()
-        run_steps(communicator, plan, rows, receiver, timings, block=block)
+        with Agreement(communicator):
+            reducer = _reducer(communicator, plan, problem)
+        run_steps(communicator, plan, rows, receiver, timings, block=block, reducer=reducer)
         seconds_steps = perf_counter() - begun - timings.scatter
-        verification = _verify(communicator, plan, rows, receiver, block) if how.verify else None
+        verification = _verify(communicator, plan, rows, receiver, block, reducer) if how.verify else None
         receiver.finish()
     except BaseException:
         receiver.abort()
         raise
     begun = perf_counter()
+    reductions = {} if reducer is None else reducer.results
     with Agreement(communicator):
         if file is not None and receiver.history is not None and (verification is None or verification.identical):
             file.write(receiver.history)
+            for name, reduced in reductions.items():
+                files[name].write(reduced)
     timings.output = perf_counter() - begun
     everyone = communicator.allgather((communicator.host, timings, seconds_steps))
     roots = everyone[0][1]
@@ -249,6 +261,7 @@ def _execute(problem: Problem, communicator: Communicator, how: How) -> Result:
             "gathered": plan.gathered_nbytes,
         },
         verification=verification,
+        reductions=reductions,
         transport=transport.name,
         transport_reason=transport.why,
         seconds_steps=everyone[0][2],
@@ -288,10 +301,32 @@ def _shares(seconds: Timings, *, output: bool) -> dict[str, float]:
     return {name: value / total for name, value in spent.items()}
 
 
-def _verify(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, block: int) -> Verification:
-    from .engine.verifying import verify_steps
+def _reducer(communicator: Communicator, plan: Plan, problem: Problem) -> Reducer | None:
+    if not problem.reduce:
+        return None
+    from .engine.reducing import Reducer
 
-    return verify_steps(communicator, plan, rows, receiver, block)
+    if not plan.shape[0]:
+        raise InputError(f"the array has no rows, which have no {problem.reduce[0]}. Leave out reduce.")
+    return Reducer(communicator, plan, problem.reduce)
+
+
+def reduced_path(output: str | os.PathLike[str] | None, name: str) -> str:
+    """Return where a reduction is written, beside the history.
+
+    >>> reduced_path("runs/history.npy", "mean")
+    'runs/history.mean.npy'
+    """
+    return f"{os.fsdecode(output or '').removesuffix('.npy')}.{name}.npy"
+
+
+def _verify(
+    communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, block: int, reducer: Reducer | None
+) -> Verification:
+    from .engine.verifying import verify_reductions, verify_steps
+
+    found = verify_steps(communicator, plan, rows, receiver, block)
+    return found if reducer is None else verify_reductions(communicator, plan, rows, reducer.results, found)
 
 
 def open_output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:

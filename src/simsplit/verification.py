@@ -32,6 +32,8 @@ class Verification:
     ulp : float
         The greatest distance, in units in the last place: how many other numbers of its dtype one must
         pass. Infinite if it cannot be told (not a number on one side, a long double, another dtype).
+    reduced, different_reduced : int
+        How many values of reductions were compared, and how many of them differ in a bit.
     """
 
     steps: int
@@ -40,18 +42,23 @@ class Verification:
     different_values: int
     first: tuple[int, int] | None
     ulp: float
+    reduced: int = 0
+    different_reduced: int = 0
 
     @property
     def identical(self) -> bool:
         """Whether every value of every step has the same bits."""
-        return self.different_values == 0
+        return self.different_values == self.different_reduced == 0
 
     def __str__(self) -> str:
-        if self.first is None:
+        if self.identical:
+            reduced = f"{self.reduced:,} of {self.reduced:,} reduced values, " if self.reduced else ""
             return (
                 f"identical: {self.steps:,} of {self.steps:,} steps, {self.values:,} of {self.values:,} values, "
-                "bit for bit"
+                f"{reduced}bit for bit"
             )
+        if self.first is None:
+            return f"DIFFERENT: {self.different_reduced:,} of {self.reduced:,} reduced values"
         ulp = f"{self.ulp:,.0f}" if self.ulp < 1e6 else f"{self.ulp:.2g}"  # noqa: PLR2004, where digits say little
         apart = f", at most {ulp} ulp apart" if isfinite(self.ulp) else ""
         return (

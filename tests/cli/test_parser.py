@@ -22,6 +22,7 @@ OPTIONS = [
     "--seed",
     "--nan",
     "--keep",
+    "--reduce",
     "--transport",
     "--block-size",
     "--via",
@@ -76,7 +77,7 @@ def test_without_arguments_the_tutorial_is_verified() -> None:
         ("--kernel lorenz --set rho=3 --set sigma=-1", Options(kernel="lorenz", set=("rho=3", "sigma=-1"))),
         ("--kernel m:f --kind step --import-from .", Options(kernel="m:f", kind="step", import_from=".")),
         ("--seed 7 --nan error", Options(seed=7, nan="error")),
-        ("--keep every:3", Options(keep="every:3")),
+        ("--keep every:3 --reduce mean,std", Options(keep="every:3", reduce="mean,std")),
         ("--transport shared --block-size 4096", Options(transport="shared", block_size=4096)),
     ],
 )

@@ -25,8 +25,9 @@ def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
     Every rank but root serves a calculator, and root calls them all for each step.
     """
     with Agreement(communicator):
-        if problem.keep != "all":
-            raise InputError(f"--keep {problem.keep} is for collective runs: leave out --via remote, or keep all")
+        if problem.keep != "all" or problem.reduce:
+            option = f"keep {problem.keep}" if problem.keep != "all" else f"reduce {','.join(problem.reduce)}"
+            raise InputError(f"--{option} is for collective runs. Leave it out, or --via remote.")
     failure: SimsplitError | None = None
     outcome: RemoteResult | None = None
     try:

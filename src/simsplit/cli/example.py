@@ -58,7 +58,8 @@ delta_t = 0.5           # the time from one step to the next, in the same unit
 steps = 5               # how many are in the history
 seed = 0                # of random numbers
 nan = "allow"           # "error": a result that is not a number ends the run
-keep = "all"            # steps that the history holds: "all", "last", or "every:K", which is 0, K, 2K and so on
+keep = "all"            # steps that the history holds: "all", "last", "every:K": 0, K, 2K and so on, or "none"
+# reduce = "mean,std"   # over all rows of every step: any of mean, min, max, std, sum
 # output = "history.npy"  # where the history goes, of shape (kept steps, *shape of the array)
 
 transport = "auto"      # how the results come to rank 0: "gatherv", or "shared" memory of the ranks of a node

@@ -49,6 +49,7 @@ class Options:
     seed: int | None = None
     nan: Literal["allow", "error"] | None = None
     keep: str | None = None
+    reduce: str | None = None
     input: str | None = None
     output: str | None = None
     transport: Literal["auto", "gatherv", "shared"] | None = None
@@ -212,7 +213,12 @@ def _add_problem(parser: _Parser) -> None:
     problem.add_argument(
         "--keep",
         metavar="WHICH",
-        help="steps that the history holds: all (the default), last, or every:K, which is 0, K, 2K and so on",
+        help="steps that the history holds: all (the default), last, every:K, which is 0, K, 2K and so on, or none",
+    )
+    problem.add_argument(
+        "--reduce",
+        metavar="NAMES",
+        help="compute over all rows of every step, kept or not: any of mean,min,max,std,sum",
     )
 
 

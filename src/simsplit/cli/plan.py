@@ -108,6 +108,7 @@ def look(settings: Settings, ranks: int, ranks_per_node: int) -> Outlook:
         start_time=settings.start_time,
         seed=settings.seed,
         keep=settings.keep,
+        reduce=settings.reduce,
     )
     plan = Plan(shape, dtype, history_dtype(problem, row), settings.steps, ranks, keep=settings.keep)
     second = plan.part_shape(min(1, ranks - 1))[0]

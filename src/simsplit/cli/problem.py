@@ -40,6 +40,7 @@ def make(settings: Settings, *, root: bool) -> Problem:
         seed=settings.seed,
         nan=settings.nan,
         keep=settings.keep,
+        reduce=settings.reduce,
     )
 
 

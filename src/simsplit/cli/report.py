@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _VALUES = 10  # an array of more is abbreviated, as NumPy does beyond its threshold
 _EDGE = 3  # rows at either end of an abbreviated list of steps or ranks
+_NUMBERS = 1000  # of a reduction; more are not written into JSON
 _STEPS = 20  # more steps are abbreviated
 _RANKS = 8  # more ranks are abbreviated
 
@@ -45,6 +46,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "steps": problem.steps,
             "seed": problem.seed,
             "keep": problem.keep,
+            "reduce": list(problem.reduce),
         },
         "ranks": result.ranks,
         "nodes": len(set(result.hosts)),
@@ -62,6 +64,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
         "shares": result.shares,
         "transport": result.transport,
         "transport_reason": result.transport_reason,
+        "reductions": {name: _reduced(values) for name, values in result.reductions.items()},
         "note": result.note,
         "identical": None if found is None else found.identical,
         "verification": None if found is None else str(found),
@@ -85,6 +88,7 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
         f"{_array(problem.initial)} · {_how_many(problem)} · {_who(result.bounds)}",
         "",
         *_steps(problem, result, ranks),
+        *_reductions(problem, result),
         "",
         _summary(result, output),
         _way(result),
@@ -155,6 +159,36 @@ def _steps(problem: Problem, result: Result, ranks: str) -> list[str]:
             texts = [cell[number] if number < len(cell) else "" for cell in cells]
             table.append("  ".join([*head, *_padded(texts, widths)]).rstrip())
     return table
+
+
+def _reductions(problem: Problem, result: Result) -> list[str]:
+    """Return the table of what was computed over all rows."""
+    if not result.reductions:
+        return []
+    every = range(problem.steps)
+    shown = [*every] if len(every) <= _STEPS else [*every[:_EDGE], *every[-_EDGE:]]
+    columns = {name: [" ".join(_lines(values[k])) for k in shown] for name, values in result.reductions.items()}
+    widths = [max(map(len, [name, *cells])) for name, cells in columns.items()]
+    times = [f"{problem.time(k):.12g}" for k in shown]
+    time_width = max([4, *map(len, times)])
+    lines = ["", "  ".join([" step", "t".rjust(time_width), *_padded(list(columns), widths)]).rstrip()]
+    for position, k in enumerate(shown):
+        cells = [column[position] for column in columns.values()]
+        lines.append("  ".join([f"{k:5d}", times[position].rjust(time_width), *_padded(cells, widths)]).rstrip())
+    return lines
+
+
+def _reduced(values: Array) -> Any:
+    """Return a reduction as numbers, or of a long one what it is; what JSON has no number for becomes a text."""
+    if values.size > _NUMBERS:
+        return f"array of {values.dtype.name}, shape {values.shape}"
+    plain = values.astype(object).ravel()
+    finite = np.isfinite(values).ravel()
+    texts = [
+        value if good and not isinstance(value, complex) else str(value)
+        for value, good in zip(plain, finite, strict=True)
+    ]
+    return np.array(texts, object).reshape(values.shape).tolist()
 
 
 def _padded(texts: list[str], widths: list[int]) -> list[str]:

@@ -49,7 +49,9 @@ class Settings:
     nan : {"allow", "error"}
         Whether a result that is not a number ends the run.
     keep : str
-        Which steps the history holds: "all", "last" or "every:K".
+        Which steps the history holds: "all", "last", "none" or "every:K".
+    reduce : str
+        What is computed over all rows of every step, such as "mean,std".
     output : str or None
         The ``.npy`` file that the history is written to.
     transport : {"auto", "gatherv", "shared"}
@@ -71,6 +73,7 @@ class Settings:
     seed: int = 0
     nan: Literal["allow", "error"] = "allow"
     keep: str = "all"
+    reduce: str = ""
     output: str | None = None
     transport: Literal["auto", "gatherv", "shared"] = "auto"
     block_size: int | None = None
@@ -175,7 +178,7 @@ def _accepted(key: str) -> str:
     accepted = {
         "kind": '"map" or "step" is accepted.',
         "nan": '"allow" or "error" is accepted.',
-        "keep": '"all", "last" or "every:K" is accepted.',
+        "keep": '"all", "last", "none" or "every:K" is accepted.',
         "transport": '"auto", "gatherv" or "shared" is accepted.',
         "block_size": "A whole number of bytes is accepted.",
         "size": "A whole number is accepted.",

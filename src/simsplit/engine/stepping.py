@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..problem import Problem
     from .contract import HistoryReceiver, Timings, Watcher
     from .plan import Plan, Tile
+    from .reducing import Reducer
 
     Array = npt.NDArray[Any]
 
@@ -83,6 +84,7 @@ def run_steps(
     watcher: Watcher | None = None,
     start: Position | None = None,
     pace: Pace | None = None,
+    reducer: Reducer | None = None,
 ) -> int:
     """Run all steps, or those from `start` on, unless the watcher stops it. Collective.
 
@@ -104,6 +106,8 @@ def run_steps(
         Where to begin, as a watcher was told. Its state becomes the engine's own.
     pace : Pace, optional
         How many steps go between two agreements.
+    reducer : Reducer, optional
+        Gets the results of every step, kept or not.
 
     Returns
     -------
@@ -116,7 +120,7 @@ def run_steps(
         On every rank, if the kernel failed on any; the receiver then holds no history.
     """
     start = Position() if start is None else start
-    return _Run(communicator, plan, rows, receiver, timings, block, watcher, start, pace).go()
+    return _Run(communicator, plan, rows, receiver, timings, block, watcher, start, pace, reducer).go()
 
 
 class _Run:
@@ -133,6 +137,7 @@ class _Run:
         watcher: Watcher | None,
         start: Position,
         pace: Pace | None,
+        reducer: Reducer | None,
     ) -> None:
         self.rank = communicator.rank
         self.plan = plan
@@ -143,15 +148,20 @@ class _Run:
         self.agreement = Agreement(communicator)
         self.at_once = max(1, block // max(1, plan.history_row_nbytes))
         self.where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
-        self.every = rows.problem.kernel.kind == "step"
+        self.reducer = reducer
+        is_step = rows.problem.kernel.kind == "step"
+        self.every = is_step or reducer is not None
         self.pace = Pace(STEPS_AT_ONCE, STEPS_BETWEEN) if pace is None else pace
         with self.agreement:
             watched = watcher is not None
             self.compute: _Compute = (
                 _Step(rows, plan, self.at_once, start, at_first=self.pace.steps, watched=watched)
-                if self.every
+                if is_step
                 else _Map(rows)
             )
+            if self.every and len(plan.kept) < plan.steps:
+                self.compute.make_scratch(plan, self.at_once)
+            self.compute.reducer = reducer
 
     def go(self) -> int:
         plan = self.plan
@@ -162,6 +172,10 @@ class _Run:
                 requested |= self.agreement.requested >> BITS
                 opinions |= self.agreement.requested & (2**BITS - 1)
                 delivered = tile.positions.stop
+            if self.reducer is not None:
+                begun = perf_counter()
+                self.reducer.deliver(stretch)
+                self.timings.gather += perf_counter() - begun
             self.pace.adapt(opinions)
             self.next_step = min(stretch.stop, plan.steps)
             if self.watcher is not None:
@@ -196,6 +210,7 @@ class _Compute:
         self.rows = rows
         self.kernel = rows.problem.kernel
         self.check_nan = rows.problem.nan == "error"
+        self.reducer: Reducer | None = None
 
     def __call__(self, tile: Tile, lower: int, upper: int, out: Array | None, where: str) -> None:
         """Compute rows ``[lower, upper)`` of `tile`; those of the kept steps into `out`, None if there are none."""
@@ -210,7 +225,47 @@ class _Compute:
             raise KernelError(f"the kernel {self.kernel.name} failed on {where} at {at}") from error
 
     def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
+        """Compute some rows of a tile, those of the kept steps into `out`, and let them be reduced."""
+        if out is not None and len(tile.steps) == len(tile.computed):
+            state = self.go_on(self.state_before(tile.computed, block), block, tile.computed, out)
+            self.reduce(tile.computed, block, out)
+        else:
+            state = self.pick(self.state_before(tile.computed, block), block, tile, out)
+        self.keep_state(state, block)
+
+    def pick(self, state: Array | None, block: Block, tile: Tile, out: Array | None) -> Array | None:
+        """Compute steps of which only some are kept; return the state of the last."""
+        kept, at_once = tile.steps, self.scratch.shape[1]
+        for turn, first in enumerate(range(0, len(tile.computed), at_once)):
+            steps = tile.computed[first : first + at_once]
+            results = self.scratch[turn % 2, : len(steps), : block.upper - block.lower]
+            state = self.go_on(state, block, steps, results)
+            self.reduce(steps, block, results)
+            lower, upper = count_before(kept, steps.start), count_before(kept, steps.stop)
+            if out is not None and lower < upper:
+                out[lower:upper] = results[kept[lower] - steps.start :: kept.step][: upper - lower]
+        return state
+
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array | None:
+        """Compute `steps` into `out`; return the state of the last, if there is such a thing."""
         raise NotImplementedError
+
+    def state_before(self, steps: range, block: Block) -> Array | None:
+        """Return the state that `steps` go on from, if there is one."""
+        return None
+
+    def keep_state(self, state: Array | None, block: Block) -> None:
+        """Keep the state of some rows for the next tile."""
+
+    def make_scratch(self, plan: Plan, at_once: int) -> None:
+        """Take memory for steps that are not kept: two pieces of about a block, used by turns."""
+        most = min(at_once, len(self.rows.part))
+        steps = min(max(1, at_once // max(1, most)), STEPS_BETWEEN, plan.steps)
+        self.scratch = np.empty((2, steps, most, *plan.shape[1:]), plan.history_dtype)
+
+    def reduce(self, steps: range, block: Block, results: Array) -> None:
+        if self.reducer is not None:
+            self.reducer.add(steps, block.lower, results)
 
     def state_now(self) -> Array | None:
         """Return this rank's rows of the state, read-only, or None if there is none."""
@@ -243,9 +298,9 @@ class _Compute:
 class _Map(_Compute):
     """Step k from the initial array and the time of step k."""
 
-    def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
-        assert out is not None  # noqa: S101, for the type checker: what is not kept is not computed
-        self.advance(self.rows.initial(block.lower, block.upper), block, tile.computed, out)
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array | None:
+        self.advance(self.rows.initial(block.lower, block.upper), block, steps, out)
+        return None
 
 
 class _Step(_Compute):
@@ -275,24 +330,19 @@ class _Step(_Compute):
             nbytes = prod(shape) * plan.history_dtype.itemsize
             require(nbytes, "the state between the steps", "Use more nodes, or fewer ranks on each.")
             self.state = np.empty(shape, plan.history_dtype)
-        if len(plan.kept) < plan.steps:
-            # What is not kept is computed by turns in two pieces of memory, of about a block.
-            most = min(at_once, shape[0])
-            steps = min(max(1, at_once // max(1, most)), STEPS_BETWEEN, plan.steps)
-            self.scratch = np.empty((2, steps, most, *shape[1:]), plan.history_dtype)
 
     def state_now(self) -> Array | None:
         return None if self.state is None else read_only(self.state)
 
-    def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
-        own = slice(block.lower - self.rows.first, block.upper - self.rows.first)
-        state = None if self.state is None or tile.computed.start == 0 else self.state[own]
-        if out is not None and len(tile.steps) == len(tile.computed):
-            state = self.go_on(state, block, tile.computed, out)
-        else:
-            state = self.pick(state, block, tile, out)
-        if self.state is not None:
-            self.state[own] = state
+    def state_before(self, steps: range, block: Block) -> Array | None:
+        return None if self.state is None or steps.start == 0 else self.state[self.own(block)]
+
+    def keep_state(self, state: Array | None, block: Block) -> None:
+        if self.state is not None and state is not None:
+            self.state[self.own(block)] = state
+
+    def own(self, block: Block) -> slice:
+        return slice(block.lower - self.rows.first, block.upper - self.rows.first)
 
     def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array:
         """Compute `steps`, with no gap between them, into `out`; return the state of the last."""
@@ -305,15 +355,3 @@ class _Step(_Compute):
         self.advance(read_only(state), block, range(steps.start - 1, steps.stop - 1), out)
         last: Array = out[-1]
         return last
-
-    def pick(self, state: Array | None, block: Block, tile: Tile, out: Array | None) -> Array | None:
-        """Compute steps of which only some are kept; return the state of the last."""
-        kept, at_once = tile.steps, self.scratch.shape[1]
-        for turn, first in enumerate(range(0, len(tile.computed), at_once)):
-            steps = tile.computed[first : first + at_once]
-            results = self.scratch[turn % 2, : len(steps), : block.upper - block.lower]
-            state = self.go_on(state, block, steps, results)
-            lower, upper = count_before(kept, steps.start), count_before(kept, steps.stop)
-            if out is not None and lower < upper:
-                out[lower:upper] = results[kept[lower] - steps.start :: kept.step]
-        return state

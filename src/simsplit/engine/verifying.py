@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ..errors import KernelError
 from ..text import rows_in_short
 from ..verification import Verification, different, ulps
 from .blocks import FALLBACK
+from .reducing import Reducer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -150,3 +152,46 @@ class _Findings:
     def facts(self) -> tuple[npt.NDArray[np.uint8], int, tuple[int, int] | None, float]:
         """Return what the ranks tell each other."""
         return np.packbits(self._steps), self._values, self._first, self._ulp
+
+
+def verify_reductions(
+    communicator: Communicator, plan: Plan, rows: Rows, results: dict[str, Array], found: Verification
+) -> Verification:
+    """Recompute the reductions of every step, from whole parts, and compare. Collective.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    plan : Plan
+    rows : Rows
+        This rank's.
+    results : dict of str to ndarray, shape (steps, ...), on root
+    found : Verification
+        Of the history.
+
+    Returns
+    -------
+    Verification
+        With what was found; the same on every rank.
+    """
+    names = communicator.bcast(list(results) if communicator.rank == 0 else None)
+    lower, upper = plan.bounds[communicator.rank]
+    with Agreement(communicator):
+        reducer = Reducer(communicator, plan, names)
+        expected = Trajectory(rows, lower, upper, plan.history_dtype)
+    at_once = max(1, AT_ONCE // max(1, plan.longest * plan.history_row_nbytes))
+    for first in range(0, plan.steps, at_once):
+        steps = range(first, min(first + at_once, plan.steps))
+        with Agreement(communicator), np.errstate(all="ignore"):
+            try:
+                reducer.add(steps, lower, np.stack([expected.at(k) for k in steps]))
+            except Exception as error:
+                raise KernelError(
+                    f"the kernel {rows.problem.kernel.name} failed on rank {communicator.rank} of {communicator.size} "
+                    f"(host {communicator.host}) when verifying reductions from step {first} on"
+                ) from error
+        reducer.deliver(steps)
+    pairs = [(again, results[name]) for name, again in reducer.results.items()]
+    counts = (sum(result.size for _, result in pairs), sum(int(different(*pair).sum()) for pair in pairs))
+    reduced, wrong = communicator.bcast(counts if communicator.rank == 0 else None)
+    return replace(found, reduced=reduced, different_reduced=wrong)
