@@ -47,7 +47,7 @@ lint: .venv-lint/lint  ## ruff, mypy, import-linter, shellcheck
 	.venv-lint/bin/ruff format --check .
 	.venv-lint/bin/mypy
 	.venv-lint/bin/lint-imports
-	.venv-lint/bin/shellcheck jobs/*.sbatch .ci/run
+	.venv-lint/bin/shellcheck jobs/*.sbatch tests/*.sh .ci/run
 
 format: .venv-lint/lint  ## let ruff format the code
 	.venv-lint/bin/ruff check --fix .
