@@ -56,6 +56,7 @@ format: .venv-lint/lint  ## let ruff format the code
 bench: $(VENV)/run  ## measure start-up, history, memory and remote calls against plain programs (MPI=mpich)
 	$(VENV)/bin/python benchmarks/startup.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/history.py
+	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/steps.py
 	$(VENV)/bin/python benchmarks/memory.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from simsplit import InputError, KernelError, Problem, kernels, run
-from simsplit.engine import run_steps
 from simsplit.kernels import function
 from simsplit.kernels.random import Draws
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every run have several blocks."""
-    monkeypatch.setitem(run_steps.__kwdefaults__, "block", 24)
+    monkeypatch.setattr("simsplit.runner.block_nbytes", lambda: 24)
 
 
 def history(kernel: Any, initial: Any = None, steps: int = 3, **changes: Any) -> Array:
