@@ -16,7 +16,14 @@ FOLDER = ROOT / "benchmarks"
 def test_history() -> None:
     ended = run(mpiexec(2, FOLDER / "history.py", 1000, 3, 2))
     assert ended.status == 0
-    assert re.search(r"^ratio +\d+\.\d\d × faster than the plain program$", ended.out, re.MULTILINE)
+    ratios = re.findall(r"^ratio +\d+\.\d\d × faster than the plain program: (\w+)$", ended.out, re.MULTILINE)
+    assert ratios == ["gatherv", "simsplit"]
+
+
+def test_steps() -> None:
+    ended = run(mpiexec(2, FOLDER / "steps.py", 100, 1000, 1))
+    assert ended.status == 0
+    assert re.findall(r"× the bare kernel; (\w+):", ended.out) == ["gatherv", "shared"]
 
 
 def test_startup() -> None:
