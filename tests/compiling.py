@@ -45,11 +45,11 @@ def compiled_history(problem: Problem, *, stream: bool, offset: int = 0) -> Arra
     times = [problem.time(k) for k in range(problem.steps)]
     block = whole_block(problem, 0)
     if problem.kernel.kind == "map":
-        code.advance(x, block, times, out, stream=stream)
+        code.advance(x, block, range(problem.steps), times, out, stream=stream)
     else:
         with np.errstate(all="ignore"):
             out[0] = x
-        code.advance(out[0], block, times[:-1], out[1:], stream=stream)
+        code.advance(out[0], block, range(problem.steps - 1), times[:-1], out[1:], stream=stream)
     return out
 
 

@@ -148,22 +148,24 @@ class Compiled:
             if not isinstance(value, Varying):
                 self._constant[f"n{index}"] = converted(value, dtype)
 
-    def advance(self, x: Array, block: Block, times: Sequence[float], out: Array, *, stream: bool = False) -> None:
+    def advance(
+        self, x: Array, block: Block, steps: range, times: Sequence[float], out: Array, *, stream: bool = False
+    ) -> None:
         """Compute successive steps of a run of rows, as `Kernel.advance` does.
 
         Parameters
         ----------
-        x, block, times, out
+        x, block, steps, times, out
             As of `Kernel.advance`.
         stream : bool, default False
             Write past the cache: `out` is where the results stay, and larger than the cache.
         """
-        steps, rows = out.shape[:2]
+        rows = len(x)
         inner = x.size // (max(1, rows) * self.loop.components)
-        table = self._table(block, times)
+        table = self._table(steps, times)
         fits = x.dtype == self.loop.dtype and out.dtype == self.loop.results[0].dtype and x.flags.c_contiguous
         if table is None or not fits:
-            by_numpy(self.kernel, x, block, times, out)
+            by_numpy(self.kernel, x, block, steps, times, out)
             return
         outer, items = (rows, inner) if self.loop.nested else (1, rows * inner)
         arrays = np.array([_address(block[name]) for name in self.loop.trace.parameters], np.uintp)
@@ -172,13 +174,13 @@ class Compiled:
         function = self._plain if heads is None else self._stream
         addresses = [_address(array) for array in (out, x, table, arrays, flags)]
         function(
-            addresses[0], out.strides[0], *addresses[1:4], steps, outer, items, block.lower, addresses[4],
+            addresses[0], out.strides[0], *addresses[1:4], len(out), outer, items, block.lower, addresses[4],
             None if heads is None else _address(heads),
         )  # fmt: skip
         for lower, upper in self._rows_with_nan(flags, rows, max(1, inner)):
-            by_numpy(self.kernel, x[lower:upper], _part(block, lower, upper), times, out[:, lower:upper])
+            by_numpy(self.kernel, x[lower:upper], _part(block, lower, upper), steps, times, out[:, lower:upper])
 
-    def _table(self, block: Block, times: Sequence[float]) -> Array | None:
+    def _table(self, steps: range, times: Sequence[float]) -> Array | None:
         """Return the numbers of each step, or None if one of them is of another type than it was."""
         table = np.repeat(self._constant, len(times))
         for index, (value, dtype) in enumerate(self.loop.trace.numbers):
@@ -186,7 +188,7 @@ class Compiled:
                 continue
             column = times
             if value.name != "t":
-                column = [value.compute({"t": t, "k": k}) for k, t in enumerate(times, block.k)]
+                column = [value.compute({"t": t, "k": k}) for k, t in zip(steps, times, strict=True)]
                 if any(type(each) is not type(value.sample) for each in column):
                     return None
             try:
@@ -221,14 +223,12 @@ class Compiled:
         return [(int(lower), int(upper)) for lower, upper in edges.reshape(-1, 2)]
 
 
-def by_numpy(kernel: Kernel, x: Array, block: Block, times: Sequence[float], out: Array) -> None:
+def by_numpy(kernel: Kernel, x: Array, block: Block, steps: range, times: Sequence[float], out: Array) -> None:
     """Compute successive steps as `Kernel.advance` does."""
-    first = block.k
     with np.errstate(all="ignore"):
         if kernel.kind == "map":
-            block.t = times[0]
             x = kernel.prepare(x, block, out[-1])
-        for k, (t, target) in enumerate(zip(times, out, strict=True), first):
+        for k, t, target in zip(steps, times, out, strict=True):
             block.k, block.t = k, t
             kernel.evaluate(x, block, target)
             if kernel.kind == "step":
