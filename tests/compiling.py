@@ -44,12 +44,12 @@ def compiled_history(problem: Problem, *, stream: bool, offset: int = 0) -> Arra
     out = aligned(shape, dtype, offset)
     times = [problem.time(k) for k in range(problem.steps)]
     block = whole_block(problem, 0)
-    if problem.kernel.kind == "map":
-        code.advance(x, block, range(problem.steps), times, out, stream=stream)
-    else:
-        with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):
+        if problem.kernel.kind == "map":
+            code.advance(x, block, range(problem.steps), times, out, stream=stream)
+        else:
             out[0] = x
-        code.advance(out[0], block, range(problem.steps - 1), times[:-1], out[1:], stream=stream)
+            code.advance(out[0], block, range(problem.steps - 1), times[:-1], out[1:], stream=stream)
     return out
 
 

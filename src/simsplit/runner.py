@@ -12,6 +12,7 @@ import numpy as np
 from .checks import integer
 from .communicator import Agreement, Communicator, connect, interrupts
 from .engine import Plan, Rows, Timings, block_nbytes, run_steps, scatter, scatter_by_nodes
+from .engine import backend as backends
 from .errors import InputError, KernelError, SimsplitError, VerificationError
 from .problem import NUMERIC, Problem
 from .store.transport import TRANSPORTS, Transport, receive
@@ -72,6 +73,8 @@ class Result:
     shares : dict of str to float
         How root spent its time, as parts of 1: on ``compute``, on ``communication`` (scattering, gathering and
         waiting for other ranks) and on ``output``.
+    backend : str
+        What did the arithmetic, and why: "numba (affine, 640 MB)", or "NumPy: …".
     """
 
     history: Array | None = field(repr=False)
@@ -90,6 +93,7 @@ class Result:
     transport_reason: str = ""
     seconds_steps: float = 0.0
     shares: dict[str, float] = field(default_factory=dict)
+    backend: str = "NumPy"
 
     @property
     def rate(self) -> float:
@@ -115,6 +119,7 @@ def run(
     output: str | os.PathLike[str] | None = None,
     transport: Literal["auto", "gatherv", "shared"] = "auto",
     block_size: int | None = None,
+    backend: Literal["auto", "numpy", "numba"] = "auto",
 ) -> Result:
     """Run a simulation. Collective: every rank of `comm` calls it with the same arguments.
 
@@ -142,6 +147,9 @@ def run(
     block_size : int, optional
         How many bytes of the result of a step are computed at a time; at least one row is. By default a
         share of the processor's cache.
+    backend : {"auto", "numpy", "numba"}, default "auto"
+        What does the arithmetic. "auto" takes compiled code where it gives NumPy's bits and saves time, else
+        NumPy; "numba" takes compiled code even where the last bit of a function may differ.
 
     Returns
     -------
@@ -165,7 +173,7 @@ def run(
            [1.5, 4. , 6.5]])
     """
     communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
-    how = How(verify=verify, output=output, transport=transport, block_size=block_size)
+    how = How(verify=verify, output=output, transport=transport, block_size=block_size, backend=backend)
     result = execute(problem, communicator, how)
     require_identical(result, communicator)
     return result
@@ -179,6 +187,7 @@ class How:
     output: str | os.PathLike[str] | None = None
     transport: str = "auto"
     block_size: int | None = None
+    backend: str = "auto"
 
     def settings(self) -> dict[str, str]:
         """Return all of it as texts: what every rank must have the same of.
@@ -197,6 +206,7 @@ class How:
             "output": _path(self.output),
             "transport": self.transport,
             "block_size": repr(self.block_size),
+            "backend": backends.checked(self.backend),
         }
 
 
@@ -220,11 +230,14 @@ def _execute(problem: Problem, communicator: Communicator, how: How) -> Result:
     try:
         rows, _windows = _scatter(communicator, plan, problem, parameters, transport)
         timings.scatter = perf_counter() - begun
-        block = how.block_size or block_nbytes()
         with Agreement(communicator):
             reducer = _reducer(communicator, plan, problem)
+        chosen = backends.choose(communicator, plan, rows, receiver, backends.checked(how.backend))
+        rows.advance = chosen.advance or rows.advance
+        block = how.block_size or (block_nbytes() if chosen.advance is None else backends.BLOCK)
+        begun = perf_counter()
         run_steps(communicator, plan, rows, receiver, timings, block=block, reducer=reducer)
-        seconds_steps = perf_counter() - begun - timings.scatter
+        seconds_steps = perf_counter() - begun
         verification = _verify(communicator, plan, rows, receiver, block, reducer) if how.verify else None
         receiver.finish()
     except BaseException:
@@ -266,6 +279,7 @@ def _execute(problem: Problem, communicator: Communicator, how: How) -> Result:
         transport_reason=transport.why,
         seconds_steps=everyone[0][2],
         shares=_shares(roots, output=how.output is not None),
+        backend=chosen.text,
     )
 
 
@@ -342,8 +356,15 @@ def require_identical(result: Result, communicator: Communicator) -> None:
         if result.verification is not None and not result.verification.identical:
             raise VerificationError(
                 f"the result of {counted(result.ranks, 'rank')} is not that of one process. {result.verification}. "
-                "Nothing was written. A kernel must be row-local, write all of out, and give the same each time."
+                f"Nothing was written. {_reason(result)}"
             )
+
+
+def _reason(result: Result) -> str:
+    """Return what may be behind a result that is not that of one process."""
+    if "of the C library" in result.backend:
+        return f"The backend is {result.backend}; NumPy's own functions may differ in the last bit. Take auto."
+    return "A kernel must be row-local, write all of out, and give the same each time."
 
 
 def _common_plan(problem: Problem, communicator: Communicator, how: How) -> tuple[Plan, dict[str, Any]]:

@@ -62,6 +62,7 @@ keep = "all"            # steps that the history holds: "all", "last", "every:K"
 # reduce = "mean,std"   # over all rows of every step: any of mean, min, max, std, sum
 # output = "history.npy"  # where the history goes, of shape (kept steps, *shape of the array)
 
+backend = "auto"        # what does the arithmetic: "numpy", or "numba", compiled code (see docs/performance.md)
 transport = "auto"      # how the results come to rank 0: "gatherv", or "shared" memory of the ranks of a node
 # block_size = 262144   # bytes of a step that are computed at a time; by default it follows the cache
 

@@ -60,6 +60,7 @@ class Options:
     serial: bool = False
     expect_ranks: int | None = None
     via: Literal["collective", "remote"] = "collective"
+    backend: Literal["auto", "numpy", "numba"] | None = None
     ranks: int | None = None
     ranks_per_node: int | None = None
     name: str | None = None
@@ -248,6 +249,12 @@ def _add_results(parser: _Parser) -> None:
         choices=("collective", "remote"),
         default="collective",
         help="how the ranks work together: collective calls, or remote objects called by rank 0 (default collective)",
+    )
+    speed.add_argument(
+        "--backend",
+        choices=("auto", "numpy", "numba"),
+        help="what does the arithmetic: NumPy, or compiled code (numba); auto takes that where it saves time and gives "
+        "the same bits (default auto)",
     )
 
 

@@ -46,6 +46,10 @@ def _command(options: Options) -> None:
         problem = problems.make(settings, root=communicator.rank == 0)
     if options.via == "remote":
         from .by_remote import execute as run
+
+        with Agreement(communicator):
+            if settings.backend == "numba":
+                raise InputError("--backend numba does not go with --via remote, whose calculators use NumPy")
     else:
         run = execute
     how = How(
@@ -53,6 +57,7 @@ def _command(options: Options) -> None:
         output=settings.output,
         transport=settings.transport,
         block_size=settings.block_size,
+        backend=settings.backend,
     )
     result = run(problem, communicator, how)
     with Agreement(communicator):

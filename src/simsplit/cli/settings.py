@@ -54,6 +54,8 @@ class Settings:
         What is computed over all rows of every step, such as "mean,std".
     output : str or None
         The ``.npy`` file that the history is written to.
+    backend : {"auto", "numpy", "numba"}
+        What does the arithmetic.
     transport : {"auto", "gatherv", "shared"}
         How the results come to root.
     block_size : int or None
@@ -75,6 +77,7 @@ class Settings:
     keep: str = "all"
     reduce: str = ""
     output: str | None = None
+    backend: Literal["auto", "numpy", "numba"] = "auto"
     transport: Literal["auto", "gatherv", "shared"] = "auto"
     block_size: int | None = None
 
@@ -179,6 +182,7 @@ def _accepted(key: str) -> str:
         "kind": '"map" or "step" is accepted.',
         "nan": '"allow" or "error" is accepted.',
         "keep": '"all", "last", "none" or "every:K" is accepted.',
+        "backend": '"auto", "numpy" or "numba" is accepted.',
         "transport": '"auto", "gatherv" or "shared" is accepted.',
         "block_size": "A whole number of bytes is accepted.",
         "size": "A whole number is accepted.",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from simsplit import Problem, kernels
 from simsplit.kernels import Kernel, affine, expression
-from simsplit.kernels.compiled import NotCompilable, compiling, inexact
+from simsplit.kernels.compiled import NotCompilable, inexact
 from tests.arrays import random_array
 from tests.blocks import dtype_of, history_of
 from tests.compiling import compiled_history, loop_of
@@ -182,7 +182,7 @@ def test_nothing_is_left_to_numpy_without_nan(
     def refuse(*_: Any) -> None:
         raise AssertionError("NumPy was called")
 
-    monkeypatch.setattr(compiling, "by_numpy", refuse)
+    monkeypatch.setattr(Kernel, "advance", refuse)
     assert compiled_history(problem, stream=stream).tobytes() == expected.tobytes()
 
 
@@ -195,7 +195,7 @@ def test_zeros_infinities_and_subnormals(offset: float, multiplier: float, monke
     )
     expected = history_of(problem)
     assert not np.isnan(expected).any()
-    monkeypatch.setattr(compiling, "by_numpy", None)
+    monkeypatch.setattr(Kernel, "advance", None)
     assert compiled_history(problem, stream=False).tobytes() == expected.tobytes()
 
 
@@ -204,13 +204,13 @@ def test_only_blocks_with_nan_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch)
     initial[[3, 9_000]] = np.nan, -np.nan
     problem = Problem(initial, affine(offset=3, multiplier=5), delta_t=0.5, steps=3)
     calls: list[tuple[int, int]] = []
-    original = compiling.by_numpy
+    original = Kernel.advance
 
     def noted(kernel: Any, x: Any, block: Any, *rest: Any) -> None:
         calls.append((block.lower, block.upper))
         original(kernel, x, block, *rest)
 
-    monkeypatch.setattr(compiling, "by_numpy", noted)
+    monkeypatch.setattr(Kernel, "advance", noted)
     assert compiled_history(problem, stream=True).tobytes() == history_of(problem).tobytes()
     size = loop_of(problem).block
     assert calls == [(0, size), (9_000 // size * size, 9_000 // size * size + size)]

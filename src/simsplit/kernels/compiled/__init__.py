@@ -4,8 +4,20 @@ Nothing here is imported before a run is large enough, and llvmlite by one rank 
 unless the code is on disk.
 """
 
-from .compiling import Compiled, inexact, operations, traced
+from . import machine_code
+from .compiling import Compiled, agrees, count_operations, inexact, traced
 from .emitting import assembly
+from .loop import Loop
 from .tracing import NotCompilable
 
-__all__ = ["Compiled", "NotCompilable", "assembly", "inexact", "operations", "traced"]
+__all__ = [
+    "Compiled",
+    "Loop",
+    "NotCompilable",
+    "agrees",
+    "assembly",
+    "count_operations",
+    "inexact",
+    "machine_code",
+    "traced",
+]

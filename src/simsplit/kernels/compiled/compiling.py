@@ -102,7 +102,7 @@ def traced(kernel: Kernel, x: Array, block: Block, dtype: np.dtype[Any]) -> Loop
     return Loop(kernel.kind, trace, results, x.dtype, nested, modes if nested else (False,) * len(modes))
 
 
-def operations(loop: Loop) -> int:
+def count_operations(loop: Loop) -> int:
     """Return how many operations it takes for each value: what NumPy would do in as many passes."""
     seen: set[int] = set()
     todo = list(loop.results)
@@ -129,11 +129,17 @@ class Compiled:
     loop : Loop
     code : bytes
         The object code of its assembly.
+
+    Attributes
+    ----------
+    inexact : list of str
+        The functions in it whose last bit may be another than NumPy's.
     """
 
     def __init__(self, kernel: Kernel, loop: Loop, code: bytes) -> None:
         self.kernel = kernel
         self.loop = loop
+        self.inexact = inexact(loop)
         self._plain, self._stream = machine_code.loaded(code, ("plain", "stream"), _ARGUMENTS)
         numbers = loop.trace.numbers
         self._size = loop.components * loop.results[0].dtype.itemsize
@@ -160,13 +166,20 @@ class Compiled:
         stream : bool, default False
             Write past the cache: `out` is where the results stay, and larger than the cache.
         """
+        found = self._computed(x, block, steps, times, out, stream=stream)
+        for lower, upper in [(0, len(x))] if found is None else found:
+            self.kernel.advance(x[lower:upper], _part(block, lower, upper), steps, times, out[:, lower:upper])
+
+    def _computed(
+        self, x: Array, block: Block, steps: range, times: Sequence[float], out: Array, *, stream: bool
+    ) -> list[tuple[int, int]] | None:
+        """Compute, and return the runs of rows that are to be left to NumPy; None if nothing was computed."""
         rows = len(x)
         inner = x.size // (max(1, rows) * self.loop.components)
         table = self._table(steps, times)
         fits = x.dtype == self.loop.dtype and out.dtype == self.loop.results[0].dtype and x.flags.c_contiguous
         if table is None or not fits:
-            by_numpy(self.kernel, x, block, steps, times, out)
-            return
+            return None
         outer, items = (rows, inner) if self.loop.nested else (1, rows * inner)
         arrays = np.array([_address(block[name]) for name in self.loop.trace.parameters], np.uintp)
         flags = np.empty((outer, -(-items // self.loop.block)), np.uint8)
@@ -177,8 +190,7 @@ class Compiled:
             addresses[0], out.strides[0], *addresses[1:4], len(out), outer, items, block.lower, addresses[4],
             None if heads is None else _address(heads),
         )  # fmt: skip
-        for lower, upper in self._rows_with_nan(flags, rows, max(1, inner)):
-            by_numpy(self.kernel, x[lower:upper], _part(block, lower, upper), steps, times, out[:, lower:upper])
+        return self._rows_with_nan(flags, rows, max(1, inner))
 
     def _table(self, steps: range, times: Sequence[float]) -> Array | None:
         """Return the numbers of each step, or None if one of them is of another type than it was."""
@@ -223,18 +235,6 @@ class Compiled:
         return [(int(lower), int(upper)) for lower, upper in edges.reshape(-1, 2)]
 
 
-def by_numpy(kernel: Kernel, x: Array, block: Block, steps: range, times: Sequence[float], out: Array) -> None:
-    """Compute successive steps as `Kernel.advance` does."""
-    with np.errstate(all="ignore"):
-        if kernel.kind == "map":
-            x = kernel.prepare(x, block, out[-1])
-        for k, t, target in zip(steps, times, out, strict=True):
-            block.k, block.t = k, t
-            kernel.evaluate(x, block, target)
-            if kernel.kind == "step":
-                x = target
-
-
 def _part(block: Block, lower: int, upper: int) -> Block:
     """Return the block of some of its rows."""
     parameters = {
@@ -252,3 +252,53 @@ def _part(block: Block, lower: int, upper: int) -> Block:
 
 def _address(array: Array) -> int:
     return int(array.ctypes.data)
+
+
+def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequence[float]) -> bool:
+    """Return whether the code gives NumPy's bits for values that are easily confused, on this machine.
+
+    Parameters
+    ----------
+    compiled : Compiled
+    row : tuple of int
+        The shape of a row.
+    block : Block
+        With the parameters, of any number of rows.
+    times : sequence of float
+        Of as many steps as are to be tried.
+    """
+    rows = 1 + 2 * VECTOR // max(1, prod(row))  # enough for vectors, and for what is left over
+    loop, steps = compiled.loop, range(len(times))
+    x = _confusing((rows, *row), loop.dtype, 0)
+    parameters = {
+        name: _confusing((rows, *value.shape[1:]), value.dtype, number) if isinstance(value, np.ndarray) else value
+        for number, (name, value) in enumerate(block.parameters.items(), 1)
+    }
+    expected, found = (np.empty((len(times), *x.shape), loop.results[0].dtype) for _ in range(2))
+    with np.errstate(all="ignore"):
+        compiled.kernel.advance(x, _whole(block, rows, parameters), steps, times, expected)
+        for stream in (False, True):
+            left = compiled._computed(x, _whole(block, rows, parameters), steps, times, found, stream=stream)  # noqa: SLF001
+            numbers = ~np.isnan(expected)
+            if left is None or (not numbers.all() and not left):
+                return False
+            if expected[numbers].tobytes() != found[numbers].tobytes():
+                return False
+    return True
+
+
+def _confusing(shape: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array:
+    """Return an array of values that are easily confused, or lost; each turn in another order."""
+    values: list[Any] = [0.0, 1.0, 2.5, 3.0, 0.1, 7.25]
+    if dtype.kind == "f":
+        info = np.finfo(dtype)
+        values += [-0.0, -1.0, np.inf, -np.inf, np.nan, info.max, info.tiny, info.smallest_subnormal, 0.3, -2.5]
+    elif dtype.kind in "iu":
+        values = [0, 1, 2, 3, 5, 100, np.iinfo(dtype).max, np.iinfo(dtype).min]
+    few = np.array(values, dtype)
+    return few[np.arange(prod(shape)) * (2 * turn + 1) // (turn + 1) % len(few)].reshape(shape)
+
+
+def _whole(block: Block, rows: int, parameters: Mapping[str, Any]) -> Block:
+    """Return a block of so many rows, from the first on."""
+    return Block(block.k, block.t, block.delta_t, (0, rows), parameters)
