@@ -38,7 +38,7 @@ def run(comm: Intracomm, problem: Problem, name: Any = "numba", **options: Any) 
     return simsplit.run(problem, comm=comm, backend=name, **options)
 
 
-@pytest.mark.parametrize("shape", [(0,), (1,), (3,), (1001,), (13, 3), (5000, 3), (4, 0)])
+@pytest.mark.parametrize("shape", [(0,), (3,), (1001,), (5000, 3)])
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(
     "kernel",
