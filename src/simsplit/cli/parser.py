@@ -64,6 +64,8 @@ class Options:
     ranks: int | None = None
     ranks_per_node: int | None = None
     name: str | None = None
+    rounds: int = 5
+    plot: str | None = None
     answer: str | None = None
     error: InputError | None = None
 
@@ -144,6 +146,10 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
             "Say who gets which rows and what fits where. Computes nothing, needs no MPI.",
         ),
         "doctor": ("say what is here", "Say what simsplit finds on all ranks, and what would slow or break a run."),
+        "bench": (
+            "measure this machine",
+            "Measure how fast a history is written, beside filling its memory, one process and a plain MPI program.",
+        ),
         "example": ("print a problem file for a kernel", "Print a problem file with each key explained."),
     }
     parsers = {
@@ -166,6 +172,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     doctor = parsers["doctor"]
     doctor.add_argument("--json", action="store_true", help="print one JSON object instead of a list")
     _add_ranks(doctor)
+    _add_bench(parsers["bench"])
     parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
     return parser, parsers
 
@@ -256,6 +263,17 @@ def _add_results(parser: _Parser) -> None:
         help="what does the arithmetic: NumPy, or compiled code (numba); auto takes that where it saves time and gives "
         "the same bits (default auto)",
     )
+
+
+def _add_bench(parser: _Parser) -> None:
+    parser.add_argument("--size", type=_integer(1), metavar="N", help="rows of float64 (default 8,000,000)")
+    parser.add_argument("--steps", type=_integer(1), metavar="S", help="number of steps (default 10)")
+    parser.add_argument(
+        "--rounds", type=_integer(1), default=5, metavar="R", help="each is measured so often, in turn (default 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw it, too")
+    _add_ranks(parser)
 
 
 def _add_ranks(parser: _Parser) -> None:
