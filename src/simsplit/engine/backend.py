@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Name = Literal["auto", "numpy", "numba"]
 
 # When a compiler pays. Measured on a 2-core x86-64 machine, and rounded to the side of NumPy:
-GAIN = 3e-11  # seconds for each byte of results and each operation; from 3e-11 (lorenz, affine) to 8e-11 (logistic)
+GAIN = 3e-11  # seconds for each byte of results and each operation; from 3e-11 (affine) to 13e-11 (lorenz)
 COMPILING = 0.08  # seconds: to import llvmlite 0.03, to compile 0.01 (affine) to 0.03 (sir), to write it down
 LOADING = 0.004  # seconds: to write down the operations, to look on disk, to tell the other ranks, to load
 RUNS = 4  # in which code that is kept on disk must have paid
