@@ -139,7 +139,7 @@ def _common_code(
     keys = [key for key, _ in everyone]
     own: tuple[bytes | None, str] | None = None
     with Agreement(communicator):
-        if keys.index(keys[communicator.rank]) == communicator.rank:  # the first rank of its kind of machine
+        if mine[0] not in keys[communicator.rank + 1 :]:  # the last rank of its kind: root has enough to do and to hold
             own = _code(loop, text, mine[0], work, name)
     codes = {key: each for key, each in zip(keys, communicator.allgather(own), strict=True) if each is not None}
     reasons = [reason for code, reason in codes.values() if code is None]
