@@ -30,10 +30,12 @@ Name = Literal["auto", "numpy", "numba"]
 
 # When a compiler pays. Measured on a 2-core x86-64 machine, and rounded to the side of NumPy:
 GAIN = 3e-11  # seconds for each byte of results and each operation; from 3e-11 (affine) to 13e-11 (lorenz)
-COMPILING = 0.08  # seconds: to import llvmlite 0.03, to compile 0.01 (affine) to 0.03 (sir), to write it down
-LOADING = 0.004  # seconds: to write down the operations, to look on disk, to tell the other ranks, to load
+COMPILING = 0.1  # seconds: to import llvmlite 0.03, to compile 0.01 (affine) to 0.03 (sir), the next, and some to spare
+LOADING = 0.015  # seconds: to import what is needed, to write down the operations, to look on disk, to load
 RUNS = 4  # in which code that is kept on disk must have paid
-SMALLEST = 2**20  # bytes of a rank's results: for less nothing is asked, as loading could not pay with 100 operations
+SMALLEST = (
+    4 * 2**20
+)  # bytes of a rank's results: for less nothing is asked, as loading could not pay with 100 operations
 
 STREAM = 64 * 2**20  # bytes of a history that no cache holds: results that stay there are written past the caches
 BLOCK = 2 * 2**20  # bytes that compiled code is given at a time: it has blocks of its own, and a call costs 15 µs

@@ -28,7 +28,8 @@ class HistoryReceiver(Protocol):
     Attributes
     ----------
     in_place : bool
-        Whether this rank computes its results where they stay, so that they need not be in its cache afterwards.
+        Whether this rank computes its results where they stay, in memory that was touched before: then they are
+        best written past the cache. Fresh memory is in the cache anyway, since the system has just cleared it.
     """
 
     in_place: bool

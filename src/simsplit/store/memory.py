@@ -36,7 +36,7 @@ class GatheredHistory:
     history : ndarray, shape (kept steps, ...), or None
         On root; None elsewhere.
     in_place : bool
-        True on root.
+        False: root's memory is fresh.
 
     Raises
     ------
@@ -49,7 +49,7 @@ class GatheredHistory:
         self._plan = plan
         self._fetched: Array | None = None
         self.history = history
-        self.in_place = communicator.rank == 0
+        self.in_place = False
         if history is not None:
             return
         if communicator.rank == 0:
