@@ -125,7 +125,7 @@ def test_other_bits_on_one_rank_are_a_reason_for_all(comm: Intracomm, monkeypatc
     agrees, last = package.agrees, comm.rank == comm.size - 1
     monkeypatch.setattr(package, "agrees", lambda *arguments: agrees(*arguments) and not last)
     monkeypatch.setattr(backend, "LOADING", 0.0)
-    monkeypatch.setattr(backend, "COMPILING", 0.0)
+    monkeypatch.setattr(backend, "LOADING_AGAIN", 0.0)
     problem = Problem(np.arange(200_000.0 * comm.size), kernels.affine(), delta_t=0.5, steps=4)
     assert run(comm, problem, "auto").backend == "NumPy: the compiled code gives other bits on this machine"
 

@@ -7,6 +7,7 @@ goes to the others in a message, so that the file system sees one reader and one
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -30,12 +31,9 @@ Name = Literal["auto", "numpy", "numba"]
 
 # When a compiler pays. Measured on a 2-core x86-64 machine, and rounded to the side of NumPy:
 GAIN = 3e-11  # seconds for each byte of results and each operation; from 3e-11 (affine) to 13e-11 (lorenz)
-COMPILING = 0.1  # seconds: to import llvmlite 0.03, to compile 0.01 (affine) to 0.03 (sir), the next, and some to spare
-LOADING = 0.015  # seconds: to import what is needed, to write down the operations, to look on disk, to load
-RUNS = 4  # in which code that is kept on disk must have paid
-SMALLEST = (
-    4 * 2**20
-)  # bytes of a rank's results: for less nothing is asked, as loading could not pay with 100 operations
+LOADING = 0.05  # seconds: to import llvmlite 0.03, to write down the operations, to look on disk, to load the code
+LOADING_AGAIN = 0.015  # the same in a process that has used compiled code before
+SMALLEST = 4 * 2**20  # bytes of a rank's results: for less nothing is asked; 100 operations a value could not pay
 
 STREAM = 64 * 2**20  # bytes of a history that no cache holds: results that stay there are written past the caches
 BLOCK = 2 * 2**20  # bytes that compiled code is given at a time: it has blocks of its own, and a call costs 15 µs
@@ -179,12 +177,10 @@ def _code(loop: Loop, text: str, key: str, work: int, name: Name) -> tuple[bytes
     from ..kernels.compiled import count_operations, machine_code
 
     gain = GAIN * work * count_operations(loop)
-    if name == "auto" and gain < LOADING:
+    if name == "auto" and gain < (LOADING_AGAIN if "llvmlite" in sys.modules else LOADING):
         return None, "too small to pay for a compiler"
     code = machine_code.kept(key)
-    if code is None and name == "auto" and gain * RUNS < COMPILING:
-        return None, "too small to pay for a compiler"
-    if code is None:
+    if code is None:  # to compile takes as long again, and pays in the second run if not in the first
         try:
             code = machine_code.compiled(text)
         except Exception as error:  # whatever it is: NumPy can do it

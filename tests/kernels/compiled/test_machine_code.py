@@ -6,8 +6,6 @@ import ctypes
 import platform
 import re
 import stat
-import subprocess
-import sys
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,7 +15,7 @@ import pytest
 pytest.importorskip("llvmlite")
 
 from simsplit import Problem, kernels
-from simsplit.kernels.compiled import assembly, machine_code, objects
+from simsplit.kernels.compiled import assembly, machine_code
 from tests.compiling import loop_of
 
 ON_X86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="an assembly of x86-64")
@@ -75,45 +73,9 @@ def written(text: str) -> str:
     return instructions
 
 
-def test_code_runs_whatever_loads_it() -> None:
-    code = machine_code.compiled(DOUBLE)
-    (function,) = machine_code.loaded(code, ("double",), (ctypes.c_void_p,))
+def test_code_runs() -> None:
+    (function,) = machine_code.loaded(machine_code.compiled(DOUBLE), ("double",), (ctypes.c_void_p,))
     assert call(function, 3.0) == 7.5
-    (address,), owner = machine_code._loaded_by_llvm(code, ("double",))
-    assert call(ctypes.CFUNCTYPE(None, ctypes.c_void_p)(address), 3.0) == 7.5
-    del owner
-
-
-@ON_X86_64
-def test_code_is_loaded_without_llvm() -> None:
-    machine_code.keep("double", machine_code.compiled(DOUBLE))
-    program = """
-import ctypes, sys
-from simsplit.kernels.compiled import machine_code
-(function,) = machine_code.loaded(machine_code.kept("double"), ("double",), (ctypes.c_void_p,))
-number = ctypes.c_double(3.0)
-function(ctypes.addressof(number))
-print(number.value, sorted({"llvmlite", "numba"} & set(sys.modules)))
-"""
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert found.stdout == "7.5 []\n"
-
-
-@ON_X86_64
-def test_what_is_no_such_object_file_is_refused() -> None:
-    code = machine_code.compiled(DOUBLE)
-    with pytest.raises(objects.NotLoadedError, match="there is no triple"):
-        objects.load(code, ("triple",))
-    for damaged in (b"", code[:20], code[:100], b"\x7fELF" + bytes(200), code[:18] + b"\xb7" + code[19:]):
-        with pytest.raises(objects.NotLoadedError):
-            objects.load(damaged, ("double",))
-    library = machine_code.compiled(
-        "declare double @exp(double)\n" + DOUBLE.replace("fmul double %one, 2.5", "call double @exp(double %one)")
-    )
-    with pytest.raises(objects.NotLoadedError, match="of another library"):
-        objects.load(library, ("double",))
-    (function,) = machine_code.loaded(library, ("double",), (ctypes.c_void_p,))  # LLVM finds it
-    assert call(function, 0.0) == 1.0
 
 
 def test_code_is_kept(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Kernels compiled: trace → loop → LLVM's assembly → object code → functions.
 
-Nothing here is imported before a run is large enough, and llvmlite by one rank of each kind of machine only,
-unless the code is on disk.
+Nothing here is imported before a run is large enough.
 """
 
 from . import machine_code

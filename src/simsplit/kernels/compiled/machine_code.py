@@ -2,8 +2,7 @@
 
 LLVM comes with llvmlite, the library that Numba compiles with; Numba itself is not needed here, and takes ten
 times as long. What is kept on disk is found by a digest of all that it depends on: the assembly, llvmlite and
-the kind of processor, so that nodes of several kinds can share one folder. To load code takes no LLVM, as a
-rule (see `objects`), so that one rank of many imports it.
+the kind of processor, so that nodes of several kinds can share one folder.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ import platform
 from contextlib import suppress
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
-
-from . import objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,24 +117,16 @@ def loaded(code: bytes, names: tuple[str, ...], arguments: tuple[Any, ...]) -> t
     """
     import ctypes
 
-    try:
-        addresses, owner = objects.load(code, names)
-    except objects.NotLoadedError:
-        addresses, owner = _loaded_by_llvm(code, names)
-    kind = ctypes.CFUNCTYPE(None, *arguments)
-    functions = tuple(kind(address) for address in addresses)
-    for function in functions:
-        function.owner = owner  # type: ignore[attr-defined]  # the code lives as long as it
-    return functions
-
-
-def _loaded_by_llvm(code: bytes, names: tuple[str, ...]) -> tuple[list[int], Any]:
     import llvmlite.binding as llvm
 
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _machine())
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return [engine.get_function_address(name) for name in names], engine
+    kind = ctypes.CFUNCTYPE(None, *arguments)
+    functions = tuple(kind(engine.get_function_address(name)) for name in names)
+    for function in functions:
+        function.owner = engine  # type: ignore[attr-defined]  # the code lives as long as it
+    return functions
 
 
 def folder() -> str | None:
