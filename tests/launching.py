@@ -32,7 +32,7 @@ class Ended:
 def environment(**extra: str) -> dict[str, str]:
     """Return the environment for a program."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    return {**kept, **extra}
+    return {**kept, "SIMSPLIT_CACHE_DIR": "", **extra}  # compiled code is not kept in the user's folder
 
 
 def start(command: list[str], **options: object) -> subprocess.Popen[str]:

@@ -77,6 +77,7 @@ class Ranks:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Join the other ranks, if there are any."""
+    os.environ["SIMSPLIT_CACHE_DIR"] = ""  # compiled code is not kept in the user's folder
     if not config.getoption("--with-mpi", default=False):
         return
     from mpi4py import MPI

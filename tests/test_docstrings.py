@@ -30,7 +30,7 @@ def public() -> Iterator[tuple[str, Any]]:
 
 EVERYTHING = dict(public())
 CALLABLES = {name: value for name, value in EVERYTHING.items() if not isinstance(value, property)}
-REPEATS = {"evaluate", "prepare", "reference", "result_dtype"}  # of a kernel: the contract says it once
+REPEATS = {"evaluate", "prepare", "reference", "result_dtype", "trace"}  # of a kernel: the contract says it once
 
 
 def parameters(value: Any) -> list[str]:

@@ -15,7 +15,7 @@ from .dtypes import as_json, from_json
 from .engine import Plan, Position, Timings, run_steps
 from .errors import InputError, OutputError
 from .keeper import Care, Keeper
-from .runner import How, Result, common_plan, distribute, require_identical, result_of, verified
+from .runner import How, Result, backed, common_plan, distribute, require_identical, result_of, verified
 from .store import disk
 from .store.checkpoint import Checkpoints
 from .store.history import INSTEAD, Layout, OneFile, Target, WrittenHistory
@@ -36,14 +36,13 @@ NAMES = {"npy": "history.npy", "zarr": "history.zarr", "h5": "history.h5"}
 def begin(
     problem: Problem,
     communicator: Communicator,
-    folder: str | os.PathLike[str],
+    how: How,
     *,
     text: str,
     stopping: Stopping,
     facts: dict[str, Any] | None = None,
     format: str = "npy",  # noqa: A002, it is called so everywhere
     overwrite: bool = False,
-    verify: bool = False,
     care: Care | None = None,
 ) -> Result:
     """Run a simulation in a run directory. Collective.
@@ -52,8 +51,8 @@ def begin(
     ----------
     problem : Problem
     communicator : Communicator
-    folder : path-like
-        The run directory: not there yet, or empty.
+    how : How
+        Its output is the run directory: not there yet, or empty.
     text : str
         The resolved problem, which `resume` is made from. Significant on root.
     stopping : Stopping
@@ -64,8 +63,6 @@ def begin(
         Of the history.
     overwrite : bool
         Replace a run that is in the folder.
-    verify : bool
-        Compare with one process, bit for bit.
     care : Care, optional
 
     Returns
@@ -82,13 +79,14 @@ def begin(
     """
     care = care or Care()
     with interrupts.held():
-        plan, parameters = common_plan(problem, communicator, How(verify=verify, output=folder))
+        plan, parameters = common_plan(problem, communicator, how)
         plan = _grained(plan, format)
         everyone = communicator.allgather(communicator.host)
         directory = None
         with Agreement(communicator):
             if communicator.rank == 0:
-                _require_room(Path(folder), plan)
+                folder = Path(str(how.output))
+                _require_room(folder, plan)
                 directory = RunDirectory.create(folder, overwrite=overwrite)
         path = communicator.bcast(None if directory is None else directory.path)
         record = new_record(
@@ -112,15 +110,14 @@ def begin(
                     _make(path / NAMES[format], format, layout_of(problem, plan, record["problem"].get("units")), plan)
                     directory.write_record(record)
                     directory.log(f"began on {counted(plan.ranks, 'rank')}: {record['attempts'][-1]['command']}")
-            return _step_through(problem, communicator, plan, parameters, keeper, record, path, Position(), verify)
+            return _step_through(problem, communicator, plan, parameters, keeper, record, path, Position(), how)
 
 
 def into_file(
     problem: Problem,
     communicator: Communicator,
-    output: str,
+    how: How,
     *,
-    verify: bool = False,
     watcher: Watcher | None = None,
 ) -> Result:
     """Run a simulation whose history all ranks write to a file, which appears whole or not at all. Collective.
@@ -129,10 +126,9 @@ def into_file(
     ----------
     problem : Problem
     communicator : Communicator
-    output : str
-        A ``.npy``, ``.zarr`` or ``.h5``; one of that name is replaced.
-    verify : bool
-        Compare with one process, bit for bit; what is different is not written.
+    how : How
+        Its output is a ``.npy``, ``.zarr`` or ``.h5``; one of that name is replaced. What is different from one
+        process's, if that is asked for, is not written.
     watcher : Watcher, optional
         Which must not stop it.
 
@@ -146,9 +142,10 @@ def into_file(
     SimsplitError
         On every rank.
     """
+    output = str(how.output)
     kind = format_of(output) or "npy"
     with interrupts.held():
-        plan, parameters = common_plan(problem, communicator, How(verify=verify, output=output))
+        plan, parameters = common_plan(problem, communicator, how)
         plan = _grained(plan, kind)
         name = temporary = None
         with Agreement(communicator), disk.reported(f"the output {output}", INSTEAD):
@@ -161,7 +158,7 @@ def into_file(
             with Agreement(communicator), disk.reported(f"the output {output}", INSTEAD):
                 if temporary is not None:
                     _make(temporary, kind, layout_of(problem, plan, None), plan)
-            result = _written(problem, communicator, plan, parameters, path, kind, verify=verify, watcher=watcher)
+            result = _written(problem, communicator, plan, parameters, path, kind, how, watcher)
             with Agreement(communicator), disk.reported(f"the output {output}", INSTEAD):
                 if name is not None and (result.verification is None or result.verification.identical):
                     if name.is_dir() and kind == "zarr":  # a folder cannot be replaced in one step
@@ -190,21 +187,21 @@ def _written(
     parameters: dict[str, Any],
     path: Path,
     kind: str,
-    *,
-    verify: bool,
+    how: How,
     watcher: Watcher | None,
 ) -> Result:
     timings = Timings()
     rows = distribute(problem, communicator, plan, parameters, timings)
     receiver = _receiver(communicator, plan, path, kind, layout_of(problem, plan, None))
     try:
-        run_steps(communicator, plan, rows, receiver, timings, watcher=watcher)
-        verification = verified(communicator, plan, rows, receiver) if verify else None
+        backend, block = backed(communicator, plan, rows, receiver, how)
+        run_steps(communicator, plan, rows, receiver, timings, block=block, watcher=watcher)
+        verification = verified(communicator, plan, rows, receiver, block) if how.verify else None
         receiver.finish()
     except BaseException:
         receiver.abort()
         raise
-    return result_of(problem, communicator, plan, timings, None, verification)
+    return result_of(problem, communicator, plan, timings, None, verification, backend)
 
 
 def _receiver(communicator: Communicator, plan: Plan, path: Path, kind: str, layout: Layout) -> WrittenHistory:
@@ -216,7 +213,7 @@ def _receiver(communicator: Communicator, plan: Plan, path: Path, kind: str, lay
 def resume(
     problem: Problem,
     communicator: Communicator,
-    folder: str | os.PathLike[str],
+    how: How,
     *,
     stopping: Stopping,
     care: Care | None = None,
@@ -228,8 +225,8 @@ def resume(
     problem : Problem
         The one that the run began with.
     communicator : Communicator
-    folder : path-like
-        The run directory.
+    how : How
+        Its output is the run directory.
     stopping : Stopping
     care : Care, optional
 
@@ -249,12 +246,12 @@ def resume(
     """
     care = care or Care()
     with interrupts.held():
-        plan, parameters = common_plan(problem, communicator, How(output=folder))
+        plan, parameters = common_plan(problem, communicator, how)
         everyone = communicator.allgather(communicator.host)
         directory, record = None, None
         with Agreement(communicator):
             if communicator.rank == 0:
-                directory = RunDirectory.open(folder)
+                directory = RunDirectory.open(str(how.output))
                 record = read_record(directory.path)
         record = communicator.bcast(record)
         path = communicator.bcast(None if directory is None else directory.path)
@@ -288,7 +285,7 @@ def resume(
                     directory.log(f"resumed at step {start.next_step:,} on {counted(plan.ranks, 'rank')}")
                     for note in notes:
                         directory.log(note)
-            result = _step_through(problem, communicator, plan, parameters, keeper, record, path, start, verify=False)
+            result = _step_through(problem, communicator, plan, parameters, keeper, record, path, start, how)
             return replace(result, note="; ".join([f"resumed at step {start.next_step:,}", *notes]))
 
 
@@ -301,7 +298,7 @@ def _step_through(
     record: dict[str, Any],
     path: Path,
     start: Position,
-    verify: bool,  # noqa: FBT001, both callers name it
+    how: How,
 ) -> Result:
     """Run the steps from `start` on, into the history that is there."""
     timings = Timings()
@@ -311,13 +308,14 @@ def _step_through(
     receiver = _receiver(communicator, plan, history, record["history"]["format"], layout)
     try:
         keeper.begin(start, receiver, timings)
-        keeper.finish(run_steps(communicator, plan, rows, receiver, timings, watcher=keeper, start=start))
-        verification = verified(communicator, plan, rows, receiver) if verify else None
+        backend, block = backed(communicator, plan, rows, receiver, how)
+        keeper.finish(run_steps(communicator, plan, rows, receiver, timings, block=block, watcher=keeper, start=start))
+        verification = verified(communicator, plan, rows, receiver, block) if how.verify else None
         receiver.finish()
     except BaseException:
         receiver.abort()
         raise
-    result = result_of(problem, communicator, plan, timings, None, verification)
+    result = result_of(problem, communicator, plan, timings, None, verification, backend)
     require_identical(result, communicator)
     return result
 

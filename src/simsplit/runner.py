@@ -13,6 +13,7 @@ from .checks import integer
 from .communicator import Agreement, Communicator, connect, interrupts
 from .dtypes import plain
 from .engine import Plan, Rows, Timings, block_nbytes, run_steps, scatter, scatter_by_nodes
+from .engine import backend as backends
 from .engine.blocks import FALLBACK
 from .errors import InputError, VerificationError
 from .kernels import results
@@ -74,6 +75,8 @@ class Result:
     shares : dict of str to float
         How root spent its time, as parts of 1: on ``compute``, on ``communication`` (scattering, gathering and
         waiting for other ranks) and on ``output``.
+    backend : str
+        What did the arithmetic, and why: "numba (affine, 640 MB)", or "NumPy: …".
     """
 
     history: Array | None = field(repr=False)
@@ -91,6 +94,7 @@ class Result:
     transport: str = "gatherv"
     transport_reason: str = ""
     shares: dict[str, float] = field(default_factory=dict)
+    backend: str = "NumPy"
 
     @property
     def rate(self) -> float:
@@ -116,6 +120,7 @@ def run(
     output: str | os.PathLike[str] | None = None,
     transport: Literal["auto", "gatherv", "shared"] = "auto",
     block_size: int | None = None,
+    backend: Literal["auto", "numpy", "numba"] = "auto",
 ) -> Result:
     """Run a simulation. Collective: every rank of `comm` calls it with the same arguments.
 
@@ -143,6 +148,9 @@ def run(
     block_size : int, optional
         How many bytes of the result of a step are computed at a time; at least one row is. By default a
         share of the processor's cache.
+    backend : {"auto", "numpy", "numba"}, default "auto"
+        What does the arithmetic. "auto" takes compiled code where it gives NumPy's bits and saves time, else
+        NumPy; "numba" takes compiled code even where the last bit of a function may differ.
 
     Returns
     -------
@@ -166,7 +174,7 @@ def run(
            [1.5, 4. , 6.5]])
     """
     communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
-    how = How(verify=verify, output=output, transport=transport, block_size=block_size)
+    how = How(verify=verify, output=output, transport=transport, block_size=block_size, backend=backend)
     result = execute(problem, communicator, how)
     require_identical(result, communicator)
     return result
@@ -180,6 +188,7 @@ class How:
     output: str | os.PathLike[str] | None = None
     transport: str = "auto"
     block_size: int | None = None
+    backend: str = "auto"
 
     def settings(self) -> dict[str, str]:
         """Return all of it as texts: what every rank must have the same of.
@@ -198,6 +207,7 @@ class How:
             "output": _path(self.output),
             "transport": self.transport,
             "block_size": repr(self.block_size),
+            "backend": backends.checked(self.backend),
         }
 
 
@@ -220,12 +230,13 @@ def _execute(problem: Problem, communicator: Communicator, how: How, watcher: Wa
         file = open_output(how.output, plan.history_nbytes) if wanted and how.output is not None else None
         files = {name: open_output(reduced_path(how.output, name), 0) for name in problem.reduce if file is not None}
     receiver, transport = receive(communicator, plan, how.transport)
-    timings, block = Timings(), how.block_size or block_nbytes()
+    timings = Timings()
     windows: list[Window | None] = []  # held as long as any rank reads its rows there
     try:
         rows = distribute(problem, communicator, plan, parameters, timings, transport.node, windows)
         with Agreement(communicator):
             reducer = _reducer(communicator, plan, problem)
+        backend, block = backed(communicator, plan, rows, receiver, how)
         run_steps(communicator, plan, rows, receiver, timings, block=block, watcher=watcher, reducer=reducer)
         verification = verified(communicator, plan, rows, receiver, block, reducer) if how.verify else None
         receiver.finish()
@@ -241,8 +252,15 @@ def _execute(problem: Problem, communicator: Communicator, how: How, watcher: Wa
                 files[name].write(reduced)
     if how.output is not None:
         timings.output = perf_counter() - begun
-    result = result_of(problem, communicator, plan, timings, receiver.history, verification)
+    result = result_of(problem, communicator, plan, timings, receiver.history, verification, backend)
     return replace(result, reductions=reductions, transport=transport.name, transport_reason=transport.why)
+
+
+def backed(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, how: How) -> tuple[str, int]:
+    """Let what is asked for compute the rows; return what it is, for people, and the bytes of a block. Collective."""
+    chosen = backends.choose(communicator, plan, rows, receiver, backends.checked(how.backend))
+    rows.advance = chosen.advance or rows.advance
+    return chosen.text, how.block_size or (block_nbytes() if chosen.advance is None else backends.BLOCK)
 
 
 def distribute(
@@ -293,6 +311,7 @@ def result_of(
     timings: Timings,
     history: Array | None,
     verification: Verification | None,
+    backend: str,
 ) -> Result:
     """Return what a run gives. Collective."""
     everyone = communicator.allgather((communicator.host, timings))
@@ -320,6 +339,7 @@ def result_of(
         },
         verification=verification,
         shares=_shares(roots),
+        backend=backend,
     )
 
 
@@ -383,8 +403,15 @@ def require_identical(result: Result, communicator: Communicator) -> None:
         if result.verification is not None and not result.verification.identical:
             raise VerificationError(
                 f"the result of {counted(result.ranks, 'rank')} is not that of one process. {result.verification}. "
-                "Nothing was written. A kernel must be row-local, write all of out, and give the same each time."
+                f"Nothing was written. {_reason(result)}"
             )
+
+
+def _reason(result: Result) -> str:
+    """Return what may be behind a result that is not that of one process."""
+    if "of the C library" in result.backend:
+        return f"The backend is {result.backend}; NumPy's own functions may differ in the last bit. Take auto."
+    return "A kernel must be row-local, write all of out, and give the same each time."
 
 
 def common_plan(problem: Problem, communicator: Communicator, how: How) -> tuple[Plan, dict[str, Any]]:

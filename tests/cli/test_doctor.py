@@ -23,6 +23,7 @@ def node(host: str = "c1", **changes: Any) -> dict[str, Any]:
         "node_cores": 4,
         "blas_threads": None,
         "threads": {},
+        "compiler": {"missing": None, "folder": "/home/me/.cache/simsplit"},
         "memory": 10**9,
         "shared_memory": 10**9,
         "launcher": "mpiexec (PMI_SIZE)",
@@ -48,9 +49,10 @@ def test_where_all_is_well_it_says_so() -> None:
     assert found["nodes"] == {"c1": 2, "c2": 1}
     assert {"numba", "zarr"} <= {*found["not_installed"]}
     text = lines(found)
-    assert text[1] == "without   mpi4py, msgspec, numba, scipy, h5py, zarr, rich, matplotlib (optional)"
+    assert text[1] == "without   mpi4py, msgspec, numba, llvmlite, scipy, h5py, zarr, rich, matplotlib (optional)"
     assert "ranks     3 ranks on 2 nodes" in text
     assert "ping      2–3 µs between neighbours, there and back" in text
+    assert "compiled  kernels of arithmetic, by LLVM; kept in /home/me/.cache/simsplit" in text
     assert text[-1] == "all well"
 
 
@@ -76,6 +78,14 @@ def test_what_slows_or_breaks_runs_comes_with_a_cure(
     assert len(warnings) == 1
     assert warning in warnings[0]
     assert lines(findings(everyone, pings, None))[-1] == f"warning   {warnings[0]}"
+
+
+def test_it_says_what_compiled_kernels_take() -> None:
+    for compiler, said in (
+        ({"missing": "numba is not installed"}, "nothing: numba is not installed. Install it with: pip install"),
+        ({"missing": None, "folder": None}, "kernels of arithmetic, by LLVM; kept nowhere"),
+    ):
+        assert any(said in line for line in lines(findings([node(compiler=compiler)], [], None)))
 
 
 @pytest.mark.parametrize("asked", [1, 2])

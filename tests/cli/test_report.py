@@ -87,6 +87,7 @@ def test_the_tutorials_table() -> None:
         "",
         "scatter 0.12 ms · compute 1.5 s · gather 12.3 ms · history 280 B, 0.14 GB/s",
         "transport shared (4 ranks on 2 nodes) · compute 75% · communication 25% · output 0%",
+        "backend NumPy",
         "identical: 5 of 5 steps, 35 of 35 values, bit for bit",
     ]
 
@@ -120,7 +121,7 @@ def test_without_verification_there_is_one_column_and_no_verdict() -> None:
     assert lines[0].startswith(f"simsplit {__version__} · 1 rank on 1 node · no MPI · kernel affine")
     assert lines[1] == "7 rows of float64 · 5 steps · rank 0: rows 0–6"
     assert lines[3:5] == [" step     t  1 rank", "    0     0  [0. 0. 0. 0. 0. 0. 0.]"]
-    assert lines[-2].startswith("scatter ")
+    assert lines[-3].startswith("scatter ")
 
 
 def test_large_arrays_are_abbreviated_as_numpy_does_it_and_the_rest_is_not_touched() -> None:
@@ -210,6 +211,7 @@ def test_the_json_says_everything_in_plain_numbers() -> None:
         "transport": "shared",
         "transport_reason": "4 ranks on 2 nodes",
         "reductions": {},
+        "backend": "NumPy",
         "note": None,
         "identical": True,
         "verification": "identical: 5 of 5 steps, 35 of 35 values, bit for bit",

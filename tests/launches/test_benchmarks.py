@@ -36,6 +36,16 @@ def test_startup() -> None:
     assert re.search(r"^ratio +\d+\.\d\d × the time of the bare start, 2 ranks$", ended.out, re.MULTILINE)
 
 
+def test_peers() -> None:
+    ended = run([str(BIN / "python"), str(FOLDER / "peers.py"), "1000", "3", "1"], timeout=90)
+    assert ended.status == 0
+    assert re.search(r"^simsplit +\d+\.\d +\d+\.\d\d +1\.0   2 ranks: simsplit ", ended.out, re.MULTILINE)
+    for name in ("mpi4py", "NumPy", "mpi4py.futures"):
+        assert re.search(rf"^{name} +\d+\.\d +\d+\.\d\d +\d+\.\d   ", ended.out, re.MULTILINE)
+    for name in ("numexpr", "Heat", "Dask", "Pyro5"):
+        assert re.search(rf"^{name} +–.* not installed$", ended.out, re.MULTILINE)
+
+
 def test_memory() -> None:
     # Rows enough that a second copy of the history, 92 MiB, would be found out.
     ended = run([str(BIN / "python"), str(FOLDER / "memory.py"), "3000000"], timeout=90)

@@ -64,3 +64,19 @@ def test_serial_does_not_touch_mpi() -> None:
     )
     ended = run([str(BIN / "python"), "-c", program])
     assert ended.out == "[1.5, 4.0, 6.5, 9.0, 11.5, 14.0, 16.5] False\n"
+
+
+def test_without_numba_all_is_there_but_compiled_kernels() -> None:
+    options = ["run", "--size", "400000", "--quiet", "--json", "--verify"]
+    ended = run([str(BARE), *SIMSPLIT, *options])
+    assert ended.status == 0
+    assert (json.loads(ended.out)["backend"], json.loads(ended.out)["identical"]) == (
+        "NumPy: numba is not installed",
+        True,
+    )
+    ended = run([str(BARE), *SIMSPLIT, *options, "--backend", "numba"])
+    assert (ended.status, ended.out) == (2, "")
+    assert ended.err == (
+        "simsplit: the backend numba cannot be used: numba is not installed. "
+        "Install it with: pip install 'simsplit[fast]'\n"
+    )

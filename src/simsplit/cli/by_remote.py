@@ -30,9 +30,7 @@ def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
     plan, _ = common_plan(problem, communicator, how)
     receiver = file = None
     with Agreement(communicator):
-        if problem.reduce:
-            raise InputError("--reduce is for collective runs. Leave it out, or --via remote.")
-        require_built_in(problem.kernel.name)
+        _require_possible(problem, how)
         if communicator.rank == 0:
             file = None if how.output is None else open_output(how.output, plan.history_nbytes)
             receiver = GatheredHistory(SingleProcess(), replace(plan, ranks=1))  # refuses what does not fit in memory
@@ -85,6 +83,14 @@ def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
         note=note,
         transport="remote",
     )
+
+
+def _require_possible(problem: Problem, how: How) -> None:
+    if how.backend == "numba":
+        raise InputError("--backend numba does not go with --via remote, whose calculators use NumPy")
+    if problem.reduce:
+        raise InputError("--reduce is for collective runs. Leave it out, or --via remote.")
+    require_built_in(problem.kernel.name)
 
 
 def _verify(problem: Problem, receiver: GatheredHistory, plan: Plan) -> Verification:

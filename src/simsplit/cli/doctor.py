@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import __version__
 from ..communicator import Agreement, launch
+from ..kernels.compiled import machine_code
 from ..memory import available
 from ..text import counted, ranks_in_short, readable
 from .run import meet
@@ -20,7 +21,7 @@ from .run import meet
 if TYPE_CHECKING:
     from .parser import Options
 
-_OPTIONAL = ("mpi4py", "msgspec", "numba", "scipy", "h5py", "zarr", "rich", "matplotlib")
+_OPTIONAL = ("mpi4py", "msgspec", "numba", "llvmlite", "scipy", "h5py", "zarr", "rich", "matplotlib")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _BLAS = ("blas", "mkl", "blis")  # what the names of its libraries have in them
 _BLAS_THREADS = (  # what BLAS libraries call the function that tells how many threads they may start
@@ -79,6 +80,7 @@ def facts() -> dict[str, Any]:
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "memory": available(),
         "shared_memory": shared,
+        "compiler": {"missing": machine_code.missing(), "folder": machine_code.folder()},
         "launcher": None if (launcher := launch.detect()) is None else f"{launcher.name} ({launcher.variable})",
     }
 
@@ -125,6 +127,7 @@ def findings(everyone: list[dict[str, Any]], pings: list[float], library: str | 
         "cores": {host: everyone[ranks[0]]["node_cores"] for host, ranks in nodes.items()},
         "blas_threads": first["blas_threads"],
         "threads": first["threads"],
+        "compiler": first["compiler"],
         "memory": {host: everyone[ranks[0]]["memory"] for host, ranks in nodes.items()},
         "shared_memory": {host: everyone[ranks[0]]["shared_memory"] for host, ranks in nodes.items()},
         "ping_seconds": pings,
@@ -200,6 +203,7 @@ def lines(found: dict[str, Any]) -> list[str]:
             for host, ranks in found["nodes"].items()
         ),
         f"threads   {blas} of BLAS in each rank; {limits}",
+        f"compiled  {_compiler(found['compiler'])}",
     ]
     if pings:
         table.append(f"ping      {min(pings) * 1e6:.3g}–{max(pings) * 1e6:.3g} µs between neighbours, there and back")
@@ -212,6 +216,13 @@ def lines(found: dict[str, Any]) -> list[str]:
 def _level(found: dict[str, Any]) -> str:
     level = found.get("thread_level")
     return "" if level is None else f", thread level {level}"
+
+
+def _compiler(found: dict[str, Any]) -> str:
+    if found["missing"] is not None:
+        return f"nothing: {found['missing']}. Install it with: pip install 'simsplit[fast]'"
+    where = "nowhere" if found["folder"] is None else f"in {found['folder']}"
+    return f"kernels of arithmetic, by LLVM; kept {where}"
 
 
 def _left(nbytes: int | None) -> str:

@@ -111,6 +111,7 @@ def text(name: str) -> str:
         _line('# unit = "people"', "of the values, the same (default: none)"),
         _line('# output = "runs/a"', "the run directory, or a .npy, .zarr or .h5 file for the history,"),
         _line("", "of shape (kept steps, n, …) (default: nowhere)"),
+        _line('backend = "auto"', 'what does the arithmetic: "numpy", or "numba", compiled code (default: "auto")'),
         _line('transport = "auto"', 'how results come to rank 0: "gatherv", or "shared" memory (default: "auto")'),
         _line("# block_size = 262144", "bytes of a step that are computed at a time (default: by the cache)"),
         _line('# format = "npy"', 'of the history in a run directory: or "zarr", "h5" (default: "npy")'),

@@ -13,7 +13,7 @@ from ..longrun import begin
 from ..store.digest import digest_of_text
 from ..text import counted, lasting, readable
 from .resolved import as_toml, complete, digests, require_unchanged
-from .run import report
+from .run import how_of, report
 
 if TYPE_CHECKING:
     from ..communicator import Communicator
@@ -39,7 +39,7 @@ def run(options: Options, settings: Settings, problem: Problem, communicator: Co
     result = begin(
         problem,
         communicator,
-        str(settings.output),
+        how_of(options, settings),
         text=text,
         stopping=stopping,
         facts={
@@ -49,7 +49,6 @@ def run(options: Options, settings: Settings, problem: Problem, communicator: Co
         },
         format=settings.format or "npy",
         overwrite=options.overwrite,
-        verify=options.verify,
         care=care,
     )
     summarize(options, problem, result, str(settings.output), communicator)

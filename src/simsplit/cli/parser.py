@@ -72,9 +72,12 @@ class Options:
     serial: bool = False
     expect_ranks: int | None = None
     via: Literal["collective", "remote"] = "collective"
+    backend: Literal["auto", "numpy", "numba"] | None = None
     ranks: int | None = None
     ranks_per_node: int | None = None
     name: str | None = None
+    rounds: int = 5
+    plot: str | None = None
     answer: str | None = None
     error: InputError | None = None
 
@@ -156,6 +159,10 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
             "Say who gets which rows and what fits where. Computes nothing, needs no MPI.",
         ),
         "doctor": ("say what is here", "Say what simsplit finds on all ranks, and what would slow or break a run."),
+        "bench": (
+            "measure this machine",
+            "Measure how fast a history is written, beside filling its memory, one process and a plain MPI program.",
+        ),
         "example": ("print a problem file for a kernel", "Print a problem file with each key explained."),
         "resume": (
             "continue a run that was stopped",
@@ -185,6 +192,7 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     doctor = parsers["doctor"]
     doctor.add_argument("--json", action="store_true", help="print one JSON object instead of a list")
     _add_ranks(doctor)
+    _add_bench(parsers["bench"])
     parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
     _add_long_runs(parsers["run"])
     _add_resume(parsers["resume"])
@@ -345,6 +353,23 @@ def _add_results(parser: _Parser) -> None:
         default="collective",
         help="how the ranks work together: collective calls, or remote objects called by rank 0 (default collective)",
     )
+    speed.add_argument(
+        "--backend",
+        choices=("auto", "numpy", "numba"),
+        help="what does the arithmetic: NumPy, or compiled code (numba); auto takes that where it saves time and gives "
+        "the same bits (default auto)",
+    )
+
+
+def _add_bench(parser: _Parser) -> None:
+    parser.add_argument("--size", type=_integer(1), metavar="N", help="rows of float64 (default 8,000,000)")
+    parser.add_argument("--steps", type=_integer(1), metavar="S", help="number of steps (default 10)")
+    parser.add_argument(
+        "--rounds", type=_integer(1), default=5, metavar="R", help="each is measured so often, in turn (default 5)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw it, too")
+    _add_ranks(parser)
 
 
 def _add_ranks(parser: _Parser) -> None:

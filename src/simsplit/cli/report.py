@@ -66,6 +66,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
         "transport": result.transport,
         "transport_reason": result.transport_reason,
         "reductions": {name: _reduced(values) for name, values in result.reductions.items()},
+        "backend": result.backend,
         "note": result.note,
         "identical": None if found is None else found.identical,
         "verification": None if found is None else str(found),
@@ -94,6 +95,7 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
         "",
         _summary(result, output),
         _way(result),
+        f"backend {result.backend}",
         *([] if result.note is None else [result.note]),
     ]
     if result.verification is not None:

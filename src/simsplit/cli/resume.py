@@ -10,6 +10,7 @@ from ..communicator import Agreement, interrupts
 from ..errors import InputError
 from ..longrun import resume
 from ..monitor.stopping import Stopping
+from ..runner import How
 from ..store.digest import digest_of_text
 from ..store.rundir import PROBLEM, read_record
 from . import problem as problems
@@ -55,7 +56,8 @@ def _command(options: Options, stopping: Stopping) -> None:
     with Agreement(communicator):
         if not options.accept_changes:
             require_unchanged(record["problem"]["digests"], found)
-    result = resume(problem, communicator, folder, stopping=stopping, care=care_of(options, record["problem"]["care"]))
+    how = How(output=folder, block_size=settings.block_size, backend=settings.backend)
+    result = resume(problem, communicator, how, stopping=stopping, care=care_of(options, record["problem"]["care"]))
     if result is not None:
         summarize(options, problem, result, str(folder), communicator)
 

@@ -84,9 +84,7 @@ def _command(options: Options, stopping: Stopping) -> None:
 
 
 def _execute(options: Options, settings: Settings, problem: Problem, communicator: Communicator) -> Result:
-    how = How(
-        verify=options.verify, output=settings.output, transport=settings.transport, block_size=settings.block_size
-    )
+    how = how_of(options, settings)
     if options.via == "remote":
         from .by_remote import execute as by_remote
 
@@ -101,11 +99,22 @@ def _execute(options: Options, settings: Settings, problem: Problem, communicato
         if not by_root(settings.output):
             from ..longrun import into_file
 
-            return into_file(problem, communicator, str(settings.output), verify=options.verify, watcher=follower)
+            return into_file(problem, communicator, how, watcher=follower)
         return execute(problem, communicator, how, watcher=follower)
     finally:
         if follower is not None:
             follower.close()
+
+
+def how_of(options: Options, settings: Settings) -> How:
+    """Return how to run it."""
+    return How(
+        verify=options.verify,
+        output=settings.output,
+        transport=settings.transport,
+        block_size=settings.block_size,
+        backend=settings.backend,
+    )
 
 
 def by_root(output: str | None) -> bool:

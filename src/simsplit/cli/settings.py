@@ -59,6 +59,8 @@ class Settings:
         The file that the history is written to, or the run directory.
     format : {"npy", "zarr", "h5"} or None
         Of the history in a run directory; None is "npy".
+    backend : {"auto", "numpy", "numba"}
+        What does the arithmetic.
     transport : {"auto", "gatherv", "shared"}
         How the results come to root.
     block_size : int or None
@@ -87,6 +89,7 @@ class Settings:
     unit: str | None = None
     output: str | None = None
     format: Literal["npy", "zarr", "h5"] | None = None
+    backend: Literal["auto", "numpy", "numba"] = "auto"
     transport: Literal["auto", "gatherv", "shared"] = "auto"
     block_size: int | None = None
     digests: dict[str, str] = field(default_factory=dict)
@@ -248,6 +251,7 @@ def _accepted(key: str) -> str:
         "kind": '"map" or "step" is accepted.',
         "nan": '"allow" or "error" is accepted.',
         "keep": '"all", "last", "none" or "every:K" is accepted.',
+        "backend": '"auto", "numpy" or "numba" is accepted.',
         "transport": '"auto", "gatherv" or "shared" is accepted.',
         "block_size": "A whole number of bytes is accepted.",
         "input": "A .npy file in quotes, or a list of rows is accepted.",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     import numpy.typing as npt
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from .port import Port
 
     Array = npt.NDArray[Any]
+    Steps = Sequence[Callable[[Array], Array]]
+    Plainly = tuple[Array | None, float]
 
 T = TypeVar("T")
 
@@ -111,6 +114,29 @@ class Communicator(Protocol):
         """Return the ranks that share memory with this one; None if no two ranks of any node do.
 
         The same object for every run on the same ranks.
+        """
+
+    def first(self, count: int) -> AbstractContextManager[Communicator | None]:
+        """Return a context with a communicator of the ranks below `count`, and None on the others.
+
+        Leaving it is collective: the others wait there, and leave their cores to those that work.
+        """
+
+    def plainly(self, initial: Array | None, spans: Sequence[tuple[int, int]], steps: Steps) -> Plainly | None:
+        """Do what the program does that one would write first, to compare with: Scatterv, compute, Gatherv.
+
+        Parameters
+        ----------
+        initial : ndarray, shape (n,), float64, on root; None elsewhere
+        spans : sequence of (int, int)
+            The rows of each rank.
+        steps : sequence of callable
+            Each takes a part and returns its results, float64.
+
+        Returns
+        -------
+        (ndarray of shape (len(steps), n) or None, float)
+            The history on root, and the seconds in calls of MPI; None where there is no MPI.
         """
 
     def open(self, path: str) -> SharedFile:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sys
 import warnings
 from array import array
-from time import perf_counter
+from contextlib import contextmanager
+from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import InputError, LaunchError
@@ -17,11 +18,11 @@ from .exchange import exchange
 from .node import Node
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from mpi4py.MPI import Intracomm
 
-    from .contract import Array, SharedFile
+    from .contract import Array, Plainly, SharedFile, Steps
     from .port import Port
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ T = TypeVar("T")
 _PINGS = 20
 _UNKNOWN: Any = object()
 _keyval: int | None = None
+_PAUSE = 1e-3  # seconds between looks at whether those that work are done
 
 
 def load() -> Any:
@@ -193,6 +195,25 @@ class MPICommunicator:
         index = next(index for index, ranks in enumerate(members) if ranks[0] == lowest)
         node = Node(MPICommunicator(local), MPICommunicator(leaders) if leads else None, members, index)
         return node, [local, leaders] if leads else [local]
+
+    @contextmanager
+    def first(self, count: int) -> Iterator[MPICommunicator | None]:
+        """Return a context with a communicator of the ranks below `count`."""
+        part, none = self._comm.Split(0 if self.rank < count else self._mpi.UNDEFINED, self.rank), self._mpi.COMM_NULL
+        try:
+            yield MPICommunicator(part) if isinstance(part, self._mpi.Intracomm) and part != none else None
+        finally:
+            if part != none:
+                part.Free()
+            everyone = self._comm.Ibarrier()  # a Barrier would take a core from those that work
+            while not everyone.Test():
+                sleep(_PAUSE)
+
+    def plainly(self, initial: Array | None, spans: Sequence[tuple[int, int]], steps: Steps) -> Plainly:
+        """Scatter once; for each step compute and gather."""
+        from .plain import plainly
+
+        return plainly(self._mpi, self._comm, initial, spans, steps)
 
     def open(self, path: str) -> SharedFile:
         """Open a file for writing by MPI-IO."""

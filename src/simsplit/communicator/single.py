@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 import sys
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
-    from .contract import Array, SharedFile
+    from .contract import Array, SharedFile, Steps
     from .node import Node
     from .port import Port
 
@@ -58,6 +60,13 @@ class SingleProcess:
     def node(self) -> Node | None:
         """Return None: there is nobody to share with."""
         return None
+
+    def first(self, count: int) -> AbstractContextManager[SingleProcess]:
+        """Return a context with this process."""
+        return nullcontext(self)
+
+    def plainly(self, initial: Array | None, spans: Sequence[tuple[int, int]], steps: Steps) -> None:
+        """Do nothing: there is no MPI."""
 
     def open(self, path: str) -> SharedFile:
         """Open a file for writing."""

@@ -24,7 +24,15 @@ class HistoryReceiver(Protocol):
     Of a run that succeeds all ranks call `rows` and `deliver` for each tile that holds kept steps, in the
     order of the plan, then, if they like, `fetch`, and at the end `finish`. Of a run that fails they call
     `abort` instead of what was left.
+
+    Attributes
+    ----------
+    in_place : bool
+        Whether this rank computes its results where they stay, in memory that was touched before: then they are
+        best written past the cache. Fresh memory is in the cache anyway, since the system has just cleared it.
     """
+
+    in_place: bool
 
     def rows(self, tile: Tile) -> Array:
         """Return where this rank is to put its results of `tile`. Not collective.

@@ -21,7 +21,7 @@ from .pace import BITS, Pace
 from .plan import STEPS_AT_ONCE, STEPS_BETWEEN, count_before
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -46,10 +46,16 @@ class Rows:
     part : ndarray, shape (m, ...)
         Rows of the initial array, of any byte order and layout.
     parameters : mapping of str to number or ndarray of shape (m, ...)
+
+    Attributes
+    ----------
+    advance : callable
+        What computes the steps: `Kernel.advance`, or what does the same.
     """
 
     def __init__(self, problem: Problem, first: int, part: Array, parameters: Mapping[str, Any]) -> None:
         self.problem = problem
+        self.advance: Callable[..., None] = problem.kernel.advance
         self.first = first
         self.part = part.view()
         self.part.flags.writeable = False  # on root it is the user's own array
@@ -289,7 +295,7 @@ class _Compute:
         """Let the kernel compute successive steps, and check what it did."""
         problem = self.rows.problem
         try:
-            self.kernel.advance(x, block, steps, [problem.time(k) for k in steps], out)
+            self.rows.advance(x, block, steps, [problem.time(k) for k in steps], out)
         except BaseException:
             if self.check_nan and block.k in steps:  # of two failures the one of the earlier step is told
                 self.require_numbers(block, steps[: steps.index(block.k)], out)

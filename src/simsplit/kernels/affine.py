@@ -11,6 +11,7 @@ from .contract import Kernel, require_plain
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .compiled.tracing import Traced
     from .contract import Block
 
     Array = npt.NDArray[Any]
@@ -45,6 +46,11 @@ class Affine(Kernel):
             # NumPy multiplies a single complex number in place by another loop, which may give another sign of zero.
             x = x.copy()
         np.multiply(x, block.t, out=out)
+
+    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+        """Do the same on values that record it."""
+        result: Traced = (block["offset"] + x.astype(dtype) * block["multiplier"]) * block.t
+        return result
 
     def reference(self, x: Array, block: Block, dtype: np.dtype[Any]) -> Array:
         """Compute rows as one would write it down."""

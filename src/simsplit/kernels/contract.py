@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from .compiled.tracing import Traced
+
     Array = npt.NDArray[Any]
 
 
@@ -253,6 +255,34 @@ class Kernel(ABC):
             return x.dtype
         values = (value.dtype if isinstance(value, np.ndarray) else value for value in block.parameters.values())
         return np.result_type(x.dtype, 0.0, *values)
+
+    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+        """Do once, on values that record what is done to them, what `evaluate` does: for a compiler.
+
+        By default a kernel is not compiled. One of arithmetic alone may return here what it computes; see
+        `tracing.Traced` for what can be recorded. The operations and their order must be those of `evaluate`.
+
+        Parameters
+        ----------
+        x : Traced
+            Stands for the rows.
+        block : Block
+            With values that record for t, k, row and the parameters that are arrays.
+        dtype : numpy.dtype
+            Of the result.
+
+        Returns
+        -------
+        Traced
+
+        Raises
+        ------
+        NotCompilable
+            If it is to be left to NumPy; the message says why.
+        """
+        from .compiled.tracing import NotCompilable
+
+        raise NotCompilable(f"the kernel {self.name} is not one that simsplit writes out")
 
     def reference(self, x: Array, block: Block, dtype: np.dtype[Any]) -> Array:
         """Compute rows for one step the plain way; what verification compares with.

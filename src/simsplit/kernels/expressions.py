@@ -13,6 +13,7 @@ from .language import Expression
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .compiled.tracing import Traced
     from .contract import Block
 
     Array = npt.NDArray[Any]
@@ -53,11 +54,19 @@ class ExpressionKernel(Kernel):
             raise TypeError(f"the expression gives {again} for a state of {state}: a step must keep the dtype")
         return state
 
+    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+        """Evaluate the expression on values that record what is done; what has no row in it stays NumPy's."""
+        from .compiled.tracing import recorded
+
+        result: Traced = self._expression.evaluate(self._values(x, block, block.row), recorded)
+        return result
+
     def _value(self, x: Array, block: Block) -> Any:
-        values = {"x": x, "t": block.t, "k": block.k, "delta_t": block.delta_t, **block.parameters}
-        if "row" in self._expression.names:
-            values["row"] = block.row.reshape(-1, *[1] * (x.ndim - 1))
-        return self._expression.evaluate(values)
+        row = block.row.reshape(-1, *[1] * (x.ndim - 1)) if "row" in self._expression.names else None
+        return self._expression.evaluate(self._values(x, block, row))
+
+    def _values(self, x: Any, block: Block, row: Any) -> dict[str, Any]:
+        return {"x": x, "t": block.t, "k": block.k, "delta_t": block.delta_t, "row": row, **block.parameters}
 
 
 def expression(text: str, /, *, kind: Literal["map", "step"] = "map", **parameters: Any) -> ExpressionKernel:

@@ -46,6 +46,12 @@ class FunctionKernel(Kernel):
             self._wanted = _wanted_by_ufunc(self._name, function, parameters)
         else:
             self._wanted = _wanted_by(self._name, function, parameters)
+        self._by_value: Any = None  # the ufunc that a Numba function for single values becomes; False if it is none
+
+    @property
+    def is_numba(self) -> bool:
+        """Whether Numba compiles the function (`njit`, `vectorize`)."""
+        return type(self._function).__module__.startswith("numba.")
 
     @property
     def name(self) -> str:
@@ -82,6 +88,12 @@ class FunctionKernel(Kernel):
         values = {name: _value(name, block, out) for name in self._wanted}
         if hasattr(self._function, "nin"):
             return self._function(x, *values.values())
+        if self._by_value is None:
+            self._by_value = self.is_numba and _as_ufunc(self._function, x, values)
+        if self._by_value:
+            if "row" in values:
+                values["row"] = values["row"].reshape(-1, *[1] * (x.ndim - 1))
+            return self._by_value(x, *values.values())
         return self._function(x, **values)
 
     def _checked(self, x: Array, result: Any) -> Array:
@@ -105,7 +117,9 @@ def function(
         state (step). Any further one is asked for by its name: `t`, `k`, `delta_t`, `row` (their numbers,
         shape (m,)), `random` (see `Draws`), `out` (an array to write to), or a parameter. It returns an
         array of the shape of `x`, or nothing if it takes `out`. A ufunc gets `x`, then `t` if it has an
-        input to spare, then the parameters in the order given.
+        input to spare, then the parameters in the order given. A function compiled by Numba (``njit``) may
+        be for single values, too: if Numba can compile it for one value of `x`, of `row` and of each
+        parameter, and it returns a number then, it is applied value by value.
     kind : {"map", "step"}, default "map"
     name : str, optional
         What messages call it.
@@ -122,6 +136,27 @@ def function(
     'decay'
     """
     return FunctionKernel(function, kind=kind, name=name, **parameters)
+
+
+def _as_ufunc(function: Any, x: Array, values: Mapping[str, Any]) -> Any:
+    """Return a function of Numba's as a ufunc, or False if it is not one of single values."""
+    import numba
+
+    names = list(inspect.signature(function.py_func).parameters)
+    if "out" in values or list(values) != names[1 : len(values) + 1]:  # a ufunc gets all by position
+        return False
+    single = [value.dtype.type(0) if isinstance(value, np.ndarray) else value for value in (x, *values.values())]
+    types = tuple(map(numba.typeof, single))
+    try:
+        function.compile(types)
+    except numba.core.errors.NumbaError:  # it is for arrays, or for nothing: then it says so when it is called
+        return False
+    if not isinstance(function.overloads[types].signature.return_type, numba.types.Number | numba.types.Boolean):
+        return False
+    arguments = ", ".join(f"a{number}" for number in range(len(types)))
+    # A ufunc has as many inputs as the function that it is made of has arguments, and these are not the user's.
+    call = eval(f"lambda function: lambda {arguments}: function({arguments})")  # noqa: S307, no text of anyone else
+    return numba.vectorize(call(function))
 
 
 def _exactly(array: Array) -> str:

@@ -118,6 +118,10 @@ def _chained(comparisons: Sequence[_Operator], *operands: Any) -> Any:
     return reduce(_AND, (compare(*pair) for compare, pair in zip(comparisons, pairwise(operands), strict=True)))
 
 
+def _call(function: Callable[..., Any], *operands: Any) -> Any:
+    return function(*operands)
+
+
 class _Apply(NamedTuple):
     """The step that replaces the last values by the value of a function; a name and a number are steps, too."""
 
@@ -174,13 +178,15 @@ class Expression:
             raise _refusal(self.text, 0, "it has too many operators within operators. Shorten it") from None
         self.names = frozenset(step for step in self._steps if isinstance(step, str))
 
-    def evaluate(self, values: Mapping[str, Any]) -> Any:
+    def evaluate(self, values: Mapping[str, Any], call: Callable[..., Any] = _call) -> Any:
         """Compute the expression.
 
         Parameters
         ----------
         values : mapping of str to array or number
             Every variable that occurs; arrays must have shapes that can be broadcast together.
+        call : callable, optional
+            What does each operation, given the function and its operands; by default the function is called.
 
         Returns
         -------
@@ -197,7 +203,7 @@ class Expression:
         stack: list[Any] = []  # and no recursion; a temporary array is freed as soon as it is used
         for step in self._steps:
             if isinstance(step, _Apply):
-                stack[-step.arity :] = [step.function(*stack[-step.arity :])]
+                stack[-step.arity :] = [call(step.function, *stack[-step.arity :])]
             else:
                 stack.append(values[step] if isinstance(step, str) else step)
         return stack[0]

@@ -17,6 +17,7 @@ from .contract import Kernel, require_plain
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from .compiled.tracing import Traced
     from .contract import Block
 
     Array = npt.NDArray[Any]
@@ -56,22 +57,30 @@ class Equation(Kernel):
 
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Make one step."""
+        np.add(x, self._change(x, block), out=out)
+
+    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+        """Make one step of values that record it."""
+        result: Traced = x + self._change(x, block)
+        return result
+
+    def _change(self, x: Any, block: Block) -> Any:
         h = block.delta_t
         k1 = self.derivative(x, block)
         k2 = self.derivative(x + k1 * (h / 2), block)
         k3 = self.derivative(x + k2 * (h / 2), block)
         k4 = self.derivative(x + k3 * h, block)
-        np.add(x, (k1 + 2.0 * (k2 + k3) + k4) * (h / 6), out=out)
+        return (k1 + 2.0 * (k2 + k3) + k4) * (h / 6)
 
 
 def _floating(value: Any, dtype: npt.DTypeLike) -> Any:
     """Return a parameter; an array of whole numbers as one of `dtype`, so that its products do not overflow."""
-    return value.astype(dtype) if isinstance(value, np.ndarray) and value.dtype.kind in "biu" else value
+    return value if isinstance(value, int | float | complex) or value.dtype.kind not in "biu" else value.astype(dtype)
 
 
 def _component(value: Any, dtype: npt.DTypeLike) -> Any:
     """Return a parameter, so shaped that it goes with one component of each row."""
-    return _floating(value[..., 0] if isinstance(value, np.ndarray) else value, dtype)
+    return _floating(value if isinstance(value, int | float | complex) else value[..., 0], dtype)
 
 
 class Logistic(Equation):

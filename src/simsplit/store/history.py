@@ -136,6 +136,11 @@ class WrittenHistory:
     gathers : bool
         Whether the rows are gathered on root, which writes them in one go, where a step has few bytes of them.
 
+    Attributes
+    ----------
+    in_place : bool
+        False: what is in the buffer is read again, to be written.
+
     Raises
     ------
     InputError
@@ -152,6 +157,7 @@ class WrittenHistory:
         self._stored: StoredArray | None = None
         self._what = f"the history {path}"
         self._plan = plan
+        self.in_place = False
         root = communicator.rank == 0
         few = plan.longest * plan.history_row_nbytes < SMALL
         steps, rows, *rest = plan.tile_shape

@@ -35,6 +35,8 @@ class GatheredHistory:
     ----------
     history : ndarray, shape (kept steps, ...), or None
         On root; None elsewhere.
+    in_place : bool
+        False: root's memory is fresh.
 
     Raises
     ------
@@ -47,6 +49,7 @@ class GatheredHistory:
         self._plan = plan
         self._fetched: Array | None = None
         self.history = history
+        self.in_place = False
         if history is not None:
             return
         if communicator.rank == 0:

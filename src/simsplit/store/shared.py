@@ -53,6 +53,8 @@ class SharedHistory:
     ----------
     history : ndarray, shape (kept steps, ...), or None
         On root; None elsewhere.
+    in_place : bool
+        True on root's node, if the window was used before.
 
     Raises
     ------
@@ -76,6 +78,7 @@ class SharedHistory:
             shape = (_TURNS, len(self._members), *plan.tile_shape)
             self._tiles = _as(window.memory, shape, plan.history_dtype)
         self._mine = self._members.index(communicator.rank)
+        self.in_place = self._whole is not None and window.warm
         self.history = self._whole if communicator.rank == 0 else None
 
     def _require(self, nbytes: int) -> None:

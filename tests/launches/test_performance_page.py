@@ -1,0 +1,60 @@
+"""docs/performance.md: each program and each command in it runs, and its numbers are those of the code."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from simsplit import Problem, kernels
+from simsplit.engine import backend
+from simsplit.kernels.compiled import count_operations, machine_code
+from tests.compiling import loop_of
+from tests.launching import BIN, ROOT, environment, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [
+    pytest.mark.launch,
+    pytest.mark.timeout(60),
+    pytest.mark.skipif(machine_code.missing() is not None, reason="Numba is not installed"),
+]
+
+TEXT = (ROOT / "docs" / "performance.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+PROGRAMS = [source for language, source in BLOCKS if language == "python"]
+COMMANDS = [line[2:] for language, block in BLOCKS if language == "console" for line in block.splitlines()]
+
+
+def test_there_are_snippets() -> None:
+    assert (len(PROGRAMS), len(COMMANDS)) == (1, 4)
+
+
+def test_the_program_runs(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAMS[0])
+    ended = run([str(BIN / "python"), "program.py"], cwd=tmp_path)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out.startswith("identical: ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_run(command: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "start.npy", np.random.default_rng(1).normal(size=(500, 3)))
+    ended = run(["bash", "-c", command], cwd=tmp_path, env=environment(PATH=f"{BIN}:{os.environ['PATH']}"))
+    assert (ended.status, ended.err) == (0, "")
+
+
+@pytest.mark.parametrize("name", ["affine", "logistic", "lorenz"])
+def test_what_it_says_of_when_it_pays(name: str) -> None:
+    shape = (4, 3) if name == "lorenz" else (4,)
+    loop = loop_of(Problem(np.ones(shape), getattr(kernels, name)(), delta_t=0.5, steps=2))
+    row = re.search(rf"^\| `{name}` \| (\d+) \| ([\d.]+) MB \| ([\d.]+) MB \|$", TEXT, re.MULTILINE)
+    assert row is not None
+    assert int(row[1]) == count_operations(loop)
+    first, later = (seconds / backend.GAIN / int(row[1]) / 1e6 for seconds in (backend.LOADING, backend.LOADING_AGAIN))
+    assert float(row[2]) == pytest.approx(first, rel=0.1)
+    assert float(row[3]) == pytest.approx(later, rel=0.1)
