@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +124,43 @@ def test_the_lock_of_another_host_counts_as_long_as_it_gives_signs_of_life(tmp_p
     assert not is_locked(tmp_path)
     Lock(tmp_path).release()
     assert (tmp_path / "lock").read_text() == ""
+
+
+def test_the_next_start_of_a_slurm_job_waits_for_what_a_dead_node_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def claimed_by(job: str) -> None:
+        (tmp_path / "lock").write_text(json.dumps({"host": "elsewhere", "pid": 1, "job": job}))
+        then = time.time() - locking.STALE + 1.5
+        os.utime(tmp_path / "lock", (then, then))
+
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    claimed_by("17")
+    begun = time.monotonic()
+    Lock(tmp_path).release()
+    assert 1 < time.monotonic() - begun < 10
+
+    claimed_by("16")
+    with pytest.raises(InputError, match="is in use: process 1 on host elsewhere"):
+        Lock(tmp_path)
+
+    monkeypatch.setattr(locking, "STALE", 2.0)  # one that lives all the same is not waited for much longer
+    monkeypatch.setattr(locking, "BEAT", 0.5)
+    claimed_by("17")
+    stop = threading.Event()
+
+    def live() -> None:
+        while not stop.wait(0.2):
+            os.utime(tmp_path / "lock")
+
+    alive = threading.Thread(target=live)
+    alive.start()
+    try:
+        with pytest.raises(InputError, match="is in use"):
+            Lock(tmp_path)
+    finally:
+        stop.set()
+        alive.join()
 
 
 def test_a_beat_is_a_sign_of_life(tmp_path: Path) -> None:

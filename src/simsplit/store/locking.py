@@ -3,7 +3,8 @@
 ``flock`` decides where it works: the system gives it back when a process ends, however it ends. Some shared
 file systems have no locks, or only for the processes of one host. So the holder also writes its host and
 process into the file and touches it now and then (`Lock.beat`), and a lock that another host has touched
-within `STALE` seconds is respected. Only the file system's own clock is asked, not that of a host.
+within `STALE` seconds is respected. A Slurm job that is started again after a node died is the one that may
+wait for that to pass: its earlier start has ended. Only the file system's own clock is asked, not that of a host.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import fcntl
 import json
 import os
 import platform
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
 STALE = 120.0  # seconds without a sign of life
 BEAT = 20.0  # seconds between them
+_PAUSE = 0.5  # seconds between attempts to take a lock that will be free
 
 
 class Lock:
@@ -42,17 +45,32 @@ class Lock:
 
     def __init__(self, folder: Path) -> None:
         self._file = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        job = os.environ.get("SLURM_JOB_ID")
         try:
-            locked = _lock(self._file, folder)
-            holder = _holder(self._file)
-            if holder is not None:
-                self._require_dead(holder, folder, locked=locked)
-            mine = {"host": platform.node(), "pid": os.getpid()}
+            self._claim(folder, job)
+            mine = {"host": platform.node(), "pid": os.getpid(), "job": job}
             os.ftruncate(self._file, 0)
             os.pwrite(self._file, json.dumps(mine).encode(), 0)
         except BaseException:
             os.close(self._file)
             raise
+
+    def _claim(self, folder: Path, job: str | None) -> None:
+        """Take the lock; wait for one that an earlier start of this job left, for its node may just have died."""
+        end = time.monotonic() + STALE + BEAT
+        while True:
+            try:
+                locked = _lock(self._file, folder)
+                holder = _holder(self._file)
+                if holder is not None:
+                    self._require_dead(holder, folder, locked=locked)
+            except InputError:
+                holder = _holder(self._file)
+                if holder is None or job is None or holder["job"] != job or time.monotonic() > end:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def _require_dead(self, holder: dict[str, Any], folder: Path, *, locked: bool) -> None:
         """Refuse a holder that may be alive though the system does not say so."""
@@ -95,8 +113,6 @@ def is_locked(folder: Path) -> bool:
         holder = _holder(file)
         if holder is None or holder["host"] == platform.node():
             return False
-        import time
-
         return time.time() - os.fstat(file).st_mtime < STALE  # to be shown only: the clocks may differ a little
     finally:
         os.close(file)
@@ -121,7 +137,7 @@ def _holder(file: int) -> dict[str, Any] | None:
     """Return who took the lock and did not give it back."""
     try:
         found = json.loads(os.pread(file, 4096, 0))
-        return {"host": str(found["host"]), "pid": int(found["pid"])}
+        return {"host": str(found["host"]), "pid": int(found["pid"]), "job": found.get("job")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
