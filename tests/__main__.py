@@ -1,20 +1,17 @@
 """Run all tests: ``python -m tests``.
 
 First those of one process, then those that need ranks, at 1, 2, 3 and 4 of them, then those that start
-programs of their own. Each run has a time limit; the last lines count the tests of each run.
+programs of their own. Each run has a time limit; the last lines count the tests of each run. Those that
+need Slurm have a runner of their own: ``python -m tests.slurm``.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
-from xml.etree import ElementTree as ET
+
+from tests.running import in_one_line, run_counted
 
 RANKS = (1, 2, 3, 4)
 LIMIT = 600  # seconds for each run
@@ -28,7 +25,7 @@ def main() -> int:
     options = parser.parse_args()
     python = [sys.executable, "-m", "pytest", "-q", "--color=no"]
     mpiexec = str(Path(sys.executable).with_name("mpiexec"))
-    runs = {"one process": [*python, "-m", "not mpi and not launch"]}
+    runs = {"one process": [*python, "-m", "not mpi and not launch and not slurm"]}
     for ranks in RANKS:
         name = f"{ranks} rank{'s' if ranks > 1 else ''}"
         runs[name] = [mpiexec, "-n", str(ranks), *python, "--with-mpi", "-m", "mpi"]
@@ -38,7 +35,7 @@ def main() -> int:
     good = True
     for name, command in runs.items():
         print(f"== {options.mpi}: {name}", flush=True)
-        status, seconds, counts = _run([*command, *options.pytest])
+        status, seconds, counts = run_counted([*command, *options.pytest], LIMIT)
         good &= status == 0
         for kind, number in counts.items():
             total[kind] += number
@@ -47,37 +44,8 @@ def main() -> int:
     print(f"\n{options.mpi}:", *lines, sep="\n")
     if not good and not total["failed"]:
         total["failed"] = 1  # a run that was aborted counts no failure of its own
-    print(f"{total['passed']} passed, {total['failed']} failed, {total['skipped']} skipped", flush=True)
+    print(in_one_line(total), flush=True)
     return 0 if good else 1
-
-
-def _run(command: list[str]) -> tuple[int, float, dict[str, int]]:
-    begun = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.xml"
-        process = subprocess.Popen([*command, f"--junitxml={results}"], start_new_session=True)
-        try:
-            status = process.wait(LIMIT)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt) as reason:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if isinstance(reason, KeyboardInterrupt):
-                raise
-            print(f"stopped: not done after {LIMIT} s", flush=True)
-            status = 1
-        return status, time.monotonic() - begun, _counts(results)
-
-
-def _counts(results: Path) -> dict[str, int]:
-    counts = {"passed": 0, "failed": 0, "skipped": 0}
-    if results.exists():
-        for suite in ET.parse(results).iter("testsuite"):  # noqa: S314, we wrote it
-            tests, failed, skipped = (int(suite.get(name, "0")) for name in ("tests", "failures", "skipped"))
-            failed += int(suite.get("errors", "0"))
-            counts["passed"] += tests - failed - skipped
-            counts["failed"] += failed
-            counts["skipped"] += skipped
-    return counts
 
 
 def _others(counts: dict[str, int]) -> str:

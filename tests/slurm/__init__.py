@@ -1,0 +1,1 @@
+"""The scripts of jobs/, really submitted to Slurm."""
