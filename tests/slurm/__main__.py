@@ -19,7 +19,7 @@ from tests.running import in_one_line, run_counted
 from tests.slurm import cluster
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
-LIMIT = 300  # seconds for the tests
+LIMIT = 600  # seconds for the tests
 INSTALL_LIMIT = 180  # seconds for the packages
 
 
@@ -48,11 +48,11 @@ def main() -> int:
 
 
 def _tests(arguments: list[str]) -> tuple[int, dict[str, int]]:
-    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-m", "slurm", "tests/slurm"]
+    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-m", "slurm"]
     with tempfile.TemporaryDirectory(prefix="simsplit-slurm-") as folder, cluster.Cluster(Path(folder)) as slurm:
         try:
             environment = {**os.environ, "SIMSPLIT_TEST_CLUSTER": str(slurm.configuration)}
-            status, _, counts = run_counted([*command, *arguments], LIMIT, environment)
+            status, _, counts = run_counted([*command, *(arguments or ["tests/slurm"])], LIMIT, environment)
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):  # stopping takes a moment, and must come to its end
                 signal.signal(number, signal.SIG_IGN)

@@ -195,7 +195,7 @@ class Cluster:
 
     def logs(self) -> str:
         """Return the last lines that each daemon wrote."""
-        files = sorted([*self.folder.glob("*.log"), *self.folder.glob("*.out")])
+        files = sorted(self.folder.glob("*.log")) or sorted(self.folder.glob("*.out"))
         return "\n".join(
             f"== {file.name}\n" + "\n".join(file.read_text(errors="replace").splitlines()[-15:]) for file in files
         )

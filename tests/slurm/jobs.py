@@ -42,7 +42,7 @@ class Job:
         text = slurm("scontrol", "show", "job", "-o", self.number).splitlines()[0]
         return dict(re.findall(r"(\w+(?:/\w+)?)=(\S*)", text))
 
-    def wait(self, timeout: float = 40, *, until: str | None = None) -> dict[str, str]:
+    def wait(self, timeout: float = 80, *, until: str | None = None) -> dict[str, str]:
         """Wait until the job has ended, or is in the state `until`; return its record."""
         deadline = time.monotonic() + timeout
         while True:
@@ -53,9 +53,9 @@ class Job:
             assert time.monotonic() < deadline, (
                 f"not {until or 'at its end'} after {timeout} s: {record}\n{self.output}"
             )
-            time.sleep(0.1)
+            time.sleep(0.2)
 
-    def ended(self, timeout: float = 40) -> tuple[str, int]:
+    def ended(self, timeout: float = 80) -> tuple[str, int]:
         """Wait until the job has ended; return its state and exit status."""
         record = self.wait(timeout)
         return record["JobState"], int(record["ExitCode"].partition(":")[0])
@@ -65,10 +65,10 @@ class Job:
         """What the job has written so far."""
         return "".join(file.read_text() for file in self.folder.glob(f"*-{self.number}.out"))
 
-    def wait_for_output(self, text: str, timeout: float = 40) -> None:
-        """Wait until the job has written `text`."""
+    def wait_for_output(self, text: str, *, times: int = 1, timeout: float = 80) -> None:
+        """Wait until the job has written `text` so many times."""
         deadline = time.monotonic() + timeout
-        while text not in self.output:
+        while self.output.count(text) < times:
             assert time.monotonic() < deadline, f"no {text!r} after {timeout} s: {self.record()}\n{self.output}"
             time.sleep(0.05)
 
