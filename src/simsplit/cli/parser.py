@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from .. import __version__
 from ..checks import duration, interval
 from ..errors import InputError
+from . import job_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +78,19 @@ class Options:
     ranks_per_node: int | None = None
     name: str | None = None
     rounds: int = 5
+    nodes: int | None = None
+    ntasks_per_node: int | None = None
+    cpus_per_task: int | None = None
+    time: int | None = None
+    account: str | None = None
+    partition: str | None = None
+    launch: str | None = None
+    submit: bool = False
+    table: str | None = None
+    row: int | None = None
+    runs: str | None = None
     plot: str | None = None
+    words: tuple[str, ...] = ()
     answer: str | None = None
     error: InputError | None = None
 
@@ -100,9 +113,13 @@ def _parsed(arguments: Sequence[str]) -> Options:
     if found.command is None:
         before = f" before {unknown[0]}" if unknown else ""
         raise InputError(f"no command{before}. Give one: simsplit run … (see: simsplit --help)")
-    if unknown:
-        raise InputError(_unknown(unknown[0], parsers[found.command]))
     values = vars(found)
+    if found.command in {"job", "sweep"}:  # what is not for them is for the run
+        values = {**vars(parsers["run"].parse_known_args(unknown)[0]), **values, "words": tuple(unknown)}
+        unknown = parsers["run"].parse_known_args(unknown)[1]
+    if unknown:
+        takes_those_of_run = [parsers["run"]] if "words" in values else []
+        raise InputError(_unknown(unknown[0], parsers[found.command], *takes_those_of_run))
     problem = values.get("problem")
     if problem is not None and not problem.endswith(".toml"):
         program = parsers[found.command].prog
@@ -171,6 +188,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         "show": ("say what a run did", "Say what ran, how it ended, and what the history looks like."),
         "plot": ("draw a history", "Draw the history of a run as a picture, with matplotlib."),
         "runs": ("list runs", "List the run directories in a folder."),
+        "job": ("print or submit a Slurm script", job_options.DESCRIPTION),
+        "sweep": ("say what the rows of a table would run", job_options.SWEEP),
+        "collect": ("make one table of many runs", job_options.COLLECT),
     }
     parsers = {
         name: commands.add_parser(name, help=short, description=long, allow_abbrev=False)
@@ -193,6 +213,9 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
     doctor.add_argument("--json", action="store_true", help="print one JSON object instead of a list")
     _add_ranks(doctor)
     _add_bench(parsers["bench"])
+    job_options.add_job(parsers["job"], _integer(1))
+    job_options.add_sweep(parsers["sweep"], _integer(1))
+    job_options.add_collect(parsers["collect"])
     parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
     _add_long_runs(parsers["run"])
     _add_resume(parsers["resume"])
@@ -445,11 +468,11 @@ def _is_float(text: str) -> bool:
     return True
 
 
-def _unknown(argument: str, parser: argparse.ArgumentParser) -> str:
+def _unknown(argument: str, parser: argparse.ArgumentParser, *others: argparse.ArgumentParser) -> str:
     import difflib
 
-    options = parser._option_string_actions  # noqa: SLF001, argparse has no public list of them
-    known = [option for option in options if option.startswith("--")]
+    options = [each._option_string_actions for each in (parser, *others)]  # noqa: SLF001, argparse has no public list
+    known = [option for each in options for option in each if option.startswith("--")]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
     return f"unknown argument {argument}. {hint}(see: {parser.prog} --help)"
