@@ -24,7 +24,7 @@ NOT_HERE = ("make ", "module ", "python -m venv ", "pip install ", "sbatch ")  #
 
 def test_there_are_snippets() -> None:
     assert len(PROGRAMS) == 3
-    assert sum(not command.startswith(NOT_HERE) for command in COMMANDS) == 13
+    assert sum(not command.startswith(NOT_HERE) for command in COMMANDS) == 14
 
 
 @pytest.mark.parametrize("ranks", [1, 3])
