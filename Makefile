@@ -107,10 +107,6 @@ $(BARE)/run: pyproject.toml | $(BARE)/bin/python
 	$(BARE)/bin/python $(PIP) install -e .
 	@touch $@
 
-.venv-peers/run: pyproject.toml | .venv-peers/bin/python
-	.venv-peers/bin/python $(PIP) install -e '.[mpich]' Pyro5
-	@touch $@
-
 .venv-lint/lint: pyproject.toml | .venv-lint/bin/python
 	.venv-lint/bin/python $(PIP) install -e '.[test,lint]'
 	@touch $@

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from simsplit.bounds import bounds
-from simsplit.communicator import connect
+from simsplit.communicator import connect, mpi
+from simsplit.communicator.exchange import exchange
 from simsplit.communicator.mpi import MPICommunicator, library
 from simsplit.errors import InputError
 
@@ -137,6 +138,25 @@ def test_what_is_longer_than_the_library_counts_is_split(world: MPICommunicator,
     roomy[:, :-1] = whole[:, lower:upper]
     world.gatherv(roomy[:, :-1], spans, back)
     assert back is None or np.array_equal(back, whole)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("small", [0, 2**20])
+def test_steps_are_gathered_one_by_one_or_together(
+    world: MPICommunicator, small: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mpi, "_SMALL", small)
+    used: list[str] = []
+    monkeypatch.setattr(mpi, "exchange", lambda *given: (used.append("exchange"), exchange(*given)))
+    whole = np.arange(3.0 * (5 * world.size + 1) * 2).reshape(3, -1, 2)
+    spans = bounds(len(whole[0]), world.size)
+    own = slice(*spans[world.rank])
+    back = np.zeros_like(whole) if world.rank == 0 else None
+    if back is not None:
+        back[:, own] = whole[:, own]
+    world.gatherv(whole[:, own], spans, back)
+    assert back is None or np.array_equal(back, whole)
+    assert used == (["exchange"] if small else [])
 
 
 @pytest.mark.mpi(min_size=2)

@@ -104,7 +104,7 @@ class Communicator(Protocol):
         Parameters
         ----------
         parts : ndarray, shape (steps, upper - lower, ...), each step C-contiguous
-            Not looked at on root. The dtype and the shape of a row are the same on every rank.
+            On root its values are not looked at. The dtype and the shape of a row are the same on every rank.
         spans : sequence of (int, int)
             Where each rank's rows belong in each step of `wholes`: ``[lower, upper)``, not overlapping.
         wholes : ndarray, shape (steps, n, ...), each step C-contiguous, on root; None elsewhere

@@ -1,7 +1,7 @@
 """The contract on MPI, by mpi4py.
 
-Arrays travel as bytes (see `exchange`): any dtype, byte order and row length goes the same way, and no
-pickle is involved.
+Arrays travel as bytes, by a datatype of one row: any dtype, byte order and row length goes the same way, and
+no pickle is involved. Many small steps, and what is more than the library counts to, go by `exchange`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 import warnings
 from array import array
 from contextlib import contextmanager
+from math import prod
 from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -20,7 +21,7 @@ from .node import Node
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from mpi4py.MPI import Intracomm
+    from mpi4py.MPI import Datatype, Intracomm
 
     from .contract import Array, Plainly, SharedFile, Steps
     from .port import Port
@@ -30,6 +31,7 @@ T = TypeVar("T")
 _PINGS = 20
 _UNKNOWN: Any = object()
 _keyval: int | None = None
+_SMALL = 256 * 2**10  # bytes of a rank's rows of a step: for less, one message for several steps is faster
 _PAUSE = 1e-3  # seconds between looks at whether those that work are done
 
 
@@ -153,17 +155,45 @@ class MPICommunicator:
 
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Send each rank its rows of root's `whole`."""
-        if whole is None:
-            self.exchange({}, {0: [part]})
-        else:
-            self.exchange({rank: [whole[slice(*spans[rank])]] for rank in range(1, self.size)}, {})
+        row_nbytes = part.itemsize * prod(part.shape[1:])
+        if not self._countable(spans, row_nbytes):
+            pieces = {} if whole is None else {rank: [whole[slice(*spans[rank])]] for rank in range(1, self.size)}
+            self.exchange(pieces, {0: [part]} if whole is None else {})
+            return
+        with self._rows_of(row_nbytes) as row:
+            if whole is None:
+                self._comm.Scatterv(None, [part, len(part), row], root=0)
+            else:
+                self._comm.Scatterv([whole, _layout(spans), row], self._mpi.IN_PLACE, root=0)
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
-        """Bring each rank's `parts` into root's `wholes`."""
-        if wholes is None:
-            self.exchange({0: [parts]}, {})
-        else:
-            self.exchange({}, {rank: [wholes[:, slice(*spans[rank])]] for rank in range(1, self.size)})
+        """Bring each rank's `parts` into root's `wholes`: a message a step, or one for many small steps."""
+        row_nbytes = parts.itemsize * prod(parts.shape[2:])
+        most = max(upper - lower for lower, upper in spans) * row_nbytes
+        if (len(parts) > 1 and most < _SMALL) or not self._countable(spans, row_nbytes):
+            pieces = {} if wholes is None else {rank: [wholes[:, slice(*spans[rank])]] for rank in range(1, self.size)}
+            self.exchange({0: [parts]} if wholes is None else {}, pieces)
+            return
+        with self._rows_of(row_nbytes) as row:
+            layout = _layout(spans)
+            for k in range(len(parts)):
+                if wholes is None:
+                    self._comm.Gatherv([parts[k], len(parts[k]), row], None, root=0)
+                else:
+                    self._comm.Gatherv(self._mpi.IN_PLACE, [wholes[k], layout, row], root=0)
+
+    def _countable(self, spans: Sequence[tuple[int, int]], row_nbytes: int) -> bool:
+        """Return whether the library can count the rows, and the bytes of one; without a byte there is no type."""
+        return 0 < row_nbytes <= self.largest_count and spans[-1][1] <= self.largest_count
+
+    @contextmanager
+    def _rows_of(self, nbytes: int) -> Iterator[Datatype]:
+        """Return the datatype of one row: any dtype and row length goes the same way, and counts are rows."""
+        row = self._mpi.BYTE.Create_contiguous(nbytes).Commit()
+        try:
+            yield row
+        finally:
+            row.Free()
 
     def node(self) -> Node | None:
         """Return the ranks that share memory with this one; None if no two ranks of any node do."""
@@ -226,3 +256,8 @@ class MPICommunicator:
         from .mpi_port import MPIPort
 
         return MPIPort(self._comm, self.host)
+
+
+def _layout(spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    """Return counts and displacements in rows: Python's integers, which mpi4py hands on with 64 bits."""
+    return [upper - lower for lower, upper in spans], [lower for lower, _ in spans]
