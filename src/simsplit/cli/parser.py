@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from .. import __version__
-from ..checks import duration, interval
 from ..errors import InputError
 from . import job_options
+from .long_options import add_long_runs, add_looking, add_resume
+from .problem_options import add_problem, add_ranks, add_results
+from .values import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 _EPILOG = """\
 Without arguments: run --verify, the simulation of 7 rows and 5 steps.
@@ -197,255 +198,41 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         for name, (short, long) in described.items()
     }
     for name in ("run", "verify", "plan"):
-        _add_problem(parsers[name])
+        add_problem(parsers[name])
     for name in ("run", "verify"):
-        _add_results(parsers[name])
+        add_results(parsers[name])
     parsers["run"].add_argument(
         "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
     )
     plan = parsers["plan"]
-    plan.add_argument("--ranks", type=_integer(1), required=True, metavar="N", help="number of ranks")
+    plan.add_argument("--ranks", type=integer(1), required=True, metavar="N", help="number of ranks")
     plan.add_argument(
-        "--ranks-per-node", type=_integer(1), metavar="N", help="that share a node's memory (default: its cores)"
+        "--ranks-per-node", type=integer(1), metavar="N", help="that share a node's memory (default: its cores)"
     )
     plan.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     doctor = parsers["doctor"]
     doctor.add_argument("--json", action="store_true", help="print one JSON object instead of a list")
-    _add_ranks(doctor)
+    add_ranks(doctor)
     _add_bench(parsers["bench"])
-    job_options.add_job(parsers["job"], _integer(1))
-    job_options.add_sweep(parsers["sweep"], _integer(1))
+    job_options.add_job(parsers["job"], integer(1))
+    job_options.add_sweep(parsers["sweep"], integer(1))
     job_options.add_collect(parsers["collect"])
     parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
-    _add_long_runs(parsers["run"])
-    _add_resume(parsers["resume"])
-    _add_looking(parsers)
+    add_long_runs(parsers["run"])
+    add_resume(parsers["resume"])
+    add_looking(parsers)
     return parser, parsers
 
 
-def _add_long_runs(parser: _Parser) -> None:
-    long = parser.add_argument_group("long runs (with -o FOLDER)")
-    long.add_argument(
-        "--accept-changes", action="store_true", help="run though a file behind the problem has not its digest"
-    )
-    long.add_argument("--overwrite", action="store_true", help="replace the run that is in the folder")
-    _add_watching(parser, long)
-
-
-def _add_resume(parser: _Parser) -> None:
-    parser.add_argument("name", metavar="FOLDER", help="the run directory")
-    parser.add_argument(
-        "--accept-changes", action="store_true", help="go on though the problem, its files or the kernel were changed"
-    )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a summary")
-    _add_watching(parser, parser.add_argument_group("long runs"))
-    _add_ranks(parser)
-
-
-def _add_watching(parser: _Parser, group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--checkpoint-every",
-        type=_interval,
-        metavar="TIME|N steps",
-        help="such as 5min or 500steps (default 5min; 0: only when it stops)",
-    )
-    group.add_argument(
-        "--time-limit", type=_duration, metavar="TIME", help="stop in order after this time, such as 90s, 5min, 2h"
-    )
-    group.add_argument(
-        "--hang-after",
-        type=_duration,
-        metavar="TIME",
-        help="end the job after so long without progress (default 10min; 0: never)",
-    )
-    parser.add_argument(
-        "--progress-every", type=_duration, metavar="TIME", help="between two lines of progress in a log (default 10s)"
-    )
-
-
-def _add_looking(parsers: dict[str, _Parser]) -> None:
-    show, plot, runs = (parsers[name] for name in ("show", "plot", "runs"))
-    for parser in (show, plot):
-        parser.add_argument("name", metavar="FOLDER", help="the run directory")
-    runs.add_argument("name", nargs="?", metavar="FOLDER", help="that holds run directories (default: this one)")
-    for parser in (show, runs):
-        parser.add_argument("--json", action="store_true", help="print JSON")
-    plot.add_argument(
-        "--output", "-o", metavar="PICTURE", help="such as picture.png, .pdf or .svg (default history.png)"
-    )
-    plot.add_argument("--rows", type=_integers, metavar="N,N,…", help="which become curves (default: 5 of them)")
-    plot.add_argument(
-        "--component", type=_integer(0), metavar="N", help="of rows with several values, which to draw (default 0)"
-    )
-    plot.add_argument("--quiet", action="store_true", help="print nothing but errors")
-
-
-def _add_problem(parser: _Parser) -> None:
-    parser.add_argument("problem", nargs="?", metavar="PROBLEM.toml", help="a file; options override what it says")
-    problem = parser.add_argument_group("the problem")
-    problem.add_argument(
-        "--kernel",
-        metavar="KERNEL",
-        help='built in (affine, gbm, logistic, lorenz, oscillator, sir), "package.module:function", or an expression '
-        'such as "(offset + x * multiplier) * t" (default affine)',
-    )
-    problem.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="a parameter of the kernel: a number, or a value for each row, in brackets ([0.1,0.2,0.3]) or in a .npy "
-        "file; may be repeated",
-    )
-    problem.add_argument(
-        "--kind",
-        choices=("map", "step"),
-        help="of a function or an expression: x is the initial array (map, the default) or the state (step)",
-    )
-    problem.add_argument(
-        "--import-from", metavar="DIR", help="where to look for package.module too; the current folder is ."
-    )
-    problem.add_argument("--offset", type=_number, metavar="O", help="of affine: added to each value (default 3)")
-    problem.add_argument(
-        "--multiplier", type=_number, metavar="M", help="of affine: each value is multiplied by it first (default 5)"
-    )
-    array = problem.add_mutually_exclusive_group()
-    array.add_argument("--size", type=_integer(0), metavar="N", help="start from the array 0 … N-1 (default 7)")
-    array.add_argument(
-        "--input",
-        metavar="FILE.npy",
-        help="start from the array in this file (or .zarr, .h5), or from rows in brackets, such as [1,2,3] or "
-        "[[1,0],[0,1]]; axis 0 is split",
-    )
-    problem.add_argument(
-        "--dtype",
-        metavar="DTYPE",
-        help="of the initial array, such as float32 (default float64, or that of the file)",
-    )
-    problem.add_argument("--delta-t", type=_number, metavar="D", help="time from one step to the next (default 0.5)")
-    problem.add_argument("--start-time", type=_number, metavar="T", help="time of step 0 (default 0)")
-    problem.add_argument("--steps", type=_integer(0), metavar="S", help="number of steps (default 5)")
-    problem.add_argument("--seed", type=_integer(0), metavar="N", help="of random numbers (default 0)")
-    problem.add_argument(
-        "--nan", choices=("allow", "error"), help="whether a result that is not a number ends the run (default allow)"
-    )
-    problem.add_argument(
-        "--keep",
-        metavar="WHICH",
-        help="steps that the history holds: all (the default), last, every:K, which is 0, K, 2K and so on, or none",
-    )
-    problem.add_argument(
-        "--reduce",
-        metavar="NAMES",
-        help="compute over all rows of every step, kept or not: any of mean,min,max,std,sum",
-    )
-    problem.add_argument("--time-unit", metavar="UNIT", help="of time, for pictures and files, such as days")
-    problem.add_argument("--unit", metavar="UNIT", help="of the values, the same")
-
-
-def _add_results(parser: _Parser) -> None:
-    results = parser.add_argument_group("the results")
-    results.add_argument(
-        "--output",
-        "-o",
-        metavar="FILE|FOLDER",
-        help="write the history, shape (kept steps, *shape of the array), into FILE.npy, .zarr or .h5; or everything "
-        "about the run into a folder, where a run that is stopped can be resumed",
-    )
-    results.add_argument("--format", choices=("npy", "zarr", "h5"), help="of the history in a folder (default npy)")
-    results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
-    results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    _add_ranks(parser)
-    speed = parser.add_argument_group("the way it is computed, which changes no bit of the results")
-    speed.add_argument(
-        "--transport",
-        choices=("auto", "gatherv", "shared"),
-        help="how the results come to rank 0: by messages, or through memory that the ranks of a node share (default "
-        "auto: shared, unless the history is small)",
-    )
-    speed.add_argument(
-        "--block-size",
-        type=_integer(1),
-        metavar="BYTES",
-        help="bytes of a step that are computed at a time (default a quarter of the level 2 cache)",
-    )
-    speed.add_argument(
-        "--via",
-        choices=("collective", "remote"),
-        default="collective",
-        help="how the ranks work together: collective calls, or remote objects called by rank 0 (default collective)",
-    )
-    speed.add_argument(
-        "--backend",
-        choices=("auto", "numpy", "numba"),
-        help="what does the arithmetic: NumPy, or compiled code (numba); auto takes that where it saves time and gives "
-        "the same bits (default auto)",
-    )
-
-
 def _add_bench(parser: _Parser) -> None:
-    parser.add_argument("--size", type=_integer(1), metavar="N", help="rows of float64 (default 8,000,000)")
-    parser.add_argument("--steps", type=_integer(1), metavar="S", help="number of steps (default 10)")
+    parser.add_argument("--size", type=integer(1), metavar="N", help="rows of float64 (default 8,000,000)")
+    parser.add_argument("--steps", type=integer(1), metavar="S", help="number of steps (default 10)")
     parser.add_argument(
-        "--rounds", type=_integer(1), default=5, metavar="R", help="each is measured so often, in turn (default 5)"
+        "--rounds", type=integer(1), default=5, metavar="R", help="each is measured so often, in turn (default 5)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--plot", metavar="FILE.png", help="draw it, too")
-    _add_ranks(parser)
-
-
-def _add_ranks(parser: _Parser) -> None:
-    ranks = parser.add_argument_group("the ranks")
-    ranks.add_argument("--serial", action="store_true", help="one process, without MPI")
-    ranks.add_argument(
-        "--expect-ranks",
-        type=_integer(1),
-        metavar="N",
-        help="fail unless there are N ranks (also: SIMSPLIT_EXPECT_RANKS)",
-    )
-
-
-def _number(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not isfinite(number):
-        raise argparse.ArgumentTypeError(f"must be a finite number, not {text!r}")
-    return number
-
-
-def _duration(text: str) -> float:
-    try:
-        return duration("it", text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _interval(text: str) -> str:
-    try:
-        interval("it", text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _integers(text: str) -> tuple[int, ...]:
-    return tuple(_integer(0)(word) for word in text.split(","))
-
-
-def _integer(least: int) -> Callable[[str], int]:
-    def integer(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
-        if number < least:
-            raise argparse.ArgumentTypeError(f"must be an integer of {least} or more, not {text!r}")
-        return number
-
-    return integer
+    add_ranks(parser)
 
 
 def _bind_negative_numbers(arguments: Sequence[str]) -> list[str]:
