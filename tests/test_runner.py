@@ -24,7 +24,8 @@ from simsplit import (
     run,
 )
 from simsplit.communicator.single import SingleProcess
-from simsplit.runner import How, execute
+from simsplit.preparing import How
+from simsplit.runner import execute
 from simsplit.verification import different
 
 from .arrays import FINITE, NUMERIC, random_array

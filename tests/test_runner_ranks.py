@@ -22,7 +22,8 @@ from simsplit import (
 )
 from simsplit.kernels.loading import BUILT_IN
 from simsplit.kernels.random import Draws
-from simsplit.runner import How, execute
+from simsplit.preparing import How
+from simsplit.runner import execute
 from simsplit.verification import different
 from tests.blocks import history_of
 

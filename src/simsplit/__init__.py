@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     )
     from .problem import Problem
     from .program import script
-    from .runner import Result, run
+    from .result import Result
+    from .runner import run
     from .verification import Verification
 
 __version__ = "0.1.0"
@@ -48,7 +49,7 @@ __all__ = [
 # thousand ranks load from one file system should not load more than it uses.
 _HOMES = {
     "Problem": "problem",
-    "Result": "runner",
+    "Result": "result",
     "Verification": "verification",
     "run": "runner",
     "script": "program",

@@ -15,7 +15,9 @@ from .dtypes import as_json, from_json
 from .engine import Plan, Position, Timings, run_steps
 from .errors import InputError, OutputError
 from .keeper import Care, Keeper
-from .runner import How, Result, backed, common_plan, distribute, require_identical, result_of, verified
+from .preparing import How, common_plan, distribute
+from .result import Result, result_of
+from .runner import backed, require_identical, verified
 from .store import disk
 from .store.checkpoint import Checkpoints
 from .store.history import INSTEAD, Layout, OneFile, Target, WrittenHistory

@@ -3,111 +3,32 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from .checks import integer
 from .communicator import Agreement, Communicator, connect, interrupts
-from .dtypes import plain
-from .engine import Plan, Rows, Timings, block_nbytes, run_steps, scatter, scatter_by_nodes
+from .engine import Plan, Rows, Timings, block_nbytes, run_steps
 from .engine import backend as backends
 from .engine.blocks import FALLBACK
 from .errors import InputError, VerificationError
-from .kernels import results
-from .memory import require
-from .problem import Problem, StoredRows
-from .store.transport import TRANSPORTS, receive
-from .text import counted, ranks_in_short
+from .preparing import How, common_plan, distribute
+from .result import Result, result_of
+from .store.transport import receive
+from .text import counted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from mpi4py.MPI import Intracomm
 
-    from .communicator.node import Node, Window
+    from .communicator.node import Window
     from .engine import HistoryReceiver, Watcher
     from .engine.reducing import Reducer
+    from .problem import Problem
     from .store.npy import NpyOutput
     from .verification import Verification
 
     Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True, eq=False)
-class Result:
-    """What a run gives, on every rank.
-
-    Attributes
-    ----------
-    history : ndarray, shape (kept steps, n, ...), or None
-        ``history[i]`` is step ``kept[i]`` and belongs to ``times[i]``. On root; None elsewhere.
-    time_grid : (float, float, int)
-        Start time, time from one step to the next, number of steps.
-    kept : range
-        The numbers of the steps that the history holds.
-    ranks : int
-        Number of ranks.
-    bounds : list of (int, int)
-        The rows ``[lower, upper)`` of each rank.
-    hosts : list of str
-        The host of each rank.
-    library : str or None
-        The MPI library; None without MPI.
-    timings : Timings
-        Seconds: how long the slowest rank waited for its rows and how long the slowest computed, and how
-        long root took to gather, to write, and for all steps.
-    nbytes : dict of str to int
-        Bytes of the ``initial`` array and of the ``history``, and how many of them were ``scattered``
-        from root to other ranks and ``gathered`` from them.
-    verification : Verification or None
-        What comparing with one process found; None if it was not asked for.
-    note : str or None
-        What else is to be said about the run.
-    reductions : dict of str to ndarray, shape (steps, ...)
-        ``reductions["mean"][k]`` is the mean over all rows of step k, kept or not; see `Problem`. On root;
-        empty elsewhere.
-    transport : {"gatherv", "shared"}
-        How the results came to root: by messages, or through memory that ranks of a node share.
-    transport_reason : str
-        Why that way.
-    shares : dict of str to float
-        How root spent its time, as parts of 1: on ``compute``, on ``communication`` (scattering, gathering and
-        waiting for other ranks) and on ``output``.
-    backend : str
-        What did the arithmetic, and why: "numba (affine, 640 MB)", or "NumPy: …".
-    """
-
-    history: Array | None = field(repr=False)
-    time_grid: tuple[float, float, int]
-    kept: range
-    ranks: int
-    bounds: list[tuple[int, int]] = field(repr=False)
-    hosts: list[str] = field(repr=False)
-    library: str | None
-    timings: Timings
-    nbytes: dict[str, int]
-    verification: Verification | None = None
-    note: str | None = None
-    reductions: dict[str, Array] = field(default_factory=dict, repr=False)
-    transport: str = "gatherv"
-    transport_reason: str = ""
-    shares: dict[str, float] = field(default_factory=dict)
-    backend: str = "NumPy"
-
-    @property
-    def rate(self) -> float:
-        """Bytes of the history computed and brought to root in a second, by root's clock; 0 if it is empty."""
-        seconds = self.timings.steps
-        return self.nbytes["history"] / seconds if seconds else 0.0
-
-    @property
-    def times(self) -> npt.NDArray[np.float64]:
-        """The time of each step of the history, ``start_time + k * delta_t``, shape (kept steps,)."""
-        start_time, delta_t, _ = self.time_grid
-        kept = self.kept
-        return start_time + np.arange(kept.start, kept.stop, kept.step, dtype=np.float64) * delta_t
 
 
 def run(
@@ -180,37 +101,6 @@ def run(
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class How:
-    """How a problem is run; what it is does not depend on it. The arguments of `run` of these names."""
-
-    verify: bool = False
-    output: str | os.PathLike[str] | None = None
-    transport: str = "auto"
-    block_size: int | None = None
-    backend: str = "auto"
-
-    def settings(self) -> dict[str, str]:
-        """Return all of it as texts: what every rank must have the same of.
-
-        Raises
-        ------
-        InputError
-            If a value is wrong.
-        """
-        if self.transport not in TRANSPORTS:
-            raise InputError(f'transport must be "auto", "gatherv" or "shared", not {self.transport!r}')
-        if self.block_size is not None:
-            integer("block_size", self.block_size, least=1)
-        return {
-            "verify": repr(bool(self.verify)),
-            "output": _path(self.output),
-            "transport": self.transport,
-            "block_size": repr(self.block_size),
-            "backend": backends.checked(self.backend),
-        }
-
-
 def execute(
     problem: Problem, communicator: Communicator, how: How | None = None, *, watcher: Watcher | None = None
 ) -> Result:
@@ -261,97 +151,6 @@ def backed(communicator: Communicator, plan: Plan, rows: Rows, receiver: History
     chosen = backends.choose(communicator, plan, rows, receiver, backends.checked(how.backend))
     rows.advance = chosen.advance or rows.advance
     return chosen.text, how.block_size or (block_nbytes() if chosen.advance is None else backends.BLOCK)
-
-
-def distribute(
-    problem: Problem,
-    communicator: Communicator,
-    plan: Plan,
-    parameters: dict[str, Any],
-    timings: Timings,
-    node: Node | None = None,
-    windows: list[Window | None] | None = None,
-) -> Rows:
-    """Return this rank's rows: root's are scattered, those in a file are read by each rank. Collective.
-
-    Where ranks of a node share memory for them, `windows` gets what must be held as long as the rows are used.
-    """
-    begun = perf_counter()
-
-    def part(plan: Plan, array: Array | None) -> Array:
-        if node is None or windows is None:
-            return scatter(communicator, plan, array)
-        own, window = scatter_by_nodes(communicator, plan, array, node)
-        windows.append(window)
-        return own
-
-    stored = communicator.bcast((problem.initial if isinstance(problem.initial, StoredRows) else None,))[0]
-    initial = part(plan, problem.initial) if stored is None else _read(stored, communicator, plan)
-    own = {
-        name: part(plan.of(*value), problem.kernel.parameters[name]) if isinstance(value, tuple) else value
-        for name, value in parameters.items()
-    }
-    timings.scatter = perf_counter() - begun
-    return Rows(problem, plan.bounds[communicator.rank][0], initial, own)
-
-
-def _read(stored: StoredRows, communicator: Communicator, plan: Plan) -> Array:
-    with Agreement(communicator):
-        lower, upper = plan.bounds[communicator.rank]
-        nbytes = (upper - lower) * plan.row_nbytes
-        require(nbytes, f"the part of rank {communicator.rank}", "Use more nodes, or fewer ranks on each.")
-        part: Array = stored.rows(lower, upper)
-    return part
-
-
-def result_of(
-    problem: Problem,
-    communicator: Communicator,
-    plan: Plan,
-    timings: Timings,
-    history: Array | None,
-    verification: Verification | None,
-    backend: str,
-) -> Result:
-    """Return what a run gives. Collective."""
-    everyone = communicator.allgather((communicator.host, timings))
-    roots = everyone[0][1]
-    return Result(
-        history=history,
-        time_grid=(problem.start_time, problem.delta_t, problem.steps),
-        kept=problem.kept,
-        ranks=communicator.size,
-        bounds=plan.bounds,
-        hosts=[host for host, _ in everyone],
-        library=communicator.library,
-        timings=Timings(
-            scatter=max(each.scatter for _, each in everyone),
-            compute=max(each.compute for _, each in everyone),
-            gather=roots.gather,
-            output=roots.output,
-            steps=roots.steps,
-        ),
-        nbytes={
-            "initial": plan.initial_nbytes,
-            "history": plan.history_nbytes,
-            "scattered": plan.scattered_nbytes,
-            "gathered": plan.gathered_nbytes,
-        },
-        verification=verification,
-        shares=_shares(roots),
-        backend=backend,
-    )
-
-
-def _shares(seconds: Timings) -> dict[str, float]:
-    """Return how a rank spent its time, as parts of 1."""
-    spent = {
-        "compute": seconds.compute,
-        "communication": seconds.scatter + seconds.gather,
-        "output": seconds.output,
-    }
-    total = sum(spent.values()) or 1.0
-    return {name: value / total for name, value in spent.items()}
 
 
 def _reducer(communicator: Communicator, plan: Plan, problem: Problem) -> Reducer | None:
@@ -412,59 +211,3 @@ def _reason(result: Result) -> str:
     if "of the C library" in result.backend:
         return f"The backend is {result.backend}; NumPy's own functions may differ in the last bit. Take auto."
     return "A kernel must be row-local, write all of out, and give the same each time."
-
-
-def common_plan(problem: Problem, communicator: Communicator, how: How) -> tuple[Plan, dict[str, Any]]:
-    """Return root's plan and parameters, once all ranks are found to have the same problem. Collective.
-
-    A parameter that is an array is given by its shape and dtype.
-    """
-    facts = None
-    settings: dict[str, str] = {}
-    with Agreement(communicator):
-        if not isinstance(problem, Problem):
-            raise InputError(f"problem must be a simsplit.Problem, not {problem!r}")
-        settings = problem.settings() | how.settings()
-        if communicator.rank == 0:
-            if problem.initial is None:
-                raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")
-            for name, value in problem.kernel.parameters.items():
-                if value is None:
-                    raise InputError(f"parameter {name} is None on rank 0: rank 0 must have the array")
-            plan = Plan(
-                problem.initial.shape,
-                plain(problem.initial.dtype),
-                history_dtype(problem, problem.initial),
-                problem.steps,
-                communicator.size,
-                keep=problem.keep,
-            )
-            parameters = {
-                name: (value.shape, value.dtype) if isinstance(value, np.ndarray) else value
-                for name, value in problem.kernel.parameters.items()
-            }
-            facts = (plan, parameters, settings)
-    plan, parameters, roots = communicator.bcast(facts)
-    mine = sorted(name for name in settings.keys() | roots.keys() if settings.get(name) != roots.get(name))
-    differing = communicator.allgather(mine)
-    wrong = [rank for rank, names in enumerate(differing) if names]
-    with Agreement(communicator):
-        if wrong:
-            names = ", ".join(sorted(set().union(*differing)))
-            raise InputError(
-                f"the problem is not the same on all ranks: {names} on {ranks_in_short(wrong)} differ from rank 0. "
-                "Give every rank the same options."
-            )
-    return plan, parameters
-
-
-def _path(output: Any) -> str:
-    try:
-        return "none" if output is None else repr(os.fsdecode(output))
-    except TypeError:
-        raise InputError(f"output must be a path, such as 'history.npy', not {output!r}") from None
-
-
-def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:
-    """Return the dtype of the history, without padding: what the kernel gives for the first row."""
-    return results.history_dtype(problem.kernel, initial, problem.time(0), problem.delta_t, problem.seed)

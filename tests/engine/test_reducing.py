@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from simsplit import InputError, Problem, kernels, run
 from simsplit.cli import main
 from simsplit.engine.reducing import dtypes_of, nodes_within
+from simsplit.preparing import How
 from simsplit.problem import REDUCTIONS
-from simsplit.runner import How, execute
+from simsplit.runner import execute
 from simsplit.verification import different
 from tests.arrays import NUMERIC, random_array
 from tests.blocks import history_of

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, KernelError, Problem, run
 from simsplit.kernels import affine, expression, logistic
-from simsplit.runner import How, execute
+from simsplit.preparing import How
+from simsplit.runner import execute
 from tests.arrays import random_array
 from tests.blocks import history_of
 from tests.threads import on_ranks

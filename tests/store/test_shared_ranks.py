@@ -10,7 +10,8 @@ import pytest
 from simsplit import KernelError, Problem, Result, kernels, run
 from simsplit.communicator import connect
 from simsplit.communicator.node import Node
-from simsplit.runner import How, execute
+from simsplit.preparing import How
+from simsplit.runner import execute
 from simsplit.verification import different
 from tests.blocks import history_of
 

@@ -9,9 +9,11 @@ from ..communicator import Agreement
 from ..communicator.single import SingleProcess
 from ..engine import Rows, Timings
 from ..errors import InputError, SimsplitError
+from ..preparing import How, common_plan
 from ..remote import join, local, simulate
 from ..remote.simulation import require_built_in
-from ..runner import How, Result, common_plan, open_output
+from ..result import Result
+from ..runner import open_output
 from ..store.memory import GatheredHistory
 
 if TYPE_CHECKING:

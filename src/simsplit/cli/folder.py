@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..communicator import Communicator
     from ..monitor.stopping import Stopping
     from ..problem import Problem
-    from ..runner import Result
+    from ..result import Result
     from .parser import Options
     from .settings import Settings
 

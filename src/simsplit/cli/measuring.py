@@ -16,8 +16,9 @@ from ..communicator import Agreement
 from ..errors import SimsplitError
 from ..kernels import affine
 from ..memory import require
+from ..preparing import How
 from ..problem import Problem
-from ..runner import How, execute
+from ..runner import execute
 
 if TYPE_CHECKING:
     from collections.abc import Callable

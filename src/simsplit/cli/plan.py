@@ -15,8 +15,8 @@ from ..dtypes import spelled
 from ..engine import Plan
 from ..errors import InputError
 from ..memory import available
+from ..preparing import history_dtype
 from ..problem import Problem
-from ..runner import history_dtype
 from ..text import counted, readable
 from . import problem as problems
 from .run import read
@@ -252,7 +252,7 @@ def as_table(found: Outlook) -> list[str]:
         parts = f"{_rows(plan, length + 1)} on {_ranks(0, longer)}, {others}"
     else:
         parts = f"{_rows(plan, length)} on each of {counted(plan.ranks, 'rank')}"
-    counts = "fits every MPI library" if found.count <= _INT32 else "needs an MPI library of version 4 of the standard"
+    counts = "fits every MPI library" if found.count <= _INT32 else "split where the MPI library has 32-bit counts"
     left = "" if found.left is None else f" of the {readable(found.left)} that are left here"
     shared = "" if found.shared is None else f" · /dev/shm: {readable(found.shared)} left, none needed"
     verdict = "fits" if not found.obstacles else f"does not fit: {'; '.join(found.obstacles)}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..problem import Problem
-    from ..runner import Result
+    from ..result import Result
 
     Array = npt.NDArray[Any]
 

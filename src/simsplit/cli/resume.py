@@ -10,7 +10,7 @@ from ..communicator import Agreement, interrupts
 from ..errors import InputError
 from ..longrun import resume
 from ..monitor.stopping import Stopping
-from ..runner import How
+from ..preparing import How
 from ..store.digest import digest_of_text
 from ..store.rundir import PROBLEM, read_record
 from . import problem as problems

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from ..communicator import Agreement, connect, interrupts, launch
 from ..errors import InputError, OutputError
 from ..monitor.stopping import Stopping
-from ..runner import How, execute, require_identical
+from ..preparing import How
+from ..runner import execute, require_identical
 from ..text import ranks_in_short
 from . import problem as problems
 from .settings import resolve
@@ -18,7 +19,7 @@ from .settings import resolve
 if TYPE_CHECKING:
     from ..communicator import Communicator
     from ..problem import Problem
-    from ..runner import Result
+    from ..result import Result
     from .parser import Options
     from .settings import Settings
 

@@ -1,0 +1,145 @@
+"""What a run gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .engine import Timings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from .communicator import Communicator
+    from .engine import Plan
+    from .problem import Problem
+    from .verification import Verification
+
+    Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a run gives, on every rank.
+
+    Attributes
+    ----------
+    history : ndarray, shape (kept steps, n, ...), or None
+        ``history[i]`` is step ``kept[i]`` and belongs to ``times[i]``. On root; None elsewhere.
+    time_grid : (float, float, int)
+        Start time, time from one step to the next, number of steps.
+    kept : range
+        The numbers of the steps that the history holds.
+    ranks : int
+        Number of ranks.
+    bounds : list of (int, int)
+        The rows ``[lower, upper)`` of each rank.
+    hosts : list of str
+        The host of each rank.
+    library : str or None
+        The MPI library; None without MPI.
+    timings : Timings
+        Seconds: how long the slowest rank waited for its rows and how long the slowest computed, and how
+        long root took to gather, to write, and for all steps.
+    nbytes : dict of str to int
+        Bytes of the ``initial`` array and of the ``history``, and how many of them were ``scattered``
+        from root to other ranks and ``gathered`` from them.
+    verification : Verification or None
+        What comparing with one process found; None if it was not asked for.
+    note : str or None
+        What else is to be said about the run.
+    reductions : dict of str to ndarray, shape (steps, ...)
+        ``reductions["mean"][k]`` is the mean over all rows of step k, kept or not; see `Problem`. On root;
+        empty elsewhere.
+    transport : {"gatherv", "shared"}
+        How the results came to root: by messages, or through memory that ranks of a node share.
+    transport_reason : str
+        Why that way.
+    shares : dict of str to float
+        How root spent its time, as parts of 1: on ``compute``, on ``communication`` (scattering, gathering and
+        waiting for other ranks) and on ``output``.
+    backend : str
+        What did the arithmetic, and why: "numba (affine, 640 MB)", or "NumPy: …".
+    """
+
+    history: Array | None = field(repr=False)
+    time_grid: tuple[float, float, int]
+    kept: range
+    ranks: int
+    bounds: list[tuple[int, int]] = field(repr=False)
+    hosts: list[str] = field(repr=False)
+    library: str | None
+    timings: Timings
+    nbytes: dict[str, int]
+    verification: Verification | None = None
+    note: str | None = None
+    reductions: dict[str, Array] = field(default_factory=dict, repr=False)
+    transport: str = "gatherv"
+    transport_reason: str = ""
+    shares: dict[str, float] = field(default_factory=dict)
+    backend: str = "NumPy"
+
+    @property
+    def rate(self) -> float:
+        """Bytes of the history computed and brought to root in a second, by root's clock; 0 if it is empty."""
+        seconds = self.timings.steps
+        return self.nbytes["history"] / seconds if seconds else 0.0
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """The time of each step of the history, ``start_time + k * delta_t``, shape (kept steps,)."""
+        start_time, delta_t, _ = self.time_grid
+        kept = self.kept
+        return start_time + np.arange(kept.start, kept.stop, kept.step, dtype=np.float64) * delta_t
+
+
+def result_of(
+    problem: Problem,
+    communicator: Communicator,
+    plan: Plan,
+    timings: Timings,
+    history: Array | None,
+    verification: Verification | None,
+    backend: str,
+) -> Result:
+    """Return what a run gives. Collective."""
+    everyone = communicator.allgather((communicator.host, timings))
+    roots = everyone[0][1]
+    return Result(
+        history=history,
+        time_grid=(problem.start_time, problem.delta_t, problem.steps),
+        kept=problem.kept,
+        ranks=communicator.size,
+        bounds=plan.bounds,
+        hosts=[host for host, _ in everyone],
+        library=communicator.library,
+        timings=Timings(
+            scatter=max(each.scatter for _, each in everyone),
+            compute=max(each.compute for _, each in everyone),
+            gather=roots.gather,
+            output=roots.output,
+            steps=roots.steps,
+        ),
+        nbytes={
+            "initial": plan.initial_nbytes,
+            "history": plan.history_nbytes,
+            "scattered": plan.scattered_nbytes,
+            "gathered": plan.gathered_nbytes,
+        },
+        verification=verification,
+        shares=_shares(roots),
+        backend=backend,
+    )
+
+
+def _shares(seconds: Timings) -> dict[str, float]:
+    """Return how a rank spent its time, as parts of 1."""
+    spent = {
+        "compute": seconds.compute,
+        "communication": seconds.scatter + seconds.gather,
+        "output": seconds.output,
+    }
+    total = sum(spent.values()) or 1.0
+    return {name: value / total for name, value in spent.items()}
