@@ -57,10 +57,8 @@ def _command(options: Options, stopping: Stopping) -> None:
         in_folder = is_folder(settings.output)
         if not in_folder:
             _require_no_folder(options, settings)
-        if problem.reduce and not by_root(settings.output):
-            raise InputError(
-                f"reductions are not written to {settings.output}. Give --output a file that ends in .npy."
-            )
+        if not by_root(settings.output):
+            _require_no_root(problem, settings)
     if in_folder:
         from .folder import run as run_in_folder
 
@@ -158,6 +156,17 @@ def _require_no_folder(options: Options, settings: Settings) -> None:
         if value:
             where = "no output" if settings.output is None else f"the file {settings.output}"
             raise InputError(f"{name} is for a run in a run directory, but there is {where}: give -o FOLDER")
+
+
+def _require_no_root(problem: Problem, settings: Settings) -> None:
+    """Refuse what is for a history that comes to root, where each rank writes its own rows."""
+    if problem.reduce:
+        raise InputError(f"reductions are not written to {settings.output}. Give --output a file that ends in .npy.")
+    if settings.transport != "auto":
+        raise InputError(
+            f"--transport {settings.transport} is for a history on rank 0, but all ranks write to {settings.output}. "
+            "Leave it out, or give --output a file that ends in .npy."
+        )
 
 
 def read(path: str) -> str:
