@@ -25,6 +25,7 @@ from simsplit.errors import (
     UnknownNameError,
 )
 from simsplit.remote import daemon
+from tests.remote import typed
 from tests.remote.objects import Calculator, CountedBase, StateError, Vector
 from tests.remote.test_exposing import Whole
 
@@ -217,6 +218,13 @@ def test_a_static_proxy_refuses_what_is_wrong_before_it_is_sent(pair: list[remot
             calculator.add = 5
         assert copy.copy(calculator).add(1) == 2
         assert "add" in dir(calculator)
+
+
+def test_what_the_type_checker_is_shown_is_true() -> None:
+    with remote.local(2) as (here, there):
+        uri = there.serve(typed.Calculator())
+        typed.use(here, uri)
+        assert typed.misuse(here.proxy(uri, typed.Calculator)) == ([TypeError, AttributeError], 2)
 
 
 def test_a_static_proxy_knows_methods_of_all_kinds() -> None:

@@ -223,12 +223,12 @@ class Here:
     ) -> Any: ...
     @overload
     def proxy(
-        self, uri: str | URI, interface: type[T], *, attributes: bool = False, timeout: float | None = None
-    ) -> T: ...
+        self, uri: str | URI, interface: Callable[..., T], *, attributes: bool = False, timeout: float | None = None
+    ) -> T: ...  # a class is one; of type[T] mypy takes no protocol
     def proxy(
         self,
         uri: str | URI,
-        interface: type[T] | None = None,
+        interface: Callable[..., T] | None = None,
         *,
         attributes: bool = False,
         timeout: float | None = None,

@@ -114,7 +114,7 @@ class StaticProxy(Proxy):
 
     __slots__ = ("_interface", "_signatures")
 
-    def __init__(self, origin: Origin, uri: ObjectURI, timeout: float | None, interface: type | None = None) -> None:
+    def __init__(self, origin: Origin, uri: ObjectURI, timeout: float | None, interface: Any = None) -> None:
         super().__init__(origin, uri, timeout)
         object.__setattr__(self, "_interface", interface)
         object.__setattr__(self, "_signatures", signatures(interface))
