@@ -267,3 +267,26 @@ def test_a_generator_that_runs_when_its_reader_goes_is_closed_after() -> None:
         future.start()
         next(numbers)
         assert closed.wait(5)
+
+
+def test_a_generator_that_is_asked_for_more_while_it_runs_refuses_and_nobody_waits() -> None:
+    @remote.expose
+    class Reader:
+        def again(self) -> str:
+            try:
+                return str(next(held[0]))
+            except RefusedError as error:
+                return str(error)
+
+    @remote.expose
+    class Source:
+        def count(self, reader: Any) -> Any:
+            yield 1
+            yield reader.again()
+
+    held: list[Any] = []
+    with remote.local(2, settings=remote.Settings(stream_window=1)) as (here, there):
+        numbers = here.proxy(there.serve(Source())).count(Reader())
+        held.append(numbers)
+        assert next(numbers) == 1
+        assert "Source-1.count is read already" in next(numbers)

@@ -101,25 +101,32 @@ class Streams:
     def fetch(self, number: int, count: int) -> list[Any]:
         """Return the next items, whether there may be more, and how the generator failed, if it did."""
         stream = self._own(number)
+        if not stream.lock.acquire(blocking=False):  # it may be waiting for the very call that asks
+            raise RefusedError(f"the stream of {stream.where} is read already: one call at a time can read it")
+        try:
+            return self._next(number, stream, max(1, min(count, self._settings.stream_window)))
+        finally:
+            stream.lock.release()
+
+    def _next(self, number: int, stream: Stream, count: int) -> list[Any]:
         items: list[Any] = []
         begun = time.monotonic()
-        with stream.lock:
-            try:
-                for item in itertools.islice(stream.items, max(1, min(count, self._settings.stream_window))):
-                    items.append(item)
-                    if time.monotonic() - begun > _PATIENCE:
-                        break
-                else:
-                    if not items:
-                        self._drop(number)
-                        return [[], False, None]
-            except Exception as error:  # noqa: BLE001, raised at the caller, after the items before it
-                self.open.pop(number, None)
-                return [items, False, failure(error, stream.where, None)]
-            finally:
-                stream.touched = time.monotonic()
-                if number not in self.open:  # dropped meanwhile, when it could not be closed, for it was running
-                    _close(stream.items)
+        try:
+            for item in itertools.islice(stream.items, count):
+                items.append(item)
+                if time.monotonic() - begun > _PATIENCE:
+                    break
+            else:
+                if not items:
+                    self._drop(number)
+                    return [[], False, None]
+        except Exception as error:  # noqa: BLE001, raised at the caller, after the items before it
+            self.open.pop(number, None)
+            return [items, False, failure(error, stream.where, None)]
+        finally:
+            stream.touched = time.monotonic()
+            if number not in self.open:  # dropped meanwhile, when it could not be closed, for it was running
+                _close(stream.items)
         return [items, True, None]
 
     @expose
