@@ -141,8 +141,8 @@ class Daemon:
                 self._serve(request)
             except BaseException as error:
                 self._answer_failure(request, error)  # whatever it is, the caller waits for it
-                if isinstance(error, KeyboardInterrupt):
-                    raise
+                if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                    raise  # elsewhere it would end a thread that is still needed
         finally:
             running.pop()
         return True

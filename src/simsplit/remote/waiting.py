@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -95,7 +96,7 @@ def wait_until(
     Raises
     ------
     KeyboardInterrupt
-        On Ctrl-C.
+        On Ctrl-C, in the main thread.
     """
     if done():
         return True
@@ -105,7 +106,7 @@ def wait_until(
         moved = step()
         if done():
             return True
-        if interrupts.pending:
+        if interrupts.pending and threading.current_thread() is threading.main_thread():
             interrupts.pending = False
             raise KeyboardInterrupt
         if limit is not None and time.perf_counter() >= limit:
