@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from simsplit import remote
 from simsplit.communicator import loopback
 from simsplit.errors import GoneError
-from simsplit.remote.frame import Frame, FrameKind
+from simsplit.remote.frame import Arrived, Frame, FrameKind
 from tests.remote.objects import Calculator
 
 pytestmark = pytest.mark.timeout(30)
@@ -197,7 +199,7 @@ def test_messages_of_the_agreement_that_are_none_do_no_harm() -> None:
     def mischief(here: remote.Here) -> str:
         calculator = here.proxy("MPINAME:c0")
         for kind in (FrameKind.IDLE, FrameKind.CONFIRMED, FrameKind.CONFIRM, FrameKind.END):
-            for value in (None, 5, [1], ["a", "b"], [1, 2, 3]):
+            for value in (None, 5, [1], ["a", "b"], [1, 2, 3], [math.inf, 1], [3, math.inf, 1]):
                 body = msgspec.msgpack.encode([[], value])
                 here._endpoint.send(Frame(kind, 3, body=body), 0)
         for kind in (FrameKind.HELLO, FrameKind.PROOF, FrameKind.WELCOME, FrameKind.CHALLENGE, FrameKind.CANCEL):
@@ -233,3 +235,57 @@ def test_a_rank_that_fails_does_not_wait_for_a_request_that_never_ends() -> None
     never.set()
     assert outcomes[0] == "fine"
     assert isinstance(outcomes[1], ZeroDivisionError)
+
+
+def test_an_array_on_its_way_to_a_rank_that_left_holds_nobody_up() -> None:
+    def fail(here: remote.Here) -> None:
+        served = Calculator()
+        here.serve(served, object="c")
+        here.wait_until(lambda: bool(served.seen))
+        here._endpoint.progress = lambda: False  # type: ignore[method-assign]  # from now on it takes nothing
+        sent.wait(10)
+        raise ZeroDivisionError
+
+    sent = threading.Event()
+
+    def client(here: remote.Here) -> str:
+        calculator = here.proxy("MPI:c@1")
+        calculator.note(1)
+        future = calculator.echo.submit(np.ones(100_000))
+        sent.set()
+        assert isinstance(future.exception(), GoneError)
+        return "fine"
+
+    outcomes = run_ranks(client, fail)
+    assert outcomes[0] == "fine"
+    assert isinstance(outcomes[1], ZeroDivisionError)
+
+
+def test_a_call_after_all_have_agreed_to_leave_is_an_error() -> None:
+    def late(here: remote.Here) -> str:
+        calculator = here.proxy("MPINAME:c1")
+        calculator.add(1)
+        here.request_loop()
+        for call in (calculator.add, here.proxy("MPI:c@2").add):
+            with pytest.raises(GoneError, match="the ranks have left"):
+                call(1)
+        return "fine"
+
+    assert run_ranks(late, server, server) == ["fine", None, None]
+
+
+def test_a_message_counts_as_received_only_once_it_is_sorted() -> None:
+    with remote.local(2) as (here, there):
+        calculator = here.proxy(there.serve(Calculator()))
+        calculator.add(1)
+        accept, counted = there._endpoint._accept, []
+
+        def note(arrived: Arrived) -> None:
+            counted.append(there._endpoint.received)
+            accept(arrived)
+
+        there._endpoint._accept = note
+        before = there._endpoint.received
+        calculator.add(1)
+        assert counted == [before]
+        assert there._endpoint.received == before + 1

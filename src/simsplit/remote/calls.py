@@ -265,7 +265,9 @@ class Caller:
                 ask, peer.asked = not peer.asked, True
             if ask:
                 self._endpoint.send(peer.hello(), rank)
-            self._wait_for(peer.settled, request, deadline)
+            self._wait_for(lambda: peer.settled() or self._closed is not None, request, deadline)
+            if self._closed is not None:  # by another thread, which did not find this peer yet
+                raise GoneError(f"{request}: {self._closed}")
             peer.require(request)
         return peer
 

@@ -223,11 +223,13 @@ class Endpoint:
         if arrived.sizes:
             self._go_on(source, self._receive_buffers(arrived))
             return False
-        kind = arrived.kind
-        if kind not in AGREEMENT:
-            self.received += 1
+        self._hand_on(arrived)
+        return arrived.kind in ANSWERS
+
+    def _hand_on(self, arrived: Arrived) -> None:
         self._accept(arrived)
-        return kind in ANSWERS
+        if arrived.kind not in AGREEMENT:
+            self.received += 1  # last: until then the ranks cannot agree that nothing is on its way
 
     def _begin_to_receive(self, message: Message) -> None:
         """Receive a frame whose head is large or still under way."""
@@ -281,9 +283,7 @@ class Endpoint:
             if arrived.decoding is not None:
                 memory = [_bytes_of(array) for array in arrived.decoding.buffers]
             yield from self._fill(arrived, memory, sizes)
-        if arrived.kind not in AGREEMENT:
-            self.received += 1
-        self._accept(arrived)
+        self._hand_on(arrived)
 
     def _receive_body(self, arrived: Arrived, size: int) -> Iterator[None]:
         try:
@@ -315,6 +315,17 @@ class Endpoint:
         for transfer in pending:
             yield from _wait_for(transfer)
 
+    def forget(self, rank: int) -> None:
+        """Wait no more for what is on its way to a rank that has left, or from it."""
+        with self._lock:
+            _keep_for_ever(self._sending.pop(rank, None))
+            _keep_for_ever(self._arriving.pop(rank, None))
+
+    def abandon(self) -> None:
+        """Wait no more for anything, for this rank leaves; the others may still fetch what it sent."""
+        for rank in range(self.size):
+            self.forget(rank)
+
     def malformed(self, source: int, error: Exception) -> None:
         """Count and log a message that was dropped."""
         self.counts["malformed"] += 1
@@ -328,6 +339,17 @@ class Endpoint:
 def _wait_for(transfer: Transfer | None) -> Iterator[None]:
     while transfer is not None and not transfer.done():
         yield
+
+
+def _keep_for_ever(transfers: deque[Any] | None) -> None:
+    """Never free the memory of transfers that are not over.
+
+    MPI reads or writes it as long as it runs, which is until Python itself has ended and freed all it knows.
+    """
+    if transfers:
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(transfers))
 
 
 def _bytes_of(array: np.ndarray[Any, Any]) -> memoryview:

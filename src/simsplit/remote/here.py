@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 registry = Registry()
 _PLAIN = Hooks()
+_OVER = "the ranks have left (the `with` block of simsplit.remote.join, or request_loop(), is over)"
 
 
 class Here:
@@ -185,6 +186,7 @@ class Here:
         if condition is None:
             self._leaving.passive = True
             self.wait_until(lambda: self._leaving.ended)
+            self.caller.close(_OVER)  # nobody would answer
         else:
             self.wait_until(lambda: self._leaving.ended or not condition())
 
@@ -332,8 +334,9 @@ class Here:
         if not agreed:
             self._say_gone(reason + " without waiting for the others", final=True)
             wait_until(lambda: not self._endpoint.sending, self._endpoint.progress, self.settings, 1.0)
+            self._endpoint.abandon()
         self._closed = True
-        self.caller.close("the ranks have left (the `with` block of simsplit.remote.join is over)")
+        self.caller.close(_OVER)
         self._threads.stop(None if agreed else 1.0)
         atexit.unregister(self._at_exit)
         if agreed and not self._leaving.incomplete:

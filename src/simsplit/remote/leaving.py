@@ -95,13 +95,13 @@ class Leaving:
 
     def absent(self, rank: int) -> None:
         """Go on without a rank that has left."""
-        self._expected.discard(rank)
-        self.incomplete = True
-        self._reports.pop(rank, None)
-        if self._confirmed is not None:
+        with self._lock:  # another thread may be about to decide
+            self._expected.discard(rank)
+            self.incomplete = True
+            self._reports.pop(rank, None)
             self._confirmed = None
-        if rank == ROOT:
-            self.ended = True
+            if rank == ROOT:
+                self.ended = True
 
     def is_due(self) -> bool:
         """Return whether there is work, or may be: a rank that nobody needs looks for it now and then.
@@ -133,7 +133,7 @@ class Leaving:
             arrived = self.arrived.popleft()
             try:
                 self._take(arrived)
-            except (RemoteError, TypeError, ValueError, IndexError) as error:
+            except (RemoteError, TypeError, ValueError, IndexError, OverflowError) as error:
                 self._malformed(arrived.source, error)
             moved = True
         if self.passive and not self.ended:

@@ -117,7 +117,7 @@ class Traffic:
             return
         try:
             answer = self._answer_at_once(arrived)
-        except (RemoteError, TypeError, ValueError) as error:
+        except (RemoteError, TypeError, ValueError, OverflowError) as error:
             self.endpoint.malformed(arrived.source, error)
             return
         if answer is not None:
@@ -148,4 +148,5 @@ class Traffic:
         if self.names is not None:
             self.names.forget_rank(rank)
         if final:
+            self.endpoint.forget(rank)
             self.leaving.absent(rank)
