@@ -151,8 +151,8 @@ def encode_plain(value: Any) -> bytes | None:
 
 def encode_arguments(
     positional: tuple[Any, ...], named: dict[str, Any], annotations: dict[str, Any] | None, hooks: Hooks
-) -> Encoded:
-    """Return the arguments of a call as bytes.
+) -> tuple[bytes, list[memoryview]]:
+    """Return the arguments of a call as bytes: body and buffers, as `encode` does.
 
     Raises
     ------
@@ -165,7 +165,7 @@ def encode_arguments(
         and (not named or NATIVE.issuperset(map(type, named.values())))
     ):
         try:
-            return Encoded(_encode((_NO_BUFFERS, (positional, named))), _NO_BUFFERS)
+            return _encode((_NO_BUFFERS, (positional, named))), _NO_BUFFERS
         except _CANNOT_ENCODE:
             pass  # as in `encode_plain`
     value = [list(positional), named] if annotations is None else [list(positional), named, annotations]

@@ -223,13 +223,11 @@ class Endpoint:
         if arrived.sizes:
             self._go_on(source, self._receive_buffers(arrived))
             return False
-        self._hand_on(arrived)
-        return arrived.kind in ANSWERS
-
-    def _hand_on(self, arrived: Arrived) -> None:
+        kind = arrived.kind
         self._accept(arrived)
-        if arrived.kind not in AGREEMENT:
+        if kind not in AGREEMENT:
             self.received += 1  # last: until then the ranks cannot agree that nothing is on its way
+        return kind in ANSWERS
 
     def _begin_to_receive(self, message: Message) -> None:
         """Receive a frame whose head is large or still under way."""
@@ -283,7 +281,9 @@ class Endpoint:
             if arrived.decoding is not None:
                 memory = [_bytes_of(array) for array in arrived.decoding.buffers]
             yield from self._fill(arrived, memory, sizes)
-        self._hand_on(arrived)
+        self._accept(arrived)
+        if arrived.kind not in AGREEMENT:
+            self.received += 1  # last, as in `_take_in`
 
     def _receive_body(self, arrived: Arrived, size: int) -> Iterator[None]:
         try:

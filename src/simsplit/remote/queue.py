@@ -10,44 +10,57 @@ if TYPE_CHECKING:
 
 
 class Queue:
-    """Requests that nobody has begun: of one depth in order, the deepest first, for others wait for them."""
+    """Requests that nobody has begun: of one depth in order, the deepest first, for others wait for them.
+
+    Parameters
+    ----------
+    deepest : int
+        Requests that are deeper are put with those of this depth.
+
+    Attributes
+    ----------
+    plain : deque of Arrived
+        Those of depth 1: calls that are made within no other, as most are.
+    nested : dict of int to deque of Arrived
+        The others, by depth.
+    """
 
     def __init__(self, deepest: int) -> None:
         self._deepest = deepest
-        self._plain: deque[Arrived] = deque()  # of depth 1: calls that are made within no other, as most are
-        self._nested: dict[int, deque[Arrived]] = {}  # the others
+        self.plain: deque[Arrived] = deque()
+        self.nested: dict[int, deque[Arrived]] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._plain) or (bool(self._nested) and any(self._nested.values()))
+        return bool(self.plain) or (bool(self.nested) and any(self.nested.values()))
 
     def push(self, arrived: Arrived) -> None:
         """Put a request at the end."""
         depth = arrived.depth
         if depth <= 1:
-            self._plain.append(arrived)
+            self.plain.append(arrived)
         else:
-            self._nested.setdefault(min(depth, self._deepest), deque()).append(arrived)
+            self.nested.setdefault(min(depth, self._deepest), deque()).append(arrived)
 
     def pop(self, floor: int = 0) -> Arrived | None:
         """Return the next request that is deeper than `floor`, if there is one."""
-        if self._nested:
-            for depth in sorted(self._nested, reverse=True):
+        if self.nested:
+            for depth in sorted(self.nested, reverse=True):
                 if depth <= floor:
                     break
                 try:
-                    return self._nested[depth].popleft()
+                    return self.nested[depth].popleft()
                 except IndexError:  # empty, or another thread was faster
                     continue
         if floor < 1:
             try:
-                return self._plain.popleft()
+                return self.plain.popleft()
             except IndexError:
                 pass
         return None
 
     def take(self, source: int, correlation: int) -> Arrived | None:
         """Return a certain request, if it is there."""
-        for requests in (self._plain, *list(self._nested.values())):
+        for requests in (self.plain, *list(self.nested.values())):
             for arrived in list(requests):
                 if arrived.source == source and arrived.correlation == correlation:
                     try:

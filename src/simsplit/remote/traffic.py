@@ -76,7 +76,8 @@ class Traffic:
             moved |= leaving.work()
         if daemon.streams.open:
             daemon.streams.expire()
-        if serve and daemon.queue and not self.threads.idle_workers:
+        queue = daemon.queue
+        if serve and (queue.plain or (queue.nested and queue)) and not self.threads.idle_workers:
             moved |= daemon.serve_one(floor)
         return moved
 
