@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE = 2e-5  # seconds
 _HURRY = 0.1  # seconds that pauses stay short while an array is on its way
-# Seconds of waiting before others get the core: most answers are there by then. Longer costs more ranks than cores.
-_ALONE = 2e-5
+# Seconds of waiting before others get the core: most answers are there by then. Longer costs ranks that share a core,
+# as two of four on two cores do, in each call; shorter gives the core away to other programs before the answer is here.
+_ALONE = 1e-5
 
 
 class Backoff:
