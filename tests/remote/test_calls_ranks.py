@@ -110,6 +110,18 @@ def test_a_service_thread_and_workers_serve_while_the_main_thread_computes() -> 
         assert sorted(f.result() for f in concurrent.futures.as_completed(futures, 20)) == list(range(100))
 
 
+def test_a_service_that_has_nothing_to_do_takes_next_to_nothing() -> None:
+    with join() as here:
+        here.serve(Calculator(), name=f"c{here.rank}")
+        here.start_service()
+        here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}").add(1)
+        time.sleep(0.5)  # until the others have found their names, too
+        used, begun = time.process_time(), time.perf_counter()
+        time.sleep(1)
+        share = (time.process_time() - used) / (time.perf_counter() - begun)
+    assert share < 0.03  # of a core
+
+
 def test_the_passphrase_must_be_known() -> None:
     known = "open sesame" if MPI.COMM_WORLD.rank % 2 == 0 else "something else"
     with join(passphrase=known, lookup_wait=0.1) as here:
