@@ -261,6 +261,32 @@ def test_an_array_on_its_way_to_a_rank_that_left_holds_nobody_up() -> None:
     assert isinstance(outcomes[1], ZeroDivisionError)
 
 
+def test_an_answer_that_nobody_fetches_any_more_holds_nobody_up() -> None:
+    begun = threading.Event()
+
+    def serving(here: remote.Here) -> str:
+        @remote.expose
+        class Slow:
+            def large(self) -> np.ndarray:
+                begun.set()
+                assert here.wait_until(lambda: here._leaving.incomplete, 10)  # who asked has left
+                return np.ones(100_000)
+
+        here.serve(Slow(), object="slow")
+        here.wait_until(begun.is_set)
+        return "fine"
+
+    def fail(here: remote.Here) -> None:
+        here.proxy("MPI:slow@0").large.submit()
+        here._endpoint.progress = lambda: False  # type: ignore[method-assign]  # from now on it takes nothing
+        begun.wait(10)
+        raise ZeroDivisionError
+
+    outcomes = run_ranks(serving, fail)
+    assert outcomes[0] == "fine"
+    assert isinstance(outcomes[1], ZeroDivisionError)
+
+
 def test_a_call_after_all_have_agreed_to_leave_is_an_error() -> None:
     def late(here: remote.Here) -> str:
         calculator = here.proxy("MPINAME:c1")

@@ -72,6 +72,7 @@ class Endpoint:
         self._tag = 0
         self._sending: dict[int, deque[Transfer]] = {}
         self._arriving: dict[int, deque[Iterator[None]]] = {}
+        self._left: set[int] = set()  # ranks that take nothing more
         self._looks = port.looks
         self._quiet = False  # whether there was no message at the last look
         self._pieces = 0  # how many were begun, to tell whether anything moved
@@ -191,7 +192,10 @@ class Endpoint:
             while queue and queue[0].done():  # they are done in order, or nearly so
                 queue.popleft()
                 moved = True
-            if not queue:
+            given_up = destination in self._left  # as the answer to a request that began before it left
+            if given_up:
+                _keep_for_ever(queue)
+            if given_up or not queue:
                 del self._sending[destination]
         return moved
 
@@ -318,6 +322,7 @@ class Endpoint:
     def forget(self, rank: int) -> None:
         """Wait no more for what is on its way to a rank that has left, or from it."""
         with self._lock:
+            self._left.add(rank)
             _keep_for_ever(self._sending.pop(rank, None))
             _keep_for_ever(self._arriving.pop(rank, None))
 
