@@ -14,6 +14,7 @@ Only rank 0 writes to the terminal. Without ``--with-mpi`` or with one rank the 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -78,6 +79,8 @@ class Ranks:
 def pytest_configure(config: pytest.Config) -> None:
     """Join the other ranks, if there are any."""
     os.environ["SIMSPLIT_CACHE_DIR"] = ""  # compiled code is not kept in the user's folder
+    # A shell lets what runs in the background ignore Ctrl-C, and all that the tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if not config.getoption("--with-mpi", default=False):
         return
     from mpi4py import MPI
