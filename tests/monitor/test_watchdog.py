@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -112,7 +113,7 @@ def test_a_kernel_that_gives_no_thread_a_turn_is_ended_all_the_same(tmp_path: Pa
     ended = subprocess.run([sys.executable, "-c", HOLDS, str(tmp_path / "s")], timeout=30, check=False)
     assert ended.returncode == 1
     assert "Timeout" in (tmp_path / "s" / "held.txt").read_text()
-    assert 'File "<string>", line 9 in <module>' in (tmp_path / "s" / "held.txt").read_text()
+    assert re.search(r'File "<string>", line (9|10) in <module>', (tmp_path / "s" / "held.txt").read_text())
 
 
 def test_a_second_key_ends_a_process_that_is_busy_in_c(tmp_path: Path) -> None:
