@@ -34,7 +34,7 @@ BAD = [
     (["here.npy"], 2, "a problem file must end in .toml, not 'here.npy'"),
     (["--expect-ranks", "0"], 2, "--expect-ranks: must be an integer of 1 or more, not '0'"),
     (["--size", "3", "--input", "x.npy"], 2, "--input: not allowed with argument --size"),
-    (["--output"], 2, "--output: expected one argument"),
+    (["--output"], 2, "--output/-o: expected one argument"),
     # files
     (["--input", "{}/missing.npy"], 2, "missing.npy: there is no such file. Give a .npy file"),
     (["--input", "{}"], 2, "it is not a regular file"),
@@ -46,7 +46,7 @@ BAD = [
     (["--input", "{}/scalar.npy"], 2, "must have an axis 0"),
     (["--input", "{}/complex.npy", "--dtype", "float64"], 2, "would lose more than precision"),
     (["--input", "{}/good.npy", "--output", "{}/good.npy"], 2, "would replace the input"),
-    (["--output", "{}/history.txt"], 2, "the output must be a file that ends in .npy, not"),
+    (["--output", "{}/history.txt"], 2, "the output must be a file that ends in .npy, .zarr, .h5"),
     (["--output", "{}/no/folder/history.npy"], 5, "there is no folder"),
     (["--output", "{}/folder.npy"], 5, "it is not a regular file"),
     (["--output", "{}/history.zarr", "--reduce", "mean"], 2, "Give --output a file that ends in .npy"),

@@ -24,7 +24,7 @@ WAYS = {
 
 def table(text: str) -> list[str]:
     """Return what does not depend on the MPI library and the clock."""
-    return [line for line in text.splitlines() if not line.startswith(("simsplit ", "scatter "))]
+    return [line for line in text.splitlines() if not line.startswith(("simsplit ", "scatter ", "transport "))]
 
 
 def test_there_is_no_mpi_library() -> None:
