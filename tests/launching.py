@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ SIMSPLIT = ("-m", "simsplit")
 
 # What a launcher or a job has left in the environment of the tests must not reach the programs they start.
 _FOREIGN = ("PMI_", "PMIX_", "OMPI_COMM_", "MPI_LOCAL", "SLURM_", "HYDI_", "SIMSPLIT_", "PYTEST_", "PYTHONUNBUFFERED")
+
+# Open MPI keeps a folder there for each mpiexec, called by its process number; those of killed ones stay, and stop
+# the next one of that number. So a session of tests has a folder of its own.
+_FOLDER = tempfile.TemporaryDirectory(prefix="tests-")
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,9 @@ class Ended:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Return the environment for a program."""
+    """Return the environment for a program: compiled code is not kept in the user's folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    return {**kept, "SIMSPLIT_CACHE_DIR": "", **extra}  # compiled code is not kept in the user's folder
+    return {**kept, "SIMSPLIT_CACHE_DIR": "", "TMPDIR": _FOLDER.name, **extra}
 
 
 def start(command: list[str], **options: object) -> subprocess.Popen[str]:
