@@ -184,7 +184,7 @@ class MPICommunicator:
 
     def _countable(self, spans: Sequence[tuple[int, int]], row_nbytes: int) -> bool:
         """Return whether the library can count the rows, and the bytes of one; without a byte there is no type."""
-        return 0 < row_nbytes <= self.largest_count and spans[-1][1] <= self.largest_count
+        return 0 < row_nbytes <= self.largest_count and max(upper for _, upper in spans) <= self.largest_count
 
     @contextmanager
     def _rows_of(self, nbytes: int) -> Iterator[Datatype]:
