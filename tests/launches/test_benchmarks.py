@@ -12,7 +12,7 @@ from tests.launching import BIN, ROOT, mpiexec, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.launch, pytest.mark.once, pytest.mark.timeout(120)]
 
 FOLDER = ROOT / "benchmarks"
 

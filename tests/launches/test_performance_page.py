@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.launch,
     pytest.mark.timeout(60),
     pytest.mark.skipif(machine_code.missing() is not None, reason="Numba is not installed"),

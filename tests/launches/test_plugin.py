@@ -11,7 +11,7 @@ from tests.launching import ROOT, Ended, environment, mpiexec, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch, pytest.mark.once, pytest.mark.timeout(60)]
 
 HEAD = """
 import time

@@ -15,7 +15,7 @@ from tests.launching import BIN, ROOT, environment, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(110)]
+pytestmark = [pytest.mark.launch, pytest.mark.once, pytest.mark.timeout(110)]
 
 TEXT = (ROOT / "docs" / "runs.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
