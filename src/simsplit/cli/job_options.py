@@ -10,20 +10,21 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Callable
 
-DESCRIPTION = """\
+_JOB = """\
 Print a Slurm script that runs a problem until it is finished, with limits of memory and time from the plan. Other
 options are those of "simsplit run", which go with it.
 """
-SWEEP = """\
+_SWEEP = """\
 Say what each row of a table of parameters would run, and how to submit them all to Slurm. A column is an option of
 "simsplit run", or a parameter of the kernel; the column "name" names the run directory.
 """
-COLLECT = "Make one table, and a picture if asked for, of all runs in a folder: problem, end, last step."
+_COLLECT = "Make one table, and a picture if asked for, of all runs in a folder: problem, end, last step."
 _LONGEST = 366 * 24 * 3600  # seconds
 
 
 def add_job(parser: ArgumentParser, positive: Callable[[str], int]) -> None:
     """Add the options to a parser; `positive` is what reads an integer of 1 or more."""
+    parser.description = _JOB
     # The problem and its options are read by the parser of `run`; what the usage says of them stands here.
     parser.usage = "simsplit job [PROBLEM.toml] [options of simsplit run] --ntasks-per-node N [options]"
     asked = parser.add_argument_group("what Slurm is asked for")
@@ -45,6 +46,7 @@ def add_job(parser: ArgumentParser, positive: Callable[[str], int]) -> None:
 
 def add_sweep(parser: ArgumentParser, positive: Callable[[str], int]) -> None:
     """Add the options to a parser; `positive` is what reads an integer of 1 or more."""
+    parser.description = _SWEEP
     parser.usage = "simsplit sweep TABLE [PROBLEM.toml] [options of simsplit run] [options]"
     parser.add_argument("table", metavar="TABLE", help="a .csv file, or a .toml file with a [[run]] for each row")
     parser.add_argument("--runs", metavar="DIR", help="folder of the run directories (default runs/<table's name>)")
@@ -53,6 +55,7 @@ def add_sweep(parser: ArgumentParser, positive: Callable[[str], int]) -> None:
 
 def add_collect(parser: ArgumentParser) -> None:
     """Add the options to a parser."""
+    parser.description = _COLLECT
     parser.add_argument("name", metavar="FOLDER", help="that holds the run directories")
     parser.add_argument("-o", "--output", metavar="TABLE.csv", help="where the table goes (default: it is printed)")
     parser.add_argument("--plot", metavar="FILE", help="draw the mean over all rows of each run: .png, .pdf or .svg")

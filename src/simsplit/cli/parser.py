@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from .. import __version__
 from ..errors import InputError
-from . import job_options
 from .long_options import add_long_runs, add_looking, add_resume
 from .problem_options import add_problem, add_ranks, add_results
 from .values import integer
@@ -29,7 +28,7 @@ exit status: 0 done, 2 bad input or option, 3 wrong launch, 4 a kernel failed, 5
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Options:
     """The options of all commands, None where not given.
 
@@ -109,7 +108,7 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 def _parsed(arguments: Sequence[str]) -> Options:
-    parser, parsers = _parsers()
+    parser, parsers = _parsers(arguments[0])
     found, unknown = parser.parse_known_args(_bind_negative_numbers(arguments))
     if found.command is None:
         before = f" before {unknown[0]}" if unknown else ""
@@ -155,7 +154,8 @@ class _Version(argparse.Action):
         raise _AnswerError(f"simsplit {__version__}\n")
 
 
-def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
+def _parsers(word: str) -> tuple[_Parser, dict[str, _Parser]]:
+    """Return the parser, and those of the commands; if `word` is one of them, only it has its options."""
     parser = _Parser(
         prog="simsplit",
         description="Time-stepped simulations over a NumPy array, split over MPI ranks.",
@@ -189,39 +189,56 @@ def _parsers() -> tuple[_Parser, dict[str, _Parser]]:
         "show": ("say what a run did", "Say what ran, how it ended, and what the history looks like."),
         "plot": ("draw a history", "Draw the history of a run as a picture, with matplotlib."),
         "runs": ("list runs", "List the run directories in a folder."),
-        "job": ("print or submit a Slurm script", job_options.DESCRIPTION),
-        "sweep": ("say what the rows of a table would run", job_options.SWEEP),
-        "collect": ("make one table of many runs", job_options.COLLECT),
+        "job": ("print or submit a Slurm script", None),
+        "sweep": ("say what the rows of a table would run", None),
+        "collect": ("make one table of many runs", None),
     }
     parsers = {
         name: commands.add_parser(name, help=short, description=long, allow_abbrev=False)
         for name, (short, long) in described.items()
     }
-    for name in ("run", "verify", "plan"):
+    names = {word} if word in parsers else {*parsers}
+    if names & {"job", "sweep", "collect"}:
+        _add_jobs(parsers)
+        names |= {"run"}
+    for name in names & {"run", "verify", "plan"}:
         add_problem(parsers[name])
-    for name in ("run", "verify"):
+    for name in names & {"run", "verify"}:
         add_results(parsers[name])
-    parsers["run"].add_argument(
-        "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
-    )
-    plan = parsers["plan"]
-    plan.add_argument("--ranks", type=integer(1), required=True, metavar="N", help="number of ranks")
-    plan.add_argument(
-        "--ranks-per-node", type=integer(1), metavar="N", help="that share a node's memory (default: its cores)"
-    )
-    plan.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    doctor = parsers["doctor"]
-    doctor.add_argument("--json", action="store_true", help="print one JSON object instead of a list")
-    add_ranks(doctor)
-    _add_bench(parsers["bench"])
+    if "run" in names:
+        parsers["run"].add_argument(
+            "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
+        )
+        add_long_runs(parsers["run"])
+    if "plan" in names:
+        _add_plan(parsers["plan"])
+    if "doctor" in names:
+        parsers["doctor"].add_argument("--json", action="store_true", help="print one JSON object instead of a list")
+        add_ranks(parsers["doctor"])
+    if "bench" in names:
+        _add_bench(parsers["bench"])
+    if "resume" in names:
+        add_resume(parsers["resume"])
+    if names & {"show", "plot", "runs"}:
+        add_looking(parsers)
+    parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
+    return parser, parsers
+
+
+def _add_jobs(parsers: dict[str, _Parser]) -> None:
+    from . import job_options
+
     job_options.add_job(parsers["job"], integer(1))
     job_options.add_sweep(parsers["sweep"], integer(1))
     job_options.add_collect(parsers["collect"])
-    parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
-    add_long_runs(parsers["run"])
-    add_resume(parsers["resume"])
-    add_looking(parsers)
-    return parser, parsers
+
+
+def _add_plan(parser: _Parser) -> None:
+    parser.add_argument("--ranks", type=integer(1), required=True, metavar="N", help="number of ranks")
+    parser.add_argument(
+        "--ranks-per-node", type=integer(1), metavar="N", help="that share a node's memory (default: its cores)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
 def _add_bench(parser: _Parser) -> None:

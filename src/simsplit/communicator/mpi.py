@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from ..errors import InputError, LaunchError
 from .exchange import exchange
-from .node import Node
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from mpi4py.MPI import Datatype, Intracomm
 
     from .contract import Array, Plainly, SharedFile, Steps
+    from .node import Node
     from .port import Port
 
 T = TypeVar("T")
@@ -215,6 +215,8 @@ class MPICommunicator:
 
     def node_of(self, local: Any) -> tuple[Node | None, list[Any]]:
         """Return the node of the ranks in `local`, and the communicators that were made for it. Collective."""
+        from .node import Node
+
         lowest = local.bcast(self.rank)
         of_rank = self._comm.allgather(lowest)
         members = [[rank for rank in range(self.size) if of_rank[rank] == first] for first in sorted(set(of_rank))]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from ..communicator import Agreement
 from ..text import counted
 from .memory import GatheredHistory
-from .shared import SharedHistory, window_nbytes
 
 if TYPE_CHECKING:
     from ..communicator import Communicator
     from ..communicator.node import Node
     from ..engine import Plan
+    from .shared import SharedHistory
 
 TRANSPORTS = ("auto", "gatherv", "shared")
 _SMALL = 2**20  # bytes of a history that is gathered before a window is made
@@ -54,6 +54,8 @@ def receive(communicator: Communicator, plan: Plan, asked: str) -> tuple[Gathere
     """
     node, why = _node(communicator, plan, asked)
     if node is not None:
+        from .shared import SharedHistory, window_nbytes
+
         window = node.share(window_nbytes(plan, node))
         if not communicator.bitwise_or(window is None) and window is not None:
             with Agreement(communicator):
