@@ -409,8 +409,7 @@ def _require_same(history: dict[str, Any], plan: Plan, path: Path) -> None:
 def _require_room(folder: Path, plan: Plan) -> None:
     """Refuse a history that does not fit on the disk."""
     there = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
-    disk_ = os.statvfs(there)
-    left = disk_.f_bavail * disk_.f_frsize
+    left = disk.left(there)
     if plan.history_nbytes > left:
         raise OutputError(
             f"cannot write the run directory {folder}: the history takes {readable(plan.history_nbytes)}, but "

@@ -24,6 +24,15 @@ def available() -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+def shared() -> int | None:
+    """Return the bytes that are left in /dev/shm, or None where there is none."""
+    try:
+        disk = os.statvfs("/dev/shm")
+    except OSError:
+        return None
+    return disk.f_bavail * disk.f_frsize
+
+
 def require(nbytes: int, what: str, instead: str) -> None:
     """Refuse what does not fit in memory.
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import InputError, OutputError
+from ..errors import InputError
 from ..store import disk
 from ..store.past import PastRun, runs_in, spread, statistics
+from . import picture
 
 if TYPE_CHECKING:
     from .parser import Options
@@ -93,17 +94,12 @@ def draw(runs: list[PastRun], output: str) -> None:
     OutputError
         If the picture cannot be written.
     """
-    try:
-        from matplotlib import colormaps
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(
-            f"pictures need matplotlib ({error}). Install it with: pip install 'simsplit[plot]'"
-        ) from error
+    figure = picture.figure(10, 6)
     drawn = [run for run in runs if run.complete]
     if not drawn:
         raise InputError("no run has a complete step yet: there is nothing to draw.")
-    figure = Figure(figsize=(10, 6), layout="constrained")
+    from matplotlib import colormaps
+
     axes = figure.subplots()
     for number, run in enumerate(drawn):
         steps = spread(run.complete, _POINTS)
@@ -118,11 +114,4 @@ def draw(runs: list[PastRun], output: str) -> None:
     axes.grid(visible=True, alpha=0.3)
     shown = axes.get_lines() if len(drawn) <= _TELLABLE else [axes.get_lines()[k] for k in spread(len(drawn), 5)]
     axes.legend(handles=shown, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    try:
-        figure.savefig(output, dpi=150)
-    except ValueError as error:
-        raise InputError(f"cannot draw {output}: {error}") from error
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}. Name a file in a writable folder.") from (
-            error
-        )
+    picture.save(figure, output)

@@ -14,7 +14,7 @@ import numpy as np
 from .. import __version__
 from ..communicator import Agreement, launch
 from ..kernels.compiled import machine_code
-from ..memory import available
+from ..memory import available, shared
 from ..text import counted, ranks_in_short, readable
 from .run import meet
 
@@ -61,11 +61,6 @@ def command(options: Options) -> None:
 
 def facts() -> dict[str, Any]:
     """Return what is known of this process and its node."""
-    try:
-        disk = os.statvfs("/dev/shm")
-        shared = disk.f_bavail * disk.f_frsize
-    except OSError:
-        shared = None
     return {
         "versions": {
             "simsplit": __version__,
@@ -79,7 +74,7 @@ def facts() -> dict[str, Any]:
         "blas_threads": _blas_threads(),
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "memory": available(),
-        "shared_memory": shared,
+        "shared_memory": shared(),
         "compiler": {"missing": machine_code.missing(), "folder": machine_code.folder()},
         "launcher": None if (launcher := launch.detect()) is None else f"{launcher.name} ({launcher.variable})",
     }

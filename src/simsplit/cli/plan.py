@@ -14,7 +14,7 @@ from ..bounds import part
 from ..dtypes import spelled
 from ..engine import Plan
 from ..errors import InputError
-from ..memory import available
+from ..memory import available, shared
 from ..preparing import history_dtype
 from ..problem import Problem
 from ..text import counted, readable
@@ -153,7 +153,7 @@ def look(settings: Settings, ranks: int, ranks_per_node: int) -> Outlook:
         root=plan.initial_nbytes + by_row * shape[0] + plan.history_nbytes + state * plan.longest,
         other=(plan.row_nbytes + by_row + state) * second + tile if ranks > 1 else 0,
         left=available(),
-        shared=_shared(),
+        shared=shared(),
     )
 
 
@@ -197,14 +197,6 @@ def _header(path: str) -> Any:
         from ..store.npy import read_npy
 
         return read_npy(path)
-
-
-def _shared() -> int | None:
-    try:
-        disk = os.statvfs("/dev/shm")
-    except OSError:
-        return None
-    return disk.f_bavail * disk.f_frsize
 
 
 def as_json(found: Outlook) -> dict[str, Any]:

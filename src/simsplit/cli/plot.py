@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dtypes import spelled
-from ..errors import InputError, OutputError
+from ..errors import InputError
 from ..store.past import PastRun, open_run, spread
+from . import picture
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,12 +56,7 @@ def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: in
     component : int
         Of rows with several values the one that is drawn, counted in C order.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError(
-            f"pictures need matplotlib ({error}). Install it with: pip install 'simsplit[plot]'"
-        ) from error
+    figure = picture.figure(10, 7.5)
     if not run.complete:
         raise InputError(f"{run.path} has no complete step yet: there is nothing to draw.")
     history, times = run.history(), run.times()
@@ -71,14 +67,13 @@ def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: in
     _require_there(chosen, count, component, values)
     steps = spread(run.complete, _PIXELS)
     shown = spread(count, _PIXELS)
-    picture, curves = _sampled(history, steps, shown, chosen, component)
-    figure = Figure(figsize=(10, 7.5), layout="constrained")
+    image, curves = _sampled(history, steps, shown, chosen, component)
     above, below = figure.subplots(2, 1, height_ratios=[3, 2], sharex=True)
     problem = run.record["problem"]
     figure.suptitle(f"{problem['kernel']}: {problem['formula']}", wrap=True)
     what = "value" if values == 1 else f"component {component}"
     t = times[steps]
-    mesh = above.pcolormesh(t, shown, picture.T, shading="nearest", rasterized=True) if len(t) > 1 else None
+    mesh = above.pcolormesh(t, shown, image.T, shading="nearest", rasterized=True) if len(t) > 1 else None
     if mesh is None:
         above.plot(np.full(len(shown), t[0]), shown, ".")
     else:
@@ -92,14 +87,7 @@ def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: in
     below.grid(visible=True, alpha=0.3)
     if len(chosen) <= _TELLABLE:
         below.legend(loc="best", ncols=2 if len(chosen) > _CURVES else 1)
-    try:
-        figure.savefig(output, dpi=150)
-    except ValueError as error:
-        raise InputError(f"cannot draw {output}: {error}") from error
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}. Name a file in a writable folder.") from (
-            error
-        )
+    picture.save(figure, output)
 
 
 def _require_there(rows: list[int], count: int, component: int, values: int) -> None:
@@ -117,12 +105,12 @@ def _sampled(
     history: StoredArray, steps: list[int], shown: list[int], chosen: list[int], component: int
 ) -> tuple[Array, Array]:
     """Return the shown rows and the chosen ones of some steps; of complex numbers the absolute values."""
-    picture = np.empty((len(steps), len(shown)))
+    image = np.empty((len(steps), len(shown)))
     curves = np.empty((len(steps), len(chosen)))
     for number, k in enumerate(steps):
-        picture[number] = _values(history, k, shown, component)
+        image[number] = _values(history, k, shown, component)
         curves[number] = _values(history, k, chosen, component)
-    return picture, curves
+    return image, curves
 
 
 def _values(history: StoredArray, k: int, rows: list[int], component: int) -> Array:

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..communicator import Agreement, interrupts
+from ..communicator import Agreement
 from ..errors import InputError
 from ..longrun import resume
-from ..monitor.stopping import Stopping
+from ..monitor.stopping import stoppable
 from ..preparing import How
 from ..store.digest import digest_of_text
 from ..store.rundir import PROBLEM, read_record
@@ -21,6 +21,7 @@ from .settings import resolve
 
 if TYPE_CHECKING:
     from ..communicator import Communicator
+    from ..monitor.stopping import Stopping
     from .parser import Options
 
 
@@ -32,13 +33,8 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    stopping = Stopping()
-    stopping.install()
-    try:
-        with interrupts.held():
-            _command(options, stopping)
-    finally:
-        stopping.uninstall()
+    with stoppable() as stopping:
+        _command(options, stopping)
 
 
 def _command(options: Options, stopping: Stopping) -> None:

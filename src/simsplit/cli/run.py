@@ -7,9 +7,9 @@ import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from ..communicator import Agreement, connect, interrupts, launch
+from ..communicator import Agreement, connect, launch
 from ..errors import InputError, OutputError
-from ..monitor.stopping import Stopping
+from ..monitor.stopping import stoppable
 from ..preparing import How
 from ..runner import execute, require_identical
 from ..text import ranks_in_short
@@ -18,6 +18,7 @@ from .settings import resolve
 
 if TYPE_CHECKING:
     from ..communicator import Communicator
+    from ..monitor.stopping import Stopping
     from ..problem import Problem
     from ..result import Result
     from .parser import Options
@@ -34,13 +35,8 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    stopping = Stopping()
-    stopping.install()  # before MPI starts, and before it is known whether the run can be stopped in order
-    try:
-        with interrupts.held():
-            _command(options, stopping)
-    finally:
-        stopping.uninstall()
+    with stoppable() as stopping:  # also before it is known whether the run can be stopped in order
+        _command(options, stopping)
 
 
 def _command(options: Options, stopping: Stopping) -> None:
@@ -68,12 +64,7 @@ def _command(options: Options, stopping: Stopping) -> None:
     result = _execute(options, settings, problem, communicator)
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
-            if (
-                communicator.rank == 0
-                and result.nbytes["history"]
-                and not by_root(settings.output)
-                and not options.json
-            ):
+            if result.nbytes["history"] and not by_root(settings.output) and not options.json:
                 from .folder import summary
 
                 print("\n".join(summary(problem, result, f"written to {settings.output}")), flush=True)

@@ -14,14 +14,14 @@ import os
 import signal
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..communicator import interrupts
 from ..text import lasting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 TERM, USR1, CTRL_C, TIME_LIMIT, SLURM_END, STOP_FILE = (1 << number for number in range(6))
 ANY = 63
@@ -162,6 +162,18 @@ class Stopping:
         if self._first_key is None:
             self._first_key = now
         return now - self._first_key > _SAME_KEY
+
+
+@contextmanager
+def stoppable() -> Iterator[Stopping]:
+    """Return a context with the triggers of this rank, installed: to be entered before MPI starts."""
+    stopping = Stopping()
+    stopping.install()
+    try:
+        with interrupts.held():
+            yield stopping
+    finally:
+        stopping.uninstall()
 
 
 def described(time_limit: float | None, environment: Mapping[str, str] = os.environ) -> str | None:

@@ -58,6 +58,12 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
+def left(path: str | os.PathLike[str]) -> int:
+    """Return the bytes that are left on the disk that a folder is on."""
+    found = os.statvfs(path)
+    return found.f_bavail * found.f_frsize
+
+
 def remove(path: Path) -> None:
     """Remove a file if it is there."""
     path.unlink(missing_ok=True)

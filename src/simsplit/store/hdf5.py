@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .. import extras
 from ..errors import InputError, OutputError
 
 if TYPE_CHECKING:
@@ -28,11 +29,7 @@ def load() -> Any:
     InputError
         If it is not installed.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise InputError(f"HDF5 needs h5py ({error}). Install it with: pip install 'simsplit[hdf5]'") from error
-    return h5py
+    return extras.load("h5py", "HDF5 needs h5py", "hdf5")
 
 
 def create(path: Path, layout: Layout) -> int:

@@ -147,10 +147,9 @@ class NpyOutput:
                 self._fail(f"there is no folder {self._file.parent}")
             if not os.access(self._file.parent, os.W_OK | os.X_OK):
                 self._fail(f"the folder {self._file.parent} is not writable")
-            disk = os.statvfs(self._file.parent)
+            left = disk.left(self._file.parent)
         except (OSError, RuntimeError, ValueError) as error:
             self._fail(str(error), error)
-        left = disk.f_bavail * disk.f_frsize
         if nbytes > left:
             self._fail(f"the history takes {readable(nbytes)}, but {readable(left)} are left on that disk")
 
@@ -171,11 +170,7 @@ class NpyOutput:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(self._file)
-            folder = os.open(self._file.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            disk.sync_folder(self._file.parent)
         except OSError as error:
             self._fail(error.strerror or str(error), error)
         finally:

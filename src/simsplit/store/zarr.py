@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import extras
 from ..errors import InputError, OutputError
 from . import disk
 
@@ -39,11 +40,7 @@ def load() -> Any:
     InputError
         If it is not installed.
     """
-    try:
-        import zarr
-    except ImportError as error:
-        raise InputError(f"Zarr needs zarr ({error}). Install it with: pip install 'simsplit[zarr]'") from error
-    return zarr
+    return extras.load("zarr", "Zarr needs zarr", "zarr")
 
 
 def chunk_rows(rows: int, ranks: int, row_nbytes: int, chunk: int = CHUNK) -> int:
