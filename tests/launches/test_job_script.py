@@ -68,9 +68,9 @@ def test_a_run_that_is_there_goes_on(folder: Path) -> None:
 
 
 def test_srun_is_asked_for_by_one_variable(folder: Path) -> None:
-    setup = double(folder, "srun", 'echo "$@" $SIMSPLIT_EXPECT_RANKS $OMP_NUM_THREADS $SRUN_CPUS_PER_TASK')
+    setup = double(folder, "srun", 'echo "$@" $SIMSPLIT_EXPECT_RANKS $OMP_NUM_THREADS $SRUN_CPUS_PER_TASK $SLURM_WAIT')
     ended = job("--quiet", SIMSPLIT_LAUNCH="srun --mpi=pmi2", SIMSPLIT_SETUP=setup, SLURM_CPUS_PER_TASK="2")
-    assert ended.out == "--mpi=pmi2 -n 3 simsplit run --quiet -o runs/job-7 3 2 2\n"
+    assert ended.out == "--mpi=pmi2 -n 3 simsplit run --quiet -o runs/job-7 3 2 2 60\n"
 
 
 def test_what_stops_early_is_put_back_into_the_queue_by_its_name(folder: Path) -> None:

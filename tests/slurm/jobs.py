@@ -27,6 +27,9 @@ OPEN_MPI = {
     "OMPI_MCA_osc": "^ucx",
     "SIMSPLIT_LAUNCH": "mpiexec --bind-to none",
 }
+# How srun starts MPICH's ranks. Over UCX its wheel sends what happens to lie in memory behind its address, now and
+# then in lines that are too long for Slurm (docs/cluster.md).
+BY_SRUN = {"SIMSPLIT_LAUNCH": "srun --mpi=pmi2", "MPIR_CVAR_CH4_NETMOD": "ofi"}
 _GOING = ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "REQUEUED")
 
 

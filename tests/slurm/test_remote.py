@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .jobs import BY_SRUN
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -50,7 +52,7 @@ def test_three_programs_are_one_job(on_each: Submitter) -> None:
 
 
 def test_srun_starts_them_too_by_other_names(submit: Submitter) -> None:
-    variables = {"SIMSPLIT_LAUNCH": "srun --mpi=pmi2", "SIMSPLIT_NAME": "worker_{rank}"}
+    variables = {**BY_SRUN, "SIMSPLIT_NAME": "worker_{rank}"}
     job = submit("remote.sbatch", *_PROGRAMS, "worker", "it's", "x*", options="--nodes=2 --ntasks=4", **variables)
     assert job.ended() == ("COMPLETED", 0), job.output
     assert "[10, 11] [\"it's\", 'x*']\n" in job.output

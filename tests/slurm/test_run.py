@@ -11,7 +11,7 @@ import pytest
 
 from tests.launching import BIN, SIMSPLIT, run
 
-from .jobs import slurm
+from .jobs import BY_SRUN, slurm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slurm
 
-SRUN = "srun --mpi=pmi2"
 _KERNELS = """
 import time
 from pathlib import Path
@@ -81,9 +80,7 @@ def test_it_runs_on_one_and_two_nodes(on_each: Submitter, nodes: int) -> None:
 
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_srun_runs_it_too(submit: Submitter, nodes: int) -> None:
-    job = submit(
-        "run.sbatch", "--verify", options=f"--nodes={nodes} --ntasks-per-node={4 // nodes}", SIMSPLIT_LAUNCH=SRUN
-    )
+    job = submit("run.sbatch", "--verify", options=f"--nodes={nodes} --ntasks-per-node={4 // nodes}", **BY_SRUN)
     assert job.ended() == ("COMPLETED", 0), job.output
     assert "identical: 5 of 5 steps" in job.output
 
@@ -102,10 +99,26 @@ def test_a_kernel_that_fails_fails_the_job(submit: Submitter) -> None:
     assert "ArithmeticError: it broke" in job.output
 
 
-@pytest.mark.parametrize(("launch", "warnings"), [("mpiexec", 2), (SRUN, 1)])
-def test_a_warning_stops_it_and_the_next_start_goes_on(submit: Submitter, launch: str, warnings: int) -> None:
-    job = submit("run.sbatch", *SLOW, options="--nodes=2 --ntasks=3", SIMSPLIT_LAUNCH=launch)
+@pytest.mark.parametrize(("variables", "warnings"), [({}, 2), (BY_SRUN, 1)], ids=["mpiexec", "srun"])
+def test_a_warning_stops_it_and_the_next_start_goes_on(
+    submit: Submitter, variables: dict[str, str], warnings: int
+) -> None:
+    job = submit("run.sbatch", *SLOW, options="--nodes=2 --ntasks=3", **variables)
     require_finished_after(job, warnings)
+
+
+def test_a_rank_that_dies_before_mpi_begins_ends_the_job(submit: Submitter) -> None:
+    dying = submit.folder / "dying"
+    dying.mkdir()
+    lines = ("#!/bin/bash", "[[ $SLURM_PROCID -ne 1 ]] || kill -KILL $$", f'exec "{BIN / "simsplit"}" "$@"')
+    (dying / "simsplit").write_text("\n".join(lines))
+    (dying / "simsplit").chmod(0o755)
+    setup = submit.folder / "setup.sh"
+    setup.write_text(f"source {BIN / 'activate'}\nPATH={dying}:$PATH\n")
+    job = submit("run.sbatch", options="--ntasks=3", **{**BY_SRUN, "SIMSPLIT_SETUP": str(setup), "SLURM_WAIT": "2"})
+    state, status = job.ended()
+    assert state == "FAILED", job.output
+    assert status != 0
 
 
 def test_open_mpi_is_warned_as_well(tmp_path: Path) -> None:
