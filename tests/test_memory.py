@@ -103,6 +103,7 @@ def test_without_a_limit_of_version_2_the_machine_counts(monkeypatch: pytest.Mon
 def test_the_limit_of_the_address_space_counts_less_what_is_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
     set_system(monkeypatch, {"/proc/meminfo": MEMINFO, "/proc/self/statm": "10 5 3 1 0 2 0\n"}, 30 * PAGE)
     assert memory.available() == 20 * PAGE
+    assert memory.available(mapped=True) == 4_000_000 * 1024
     set_system(monkeypatch, {"/proc/self/statm": "40 5 3 1 0 2 0\n"}, 30 * PAGE)
     assert memory.available() == 0
     set_system(monkeypatch, {}, 30 * PAGE)
@@ -110,7 +111,7 @@ def test_the_limit_of_the_address_space_counts_less_what_is_mapped(monkeypatch: 
 
 
 def test_require_says_what_needs_how_much_what_is_left_and_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 999)
+    monkeypatch.setattr(memory, "available", lambda **_: 999)
     memory.require(999, "the history", "Compute fewer steps.")
     with pytest.raises(InputError) as caught:
         memory.require(1000, "the history", "Compute fewer steps.")

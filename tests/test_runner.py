@@ -264,7 +264,7 @@ def test_a_kernel_may_choose_another_dtype_for_its_results() -> None:
 def test_a_history_that_does_not_fit_is_refused_before_anything_is_computed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 279)
+    monkeypatch.setattr(memory, "available", lambda **_: 279)
     with pytest.raises(InputError, match=r"^the history of 5 steps × 56 B on rank 0 takes 280 B, but 279 B"):
         run(make(kernel=NotRowLocal()), serial=True, output=tmp_path / "h.npy")
     assert list(tmp_path.iterdir()) == []

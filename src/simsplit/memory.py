@@ -14,13 +14,13 @@ from .errors import InputError
 from .text import readable
 
 
-def available() -> int | None:
+def available(*, mapped: bool = False) -> int | None:
     """Return the bytes that this process can still take, or None where the system does not tell.
 
     The least of what the machine has left, what the control group (a Slurm job's, a container's)
-    leaves, and what ``ulimit -v`` leaves.
+    leaves, and what ``ulimit -v`` leaves, which does not count for memory that has its addresses, `mapped`.
     """
-    limits = [_machine(), _control_group(), _address_space()]
+    limits = [_machine(), _control_group(), None if mapped else _address_space()]
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -33,7 +33,7 @@ def shared() -> int | None:
     return disk.f_bavail * disk.f_frsize
 
 
-def require(nbytes: int, what: str, instead: str) -> None:
+def require(nbytes: int, what: str, instead: str, *, mapped: bool = False) -> None:
     """Refuse what does not fit in memory.
 
     Parameters
@@ -44,13 +44,15 @@ def require(nbytes: int, what: str, instead: str) -> None:
         What needs them.
     instead : str
         What the user can do.
+    mapped : bool
+        Whether the process has the addresses, and needs memory behind them.
 
     Raises
     ------
     InputError
         If fewer bytes are left.
     """
-    left = available()
+    left = available(mapped=mapped)
     if left is not None and nbytes > left:
         raise InputError(f"{what} takes {readable(nbytes)}, but {readable(left)} of memory are left. {instead}")
 

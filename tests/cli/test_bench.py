@@ -64,7 +64,7 @@ def test_scaling_is_told_in_the_work_of_one_rank() -> None:
 
 
 def test_what_does_not_fit_is_refused_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(simsplit.memory, "available", lambda: 10**5)
+    monkeypatch.setattr(simsplit.memory, "available", lambda **_: 10**5)
     with pytest.raises(InputError, match=r"measuring on this rank takes \S+ .B, but 100 kB of memory are left.*--size"):
         main(["bench", "--size", "10000", "--serial"])
 

@@ -37,7 +37,7 @@ def test_it_measures_beside_a_plain_program_and_scales(capsys: pytest.CaptureFix
 def test_what_does_not_fit_on_one_rank_is_an_error_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
     communicator = connect()
     if communicator.rank == communicator.size - 1:
-        monkeypatch.setattr(simsplit.memory, "available", lambda: 0)
+        monkeypatch.setattr(simsplit.memory, "available", lambda **_: 0)
     with pytest.raises(InputError, match="measuring on this rank takes") as caught:
         main(["bench", "--size", "1000", "--steps", "3", "--rounds", "1"])
     assert [failure.rank for failure in caught.value.failures] == [communicator.size - 1]

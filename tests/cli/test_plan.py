@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have 1 GB of memory left."""
     monkeypatch.setattr("simsplit.cli.plan.available", lambda: 10**9)
-    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    monkeypatch.setattr(memory, "available", lambda **_: 10**9)
 
 
 def plan(capsys: pytest.CaptureFixture[str], *arguments: Any) -> dict[str, Any]:

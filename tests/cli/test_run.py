@@ -170,7 +170,7 @@ def test_a_size_that_the_dtype_cannot_count_to_is_refused(size: int, dtype: str,
 
 
 def test_an_array_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    monkeypatch.setattr(memory, "available", lambda **_: 10**9)
     assert error_of(InputError, "--size", 10**12) == (
         "the array of --size 1000000000000 takes 8 TB, but 1 GB of memory are left. "
         "Choose a smaller --size, or more memory."

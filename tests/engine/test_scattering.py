@@ -122,7 +122,7 @@ def test_root_packs_no_more_than_its_staging_at_a_time() -> None:
 
 def test_a_part_that_does_not_fit_on_one_rank_is_refused_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
     initial = np.zeros((7, 100))
-    monkeypatch.setattr(memory, "available", lambda: 1599)
+    monkeypatch.setattr(memory, "available", lambda **_: 1599)
     errors = scattered(initial, 4)
     assert [type(error) for error in errors] == [InputError] * 4
     messages = {str(error) for error in errors}
@@ -132,5 +132,5 @@ def test_a_part_that_does_not_fit_on_one_rank_is_refused_on_all(monkeypatch: pyt
         "Use more nodes, or fewer ranks on each."
     )
     assert [failure.rank for failure in errors[0].failures] == [1, 2]  # rank 3 has one row only
-    monkeypatch.setattr(memory, "available", lambda: 1600)
+    monkeypatch.setattr(memory, "available", lambda **_: 1600)
     assert [len(part) for part in scattered(initial, 4)] == [2, 2, 2, 1]

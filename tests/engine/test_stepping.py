@@ -503,7 +503,7 @@ def test_the_state_between_the_steps_must_fit(monkeypatch: pytest.MonkeyPatch) -
     problem = problem_of(np.zeros(100), Mixes(rate=0.5, shift=1), steps=5)
     plan = plan_of(problem)
     receiver = GatheredHistory(SingleProcess(), plan)
-    monkeypatch.setattr("simsplit.memory.available", lambda: 799)
+    monkeypatch.setattr("simsplit.memory.available", lambda **_: 799)
     with pytest.raises(InputError, match=r"^the state between the steps takes 800 B, but 799 B of memory are left"):
         run_steps(SingleProcess(), plan, rows_of(problem, 0, 100), receiver, Timings())
     shorter = problem_of(np.zeros(100), Mixes(rate=0.5, shift=1), steps=4)  # one tile: no state outlives it

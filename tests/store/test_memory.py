@@ -79,7 +79,7 @@ def test_other_ranks_keep_one_tile_only() -> None:
 
 
 def test_a_history_that_does_not_fit_is_refused_with_its_size_and_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: 1_000_000)
+    monkeypatch.setattr(memory, "available", lambda **_: 1_000_000)
     GatheredHistory(SingleProcess(), make((12_500,), steps=10))
     with pytest.raises(InputError) as caught:
         GatheredHistory(SingleProcess(), make((12_500,), steps=11))

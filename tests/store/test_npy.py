@@ -143,13 +143,13 @@ def test_what_is_no_regular_file_is_refused_without_waiting_for_it(tmp_path: Pat
 
 def test_a_file_larger_than_the_memory_left_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.save(tmp_path / "a.npy", np.zeros(1000))
-    monkeypatch.setattr(memory, "available", lambda: 8127)
+    monkeypatch.setattr(memory, "available", lambda **_: 8127)
     with pytest.raises(InputError) as caught:
         read_npy(tmp_path / "a.npy")
     assert str(caught.value) == (
         f"the input {tmp_path / 'a.npy'} takes 8.13 kB, but 8.13 kB of memory are left. Use a node with more memory."
     )
-    monkeypatch.setattr(memory, "available", lambda: 8128)
+    monkeypatch.setattr(memory, "available", lambda **_: 8128)
     assert read_npy(tmp_path / "a.npy").shape == (1000,)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from .windows import Offer, Segment, accept
+from ..lending import fitting
+from .windows import Offer, accept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from ..lending import Segment
     from .contract import Communicator
-
-_ROOMY = 2  # a segment is used again for at least one part in so many of its bytes
 
 
 class Window(NamedTuple):
@@ -96,10 +96,9 @@ class Node:
         return Window(segment.lend(nbytes), warm=False)
 
     def _decide(self, nbytes: int) -> tuple[_Deal, Offer | None]:
-        free = [index for index, segment in enumerate(self._pool) if not segment.is_lent]
-        fit = [index for index in free if nbytes <= self._pool[index].nbytes <= _ROOMY * max(1, nbytes)]
-        if fit:
-            return _Deal(min(fit, key=lambda index: self._pool[index].nbytes), [], None), None
+        if (segment := fitting(self._pool, nbytes)) is not None:
+            return _Deal(self._pool.index(segment), [], None), None
+        free = [index for index, each in enumerate(self._pool) if not each.is_lent]
         offer = None
         with suppress(OSError, ValueError, OverflowError):
             offer = Offer(nbytes)

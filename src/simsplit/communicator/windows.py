@@ -11,52 +11,8 @@ from __future__ import annotations
 
 import mmap
 import os
-import weakref
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
-
-_PAGE = mmap.PAGESIZE
-
-
-class Segment:
-    """Shared memory in this process.
-
-    Parameters
-    ----------
-    mapped : mmap.mmap
-    """
-
-    def __init__(self, mapped: mmap.mmap) -> None:
-        self._mapped = mapped
-        self._lent: weakref.ref[_Lent] | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """How many bytes it has."""
-        return len(self._mapped)
-
-    @property
-    def is_lent(self) -> bool:
-        """Whether an array on it, or a view of one, is still there in this process."""
-        return self._lent is not None and self._lent() is not None
-
-    def lend(self, nbytes: int) -> npt.NDArray[np.uint8]:
-        """Return an array on its first bytes. It holds anything."""
-        lent = _Lent(self._mapped, nbytes)
-        self._lent = weakref.ref(lent)
-        return np.asarray(lent)
-
-
-class _Lent:
-    """What lies behind an array, and so lives as long as any view of it."""
-
-    def __init__(self, mapped: mmap.mmap, nbytes: int) -> None:
-        self._bytes = np.frombuffer(mapped, np.uint8, nbytes)
-        self.__array_interface__: dict[str, Any] = self._bytes.__array_interface__
+from ..lending import Segment
 
 
 class Offer:

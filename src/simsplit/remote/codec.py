@@ -49,6 +49,7 @@ import msgspec
 import numpy as np
 
 from ..errors import CodecError
+from ..lending import empty
 from . import kinds
 from .kinds import Kind
 from .writing import AS_IT_IS, DEEPEST, RefusedValueError, Writer
@@ -274,7 +275,7 @@ class Decoding:
             raise CodecError(_WRONG_TABLE)
         layouts = [_layout(entry, size) for entry, size in zip(table, sizes, strict=True)]
         try:
-            self.buffers = [np.empty(shape, dtype, order) for dtype, shape, order in layouts]
+            self.buffers = [empty(shape, dtype, order)[0] for dtype, shape, order in layouts]
         except (MemoryError, ValueError) as error:
             raise CodecError(f"no memory for the {sum(sizes):,} bytes of the message: {error}") from None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import lending
 from ..memory import require
 from ..text import counted, readable
 
@@ -36,7 +37,7 @@ class GatheredHistory:
     history : ndarray, shape (kept steps, ...), or None
         On root; None elsewhere.
     in_place : bool
-        False: root's memory is fresh.
+        True on root, if its memory was used before.
 
     Raises
     ------
@@ -56,8 +57,10 @@ class GatheredHistory:
             steps = len(plan.kept)
             step = readable(plan.history_nbytes // max(1, steps))
             what = f"the history of {counted(steps, 'step')} × {step} on rank 0"
-            require(plan.history_nbytes, what, "Compute fewer steps or rows, or use a node with more memory.")
-            self.history = np.empty(plan.history_shape, plan.history_dtype)
+            instead = "Compute fewer steps or rows, or use a node with more memory."
+            mapped = lending.has(plan.history_shape, plan.history_dtype)
+            require(plan.history_nbytes, what, instead, mapped=mapped)
+            self.history, self.in_place = lending.empty(plan.history_shape, plan.history_dtype)
         else:
             nbytes = prod(plan.tile_shape) * plan.history_dtype.itemsize
             require(nbytes, f"a tile of results on rank {communicator.rank}", "Use more nodes, or shorter rows.")
