@@ -66,6 +66,11 @@ class _Lent:
         self.__array_interface__: dict[str, Any] = self._bytes.__array_interface__
 
 
+def owns(array: npt.NDArray[Any]) -> bool:
+    """Return whether memory belongs to this array: whoever has a view of it refers to this array."""
+    return array.flags.owndata or type(array.base) is _Lent
+
+
 def fitting(segments: Iterable[Segment], nbytes: int) -> Segment | None:
     """Return the smallest segment that is free and fits, and is not far too large; None if there is none."""
     fit = [each for each in segments if not each.is_lent and nbytes <= each.nbytes <= _ROOMY * max(1, nbytes)]

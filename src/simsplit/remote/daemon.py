@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CodecError, GoneError, RefusedError, RemoteError, UnknownNameError
+from ..lending import owns
 from .codec import Hooks, as_arguments, encode, encode_plain
 from .context import context_of, current
 from .exposing import is_exposed, members
@@ -343,7 +344,7 @@ def _is_nobody_elses(buffer: memoryview) -> bool:
     """Return whether the memory is kept by the answer alone, so that nobody can change it before it is sent."""
     flat = buffer.obj
     owner = flat.base if isinstance(flat, np.ndarray) else None
-    if type(owner) is not np.ndarray or not owner.flags.owndata or not _COUNTS:
+    if type(owner) is not np.ndarray or not owns(owner) or not _COUNTS:
         return False
     return _references(owner) <= _ALONE
 
