@@ -68,7 +68,7 @@ class _Lent:
 
 def owns(array: npt.NDArray[Any]) -> bool:
     """Return whether memory belongs to this array: whoever has a view of it refers to this array."""
-    return array.flags.owndata or type(array.base) is _Lent
+    return array.flags.owndata or isinstance(array.base, _Lent)
 
 
 def fitting(segments: Iterable[Segment], nbytes: int) -> Segment | None:

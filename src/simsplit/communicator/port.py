@@ -67,11 +67,21 @@ class Port(Protocol):
     def probe(self, source: int | None, tag: int) -> Message | None:
         """Return the next message of `source` (None: of any rank) under `tag`, if there is one."""
 
-    def take(self, tag: int, small: int) -> tuple[int, bytearray] | Message | None:
-        """Return the next message of any rank under `tag`, if there is one.
+    def expect(self, tag: int, longest: int) -> None:
+        """Be ready for messages of any rank under `tag`, of at most so many bytes. Once, before `take`.
 
-        One of at most `small` bytes that is all here is received at once: its source, and what it holds.
+        `longest` is to be so little that an MPI library sends the message without waiting for its receiver; otherwise
+        one that is half here keeps those of other ranks back.
         """
+
+    def take(self) -> tuple[int, bytes | None] | None:
+        """Return the next message of those that are expected, if it is here: its source, and what it holds.
+
+        None in place of that if it was too long, and is lost.
+        """
+
+    def stop(self) -> None:
+        """Expect no more messages: `take` returns None from now on. Not collective."""
 
     def close(self) -> None:
         """Give the port back. Collective; no message is on its way any more."""
@@ -108,6 +118,7 @@ class Loopback:
         self.size = len(boxes)
         self.host = platform.node()
         self._boxes = boxes
+        self._expected: int | None = None
 
     def send(self, data: Bytes, destination: int, tag: int) -> Transfer | None:
         """Begin to send: leave the message for its receiver."""
@@ -127,14 +138,22 @@ class Loopback:
             box.remove(parcel)
         return parcel
 
-    def take(self, tag: int, small: int) -> tuple[int, bytearray] | Message | None:
-        """Return the next message, received already if it is small."""
-        parcel = self.probe(None, tag)
-        if parcel is None or parcel.nbytes > small:
-            return parcel
+    def expect(self, tag: int, longest: int) -> None:
+        """Be ready for messages under `tag`."""
+        self._expected, self._longest = tag, longest
+
+    def take(self) -> tuple[int, bytes | None] | None:
+        """Return the next message of those that are expected, if there is one."""
+        parcel = None if self._expected is None else self.probe(None, self._expected)
+        if parcel is None:
+            return None
         data = bytearray(parcel.nbytes)
         parcel.receive(data)
-        return parcel.source, data
+        return parcel.source, bytes(data) if len(data) <= self._longest else None
+
+    def stop(self) -> None:
+        """Expect no more messages."""
+        self._expected = None
 
     def close(self) -> None:
         """Do nothing: the memory goes when the last port of the group does."""

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CodecError, RefusedError
-from .frame import AGREEMENT, ANSWERS, CHUNK, LAST_TAG, LONGEST_HEAD, SMALL, Arrived, Flag, pack_small
+from .frame import AGREEMENT, ANSWERS, CHUNK, LAST_TAG, LONGEST_HEAD, Arrived, Flag, pack_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..communicator import Message, Port, Transfer
+    from ..communicator import Port, Transfer
     from ..errors import RemoteError
     from .frame import Frame
 
@@ -74,6 +74,7 @@ class Endpoint:
         self._arriving: dict[int, deque[Iterator[None]]] = {}
         self._left: set[int] = set()  # ranks that take nothing more
         self._looks = port.looks
+        port.expect(HEADS, LONGEST_HEAD)
         self._quiet = False  # whether there was no message at the last look
         self._pieces = 0  # how many were begun, to tell whether anything moved
 
@@ -161,10 +162,10 @@ class Endpoint:
             if self._arriving:
                 moved |= self._arriving_moved()
             take = self._port.take
-            message = take(HEADS, SMALL)
+            message = take()
             looks = 0
             while message is None and looks < self._looks:  # the next is likely to come while one would go round
-                message = take(HEADS, SMALL)
+                message = take()
                 looks += 1
             if message is None:
                 self._quiet = not moved
@@ -179,9 +180,9 @@ class Endpoint:
 
     def _take_the_rest(self) -> None:
         for _ in range(_AT_ONCE):
-            message = self._port.take(HEADS, SMALL)
+            message = self._port.take()
             if message is None:  # an MPI library may look at one message for each call
-                message = self._port.take(HEADS, SMALL)
+                message = self._port.take()
             if message is None or self._take_in(message):
                 return
 
@@ -210,12 +211,12 @@ class Endpoint:
                 del self._arriving[source]
         return self._pieces != begun
 
-    def _take_in(self, message: tuple[int, bytearray] | Message) -> bool:
-        """Receive a frame, or begin to, and hand it on once it is here; return whether it was an answer."""
-        if not isinstance(message, tuple):
-            self._begin_to_receive(message)
-            return False
+    def _take_in(self, message: tuple[int, bytes | None]) -> bool:
+        """Hand a frame on, or begin to receive what follows its head; return whether it was an answer."""
         source, data = message
+        if data is None:
+            self.malformed(source, CodecError(f"a head of more than {LONGEST_HEAD:,} bytes"))
+            return False
         if source in self._arriving:
             self._arriving[source].append(self._read(data, source))
             return False
@@ -233,32 +234,14 @@ class Endpoint:
             self.received += 1  # last: until then the ranks cannot agree that nothing is on its way
         return kind in ANSWERS
 
-    def _begin_to_receive(self, message: Message) -> None:
-        """Receive a frame whose head is large or still under way."""
-        source = message.source
-        if message.nbytes > CHUNK:  # it cannot be let go of without memory for it, so it stays where it is
-            self.malformed(source, CodecError(f"a head of {message.nbytes:,} bytes"))
-        elif source in self._arriving:
-            self._arriving[source].append(self._receive(message))
-        else:
-            self._go_on(source, self._receive(message))
-
     def _go_on(self, source: int, arrival: Iterator[None]) -> None:
         """Receive as much as is there, and note the rest."""
         if next(arrival, _OVER) is not _OVER:
             self._arriving[source] = deque([arrival])
 
-    def _receive(self, message: Message) -> Iterator[None]:
-        """Receive a frame and hand it on; stop at each place where there is something to wait for."""
-        data = bytearray(message.nbytes)
-        yield from _wait_for(message.receive(data))
-        yield from self._read(data, message.source)
-
-    def _read(self, data: bytearray, source: int) -> Iterator[None]:
-        """Read a head, receive what follows it, and hand the frame on."""
+    def _read(self, data: bytes, source: int) -> Iterator[None]:
+        """Read a head that had to wait, receive what follows it, and hand the frame on."""
         try:
-            if len(data) > LONGEST_HEAD:
-                raise CodecError(f"a head of {len(data):,} bytes")  # noqa: TRY301, as any other that is none
             arrived = Arrived(data, source)
         except CodecError as error:
             self.malformed(source, error)
@@ -328,6 +311,8 @@ class Endpoint:
 
     def abandon(self) -> None:
         """Wait no more for anything, for this rank leaves; the others may still fetch what it sent."""
+        with self._lock:
+            self._port.stop()
         for rank in range(self.size):
             self.forget(rank)
 

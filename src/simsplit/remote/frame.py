@@ -48,16 +48,16 @@ if TYPE_CHECKING:
 
 MAGIC = b"SSRO"
 VERSION = 1
-LONGEST_HEAD = 2**16  # bytes: what a receiver takes unseen
-SMALL = 2**12  # bytes of a body that is sent, and of a head that is received, with no further ado
+LONGEST_HEAD = 4000  # bytes: an MPI library sends as much at once, whether or not the receiver looks
+SMALL = 3 * 2**10  # bytes of a body that fits into a head, whatever the names
 CHUNK = 2**24  # bytes
 LAST_TAG = 32766  # 32767 is what every MPI library has
-MOST_BUFFERS = 4097  # the body among them
+MOST_BUFFERS = 257  # the body among them
 
 _START = MAGIC + bytes([VERSION])
 _HEAD = struct.Struct("<5sBHQHHHHHHI")
 _HEAD_BYTES = _HEAD.size
-_LONGEST_NAME = 2**13  # bytes: two of them, and the sizes of the most buffers, fit into a head
+_LONGEST_NAME = 255  # bytes: two of them, and the sizes of the most buffers, fit into a head
 
 
 class FrameKind:

@@ -341,6 +341,8 @@ class Here:
         atexit.unregister(self._at_exit)
         if agreed and not self._leaving.incomplete:
             self._endpoint.close()
+        elif agreed:
+            self._endpoint.abandon()
 
     def _say_gone(self, reason: str, *, final: bool) -> None:
         body = encode([reason, final], _PLAIN).body

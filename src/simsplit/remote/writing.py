@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 DEEPEST = 100  # containers within each other
-MOST_BUFFERS = 4096  # of one message
+MOST_BUFFERS = 256  # of one message; arrays beyond that are copied into it
 AS_IT_IS = frozenset({type(None), bool, float, str, bytes})
 
 _Ext = msgspec.msgpack.Ext
@@ -166,15 +166,11 @@ class Writer:
         order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
         whole = np.asarray(array) if array.flags.forc else np.ascontiguousarray(array)
         layout = [array.dtype.str, list(array.shape), order]
-        if array.nbytes <= self.hooks.inline:
+        if array.nbytes <= self.hooks.inline or len(self.buffers) == MOST_BUFFERS:
             return self._special(Kind.ARRAY, *layout, whole.tobytes(order="A"))
         return self._special(Kind.BUFFER, self._buffer(layout, whole.reshape(-1, order="A").view(np.uint8).data))
 
     def _buffer(self, layout: list[Any], memory: memoryview) -> int:
-        if len(self.buffers) == MOST_BUFFERS:
-            raise RefusedValueError(
-                f"more than {MOST_BUFFERS} large arrays in one message. Join them, or send several."
-            )
         self.table.append(layout)
         self.buffers.append(memory)
         return len(self.buffers) - 1
@@ -188,6 +184,8 @@ class Writer:
             raws = [buffer.raw() for buffer in apart]
         except Exception as error:
             raise RefusedValueError(f"it cannot be pickled: {error}") from error
+        if len(self.buffers) + len(raws) > MOST_BUFFERS:
+            data, raws = pickle.dumps(value, protocol=5), []
         return self._special(Kind.PICKLE, data, *(self._buffer(["|u1", [raw.nbytes], "C"], raw) for raw in raws))
 
 
