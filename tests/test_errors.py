@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError
 
 import pytest
 
@@ -79,5 +78,5 @@ def test_nearest_of_ours_finds_the_class_a_users_error_was_derived_from(
 def test_a_rank_failure_travels_between_ranks_and_cannot_be_changed() -> None:
     failure = RankFailure(2, "node7", "ZeroDivisionError", "division by zero", "Traceback …")
     assert pickle.loads(pickle.dumps(failure)) == failure  # noqa: S301, our own
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         failure.rank = 3  # type: ignore[misc]

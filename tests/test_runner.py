@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,7 +97,7 @@ def test_a_result_tells_who_did_what_and_how_many_bytes_it_took() -> None:
     assert 0 < result.timings.compute < 1
     assert 0 < result.timings.gather < 1
     assert "history" not in repr(result).partition("nbytes")[0]
-    with pytest.raises(FrozenInstanceError):
+    with pytest.raises(AttributeError):
         result.ranks = 2  # type: ignore[misc]
 
 

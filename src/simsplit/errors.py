@@ -22,14 +22,14 @@ with the particulars of each rank that failed in `SimsplitError.failures`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from .record import Record
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program that Ctrl-C ended
 
 
-@dataclass(frozen=True, slots=True)
-class RankFailure:
+class RankFailure(Record):
     """What went wrong on one rank.
 
     Attributes

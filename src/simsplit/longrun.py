@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -179,7 +178,7 @@ def _grained(plan: Plan, kind: str) -> Plan:
         return plan
     from .store.zarr import chunk_rows
 
-    return replace(plan, grain=chunk_rows(plan.shape[0], plan.ranks, plan.history_row_nbytes))
+    return plan.replace(grain=chunk_rows(plan.shape[0], plan.ranks, plan.history_row_nbytes))
 
 
 def _written(
@@ -257,7 +256,7 @@ def resume(
                 record = read_record(directory.path)
         record = communicator.bcast(record)
         path = communicator.bcast(None if directory is None else directory.path)
-        plan = replace(plan, grain=record["history"]["grain"])
+        plan = plan.replace(grain=record["history"]["grain"])
         if record["status"] == "finished":
             if directory is not None:
                 directory.close()
@@ -288,7 +287,7 @@ def resume(
                     for note in notes:
                         directory.log(note)
             result = _step_through(problem, communicator, plan, parameters, keeper, record, path, start, how)
-            return replace(result, note="; ".join([f"resumed at step {start.next_step:,}", *notes]))
+            return result.replace(note="; ".join([f"resumed at step {start.next_step:,}", *notes]))
 
 
 def _step_through(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from .errors import InputError
 from .kernels import results
 from .memory import require
 from .problem import Problem, StoredRows
+from .record import Record
 from .store.transport import TRANSPORTS
 from .text import ranks_in_short
 
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Record):
     """How a problem is run; what it is does not depend on it. The arguments of `run` of these names."""
 
     verify: bool = False

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .engine import Timings
+from .record import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     from .communicator import Communicator
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
+class Result(Record):
     """What a run gives, on every rank.
 
     Attributes
@@ -50,36 +51,40 @@ class Result:
         What comparing with one process found; None if it was not asked for.
     note : str or None
         What else is to be said about the run.
-    reductions : dict of str to ndarray, shape (steps, ...)
+    reductions : mapping of str to ndarray, shape (steps, ...)
         ``reductions["mean"][k]`` is the mean over all rows of step k, kept or not; see `Problem`. On root;
         empty elsewhere.
     transport : {"gatherv", "shared"}
         How the results came to root: by messages, or through memory that ranks of a node share.
     transport_reason : str
         Why that way.
-    shares : dict of str to float
+    shares : mapping of str to float
         How root spent its time, as parts of 1: on ``compute``, on ``communication`` (scattering, gathering and
         waiting for other ranks) and on ``output``.
     backend : str
         What did the arithmetic, and why: "numba (affine, 640 MB)", or "NumPy: …".
     """
 
-    history: Array | None = field(repr=False)
+    history: Array | None
     time_grid: tuple[float, float, int]
     kept: range
     ranks: int
-    bounds: list[tuple[int, int]] = field(repr=False)
-    hosts: list[str] = field(repr=False)
+    bounds: list[tuple[int, int]]
+    hosts: list[str]
     library: str | None
     timings: Timings
     nbytes: dict[str, int]
     verification: Verification | None = None
     note: str | None = None
-    reductions: dict[str, Array] = field(default_factory=dict, repr=False)
+    reductions: Mapping[str, Array] = {}
     transport: str = "gatherv"
     transport_reason: str = ""
-    shares: dict[str, float] = field(default_factory=dict)
+    shares: Mapping[str, float] = {}
     backend: str = "NumPy"
+
+    _unshown = ("history", "bounds", "hosts", "reductions")
+    __eq__ = object.__eq__  # arrays are not simply equal
+    __hash__ = object.__hash__
 
     @property
     def rate(self) -> float:

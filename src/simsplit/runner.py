@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -143,7 +142,7 @@ def _execute(problem: Problem, communicator: Communicator, how: How, watcher: Wa
     if how.output is not None:
         timings.output = perf_counter() - begun
     result = result_of(problem, communicator, plan, timings, receiver.history, verification, backend)
-    return replace(result, reductions=reductions, transport=transport.name, transport_reason=transport.why)
+    return result.replace(reductions=reductions, transport=transport.name, transport_reason=transport.why)
 
 
 def backed(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, how: How) -> tuple[str, int]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +96,7 @@ def test_kept_steps_are_shown_by_their_numbers(kernel: kernels.Kernel) -> None:
     problem, result = make(kernel=kernel, steps=8)
     assert result.history is not None
     kept = Problem(problem.initial, kernel, delta_t=0.5, steps=8, keep="every:3")
-    result = replace(result, history=result.history[::3], kept=kept.kept)
+    result = result.replace(history=result.history[::3], kept=kept.kept)
     lines = table(kept, result)
     assert lines[1].startswith("7 rows of float64 · 8 steps, of which 3 kept (every:3) · rank 0")
     assert [line[:11] for line in lines[4:7]] == ["    0     0", "    3   1.5", "    6     3"]

@@ -173,7 +173,7 @@ def test_whatever_stands_in_a_file_there_is_an_answer(text: str) -> None:
 
 def test_options_know_each_setting() -> None:
     assert {name for name in KEYS if not hasattr(Options(), name)} == {"parameters", "digests"}
-    assert {*KEYS, "origins"} == {*Settings.__dataclass_fields__}
+    assert {*KEYS, "origins"} == {*Settings.fields()}
 
 
 @pytest.mark.parametrize(

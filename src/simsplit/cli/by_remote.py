@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..communicator import Agreement
@@ -35,7 +34,7 @@ def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
         _require_possible(problem, how)
         if communicator.rank == 0:
             file = None if how.output is None else open_output(how.output, plan.history_nbytes)
-            receiver = GatheredHistory(SingleProcess(), replace(plan, ranks=1))  # refuses what does not fit in memory
+            receiver = GatheredHistory(SingleProcess(), plan.replace(ranks=1))  # refuses what does not fit in memory
     failure: SimsplitError | None = None
     outcome: RemoteResult | None = None
     history = None if receiver is None else receiver.history
@@ -55,7 +54,7 @@ def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
     with Agreement(communicator):
         if outcome is not None and receiver is not None:
             if how.verify:
-                verification = _verify(problem, receiver, replace(plan, ranks=1))
+                verification = _verify(problem, receiver, plan.replace(ranks=1))
             if file is not None and (verification is None or verification.identical):
                 file.write(outcome.history)
     facts = None

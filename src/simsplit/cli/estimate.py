@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +54,7 @@ def _try(settings: Settings, found: Outlook, rows: int, steps: int) -> float:
         name: _repeated(first.kernel.parameters[name], rows) if isinstance(value, (list, str)) else value
         for name, value in settings.parameters.items()
     }
-    kernel = problems.kernel(replace(settings, parameters=parameters), root=True)
+    kernel = problems.kernel(settings.replace(parameters=parameters), root=True)
     problem = Problem(
         _repeated(first.initial, rows), kernel, delta_t=first.delta_t, steps=steps, start_time=first.start_time
     )

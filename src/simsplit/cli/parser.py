@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from .. import __version__
 from ..errors import InputError
+from ..record import Record
 from .long_options import add_long_runs, add_looking, add_resume
 from .problem_options import add_problem, add_ranks, add_results
 from .values import integer
@@ -28,8 +28,7 @@ exit status: 0 done, 2 bad input or option, 3 wrong launch, 4 a kernel failed, 5
 """
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Record):
     """The options of all commands, None where not given.
 
     `error` stands for all of them if one is wrong, `answer` if they ask for a text: the help, the version.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +129,7 @@ def look(settings: Settings, ranks: int, ranks_per_node: int) -> Outlook:
     """Find out what a run would take; of the initial array only the header is read."""
     shape, dtype, row = _initial(settings)
     first = {name: _first_row(name, value, shape[0]) for name, value in settings.parameters.items()}
-    kernel = problems.kernel(replace(settings, parameters=first), root=True)
+    kernel = problems.kernel(settings.replace(parameters=first), root=True)
     problem = Problem(
         row,
         kernel,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ..communicator import Communicator
     from ..problem import Problem
     from .settings import Settings
@@ -29,7 +30,7 @@ def absolute(settings: Settings) -> Settings:
         name: os.path.abspath(value) if isinstance(value, str) else value  # noqa: PTH100, the same
         for name, value in settings.parameters.items()
     }
-    return replace(settings, **changes, parameters=parameters)
+    return settings.replace(**changes, parameters=parameters)
 
 
 def complete(settings: Settings, problem: Problem) -> Settings:
@@ -44,7 +45,7 @@ def complete(settings: Settings, problem: Problem) -> Settings:
     if settings.input is None:
         changes |= {"size": DEFAULT_SIZE if settings.size is None else settings.size}
         changes |= {"dtype": "float64" if settings.dtype is None else settings.dtype}
-    return absolute(replace(settings, **changes))
+    return absolute(settings.replace(**changes))
 
 
 def digests(settings: Settings, problem: Problem, communicator: Communicator) -> dict[str, str]:
@@ -60,7 +61,7 @@ def digests(settings: Settings, problem: Problem, communicator: Communicator) ->
     return found
 
 
-def require_unchanged(expected: dict[str, str], found: dict[str, str]) -> None:
+def require_unchanged(expected: Mapping[str, str], found: dict[str, str]) -> None:
     """Refuse what is not the same as when the digests were taken.
 
     Raises
@@ -80,10 +81,10 @@ def require_unchanged(expected: dict[str, str], found: dict[str, str]) -> None:
 def as_toml(settings: Settings) -> str:
     """Return the settings as the text of a problem file."""
     lines = ["# Written by simsplit: what was run, with nothing left to defaults."]
-    for each in fields(settings):
-        value = getattr(settings, each.name)
-        if value is not None and each.name not in (*_ELSEWHERE, *_TABLES):
-            lines.append(f"{each.name} = {_value(value)}")
+    for name in settings.fields():
+        value = getattr(settings, name)
+        if value is not None and name not in (*_ELSEWHERE, *_TABLES):
+            lines.append(f"{name} = {_value(value)}")
     for table in _TABLES:
         entries = getattr(settings, table)
         if entries:

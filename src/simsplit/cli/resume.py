@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +45,7 @@ def _command(options: Options, stopping: Stopping) -> None:
             print(f"the run in {folder} is finished: nothing to do", flush=True)
         return
     with Agreement(communicator):
-        settings = resolve(replace(options, problem=str(folder / PROBLEM), output=None, format=None), text)
+        settings = resolve(options.replace(problem=str(folder / PROBLEM), output=None, format=None), text)
         problem = problems.make(settings, root=communicator.rank == 0)
     found = digests(settings, problem, communicator) | {"problem": digest_of_text(text)}
     with Agreement(communicator):

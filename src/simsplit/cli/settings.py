@@ -8,11 +8,12 @@ as in an option, are an array.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Mapping  # noqa: TC003, msgspec looks at the types of the fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..checks import number
 from ..errors import InputError
+from ..record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 PATHS = ("input", "output", "import_from")
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Record):
     """What is simulated.
 
     Attributes
@@ -72,7 +72,7 @@ class Settings:
     """
 
     kernel: str = "affine"
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
     kind: Literal["map", "step"] | None = None
     import_from: str | None = None
     size: int | None = None
@@ -92,11 +92,11 @@ class Settings:
     backend: Literal["auto", "numpy", "numba"] = "auto"
     transport: Literal["auto", "gatherv", "shared"] = "auto"
     block_size: int | None = None
-    digests: dict[str, str] = field(default_factory=dict)
-    origins: dict[str, str] = field(default_factory=dict)
+    digests: Mapping[str, str] = {}
+    origins: Mapping[str, str] = {}
 
 
-KEYS = tuple(each.name for each in fields(Settings) if each.name != "origins")
+KEYS = tuple(name for name in Settings.fields() if name != "origins")
 
 
 def resolve(options: Options, text: str | None) -> Settings:
@@ -131,7 +131,7 @@ def resolve(options: Options, text: str | None) -> Settings:
             if kernel != "affine":
                 raise InputError(f"--{name} is for the kernel affine. Use --set {name}={value:g} instead.")
             parameters[name], origins[name] = value, f"--{name}"
-    return replace(settings, **changes, parameters=parameters, origins=origins)
+    return settings.replace(**changes, parameters=parameters, origins=origins)
 
 
 def _set(texts: Sequence[str]) -> dict[str, Any]:
@@ -197,6 +197,7 @@ def _listed(option: str, text: str) -> list[Any]:
 
 def _from_file(text: str, path: str) -> Settings:
     import tomllib
+    from typing import TypedDict, get_type_hints
 
     import msgspec
 
@@ -208,7 +209,8 @@ def _from_file(text: str, path: str) -> Settings:
         if key not in KEYS:
             raise InputError(f"{path}: unknown key `{key}`. {_near(key, list(KEYS))}")
     try:
-        checked = msgspec.convert(document, Settings)
+        table = TypedDict("table", get_type_hints(Settings), total=False)  # type: ignore[misc]  # for mypy it is dynamic
+        checked = Settings(**msgspec.convert(document, table))
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$.")
         key = where.rstrip("`")
@@ -225,7 +227,7 @@ def _from_file(text: str, path: str) -> Settings:
         name: _parameter(folder, value) if isinstance(value, str) else value
         for name, value in checked.parameters.items()
     }
-    return replace(checked, **moved, parameters=parameters)
+    return checked.replace(**moved, parameters=parameters)
 
 
 def _parameter(folder: str, text: str) -> Any:

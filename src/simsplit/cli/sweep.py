@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from .parser import Options
 
-_OPTIONS = {each.name for each in fields(Settings)} - {"parameters", "output"}
+_OPTIONS = {*Settings.fields()} - {"parameters", "output"}
 _NAME = "name"
 _SHOWN = 20  # rows of a longer table are left out
 

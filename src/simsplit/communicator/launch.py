@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..checks import integer
 from ..errors import InputError, LaunchError
+from ..record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 EXPECTED_RANKS = "SIMSPLIT_EXPECT_RANKS"
 
 
-@dataclass(frozen=True, slots=True)
-class Launcher:
+class Launcher(Record):
     """Who started this process.
 
     Attributes

@@ -8,7 +8,6 @@ goes to the others in a message, so that the file system sees one reader and one
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..errors import InputError
+from ..record import Record
 from ..text import readable
 
 if TYPE_CHECKING:
@@ -39,8 +39,7 @@ STREAM = 64 * 2**20  # bytes of a history that no cache holds: results that stay
 BLOCK = 2 * 2**20  # bytes that compiled code is given at a time: it has blocks of its own, and a call costs 15 µs
 
 
-@dataclass(frozen=True)
-class Backend:
+class Backend(Record):
     """What was taken.
 
     Attributes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from ..record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,8 +75,7 @@ class HistoryReceiver(Protocol):
         """Give up what is held: the run failed. Not collective, and does not raise."""
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Record):
     """How far a run is, at the end of a stretch of steps.
 
     Attributes
@@ -119,8 +119,7 @@ class Watcher(Protocol):
         """
 
 
-@dataclass(slots=True)
-class Timings:
+class Timings(Record, frozen=False):
     """Seconds of wall time.
 
     Attributes

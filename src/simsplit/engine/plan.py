@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 from ..bounds import bounds, part
 from ..problem import kept_steps
+from ..record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +20,7 @@ STEPS_AT_ONCE = 4  # kept in a tile, or more where a tile holds more steps of al
 STEPS_BETWEEN = 2**16  # computed in a tile at most, however few of them are kept
 
 
-@dataclass(frozen=True, slots=True)
-class Tile:
+class Tile(Record):
     """Results that are computed and delivered together: a few steps of some rows of every part.
 
     Attributes
@@ -51,8 +50,7 @@ def count_before(numbers: range, k: int) -> int:
     return min(max(0, -((numbers.start - k) // numbers.step)), len(numbers))
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Record):
     """The split of one problem over a number of ranks.
 
     Attributes
@@ -145,7 +143,7 @@ class Plan:
 
     def of(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Plan:
         """Return the plan for another array that is split like this one, such as a parameter."""
-        return replace(self, shape=shape, dtype=dtype)
+        return self.replace(shape=shape, dtype=dtype)
 
     def part_shape(self, rank: int) -> tuple[int, ...]:
         """Return the shape of the part of `rank`."""

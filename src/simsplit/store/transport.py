@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..communicator import Agreement
+from ..record import Record
 from ..text import counted
 from .memory import GatheredHistory
 
@@ -19,8 +19,7 @@ TRANSPORTS = ("auto", "gatherv", "shared")
 _SMALL = 2**20  # bytes of a history that is gathered before a window is made
 
 
-@dataclass(frozen=True, slots=True)
-class Transport:
+class Transport(Record):
     """What was taken.
 
     Attributes
