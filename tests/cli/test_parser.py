@@ -140,6 +140,8 @@ def test_whole_numbers_are_accepted_from_their_least_on(value: int, name: str) -
         ("doctor --ranks 4", ["unknown argument --ranks. Did you mean --expect-ranks?"]),
         ("ruin", ["invalid choice: 'ruin'", "'run'", "simsplit --help"]),
         ("--verify", ["no command", "--verify", "Give one: simsplit run", "simsplit --help"]),
+        ("--quiet run --steps 3", ["--quiet stands before the command run. Put it after.", "simsplit --help"]),
+        ("--quiet run --help", ["--quiet stands before the command run."]),
     ],
 )
 def test_a_wrong_option_is_named_with_what_is_accepted_and_where_to_look(arguments: str, parts: list[str]) -> None:
@@ -170,6 +172,14 @@ def test_help_of_run_lists_every_option_with_its_default() -> None:
     text = " ".join(answer.split())
     for name, default in [("O", "3"), ("M", "5"), ("D", "0.5"), ("T", "0"), ("S", "5"), ("N", "7")]:
         assert re.search(rf"--[a-z-]+ {name} [^()]*\(default {default}\)", text)
+
+
+@pytest.mark.parametrize("width", [60, 100])
+def test_help_is_as_wide_as_the_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    answer = parse(["run", "--help"]).answer
+    assert answer is not None
+    assert width - 10 < max(len(line) for line in answer.splitlines()) <= width
 
 
 def test_the_version_is_that_of_the_package() -> None:

@@ -9,7 +9,6 @@ from .values import duration, integer, integers, interval
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _ArgumentGroup
-    from collections.abc import Mapping
 
 
 def add_long_runs(parser: ArgumentParser) -> None:
@@ -24,7 +23,7 @@ def add_long_runs(parser: ArgumentParser) -> None:
 
 def add_resume(parser: ArgumentParser) -> None:
     """Add the options of ``simsplit resume``."""
-    parser.add_argument("name", metavar="FOLDER", help="the run directory")
+    _add_folder(parser)
     parser.add_argument(
         "--accept-changes", action="store_true", help="go on though the problem, its files or the kernel were changed"
     )
@@ -56,19 +55,34 @@ def add_watching(parser: ArgumentParser, group: _ArgumentGroup) -> None:
     )
 
 
-def add_looking(parsers: Mapping[str, ArgumentParser]) -> None:
-    """Add the options of ``simsplit show``, ``plot`` and ``runs``."""
-    show, plot, runs = (parsers[name] for name in ("show", "plot", "runs"))
-    for parser in (show, plot):
-        parser.add_argument("name", metavar="FOLDER", help="the run directory")
-    runs.add_argument("name", nargs="?", metavar="FOLDER", help="that holds run directories (default: this one)")
-    for parser in (show, runs):
-        parser.add_argument("--json", action="store_true", help="print JSON")
-    plot.add_argument(
+def add_show(parser: ArgumentParser) -> None:
+    """Add the options of ``simsplit show``."""
+    _add_folder(parser)
+    _add_json(parser)
+
+
+def add_plot(parser: ArgumentParser) -> None:
+    """Add the options of ``simsplit plot``."""
+    _add_folder(parser)
+    parser.add_argument(
         "--output", "-o", metavar="PICTURE", help="such as picture.png, .pdf or .svg (default history.png)"
     )
-    plot.add_argument("--rows", type=integers, metavar="N,N,…", help="which become curves (default: 5 of them)")
-    plot.add_argument(
+    parser.add_argument("--rows", type=integers, metavar="N,N,…", help="which become curves (default: 5 of them)")
+    parser.add_argument(
         "--component", type=integer(0), metavar="N", help="of rows with several values, which to draw (default 0)"
     )
-    plot.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+
+
+def add_runs(parser: ArgumentParser) -> None:
+    """Add the options of ``simsplit runs``."""
+    parser.add_argument("name", nargs="?", metavar="FOLDER", help="that holds run directories (default: this one)")
+    _add_json(parser)
+
+
+def _add_folder(parser: ArgumentParser) -> None:
+    parser.add_argument("name", metavar="FOLDER", help="the run directory")
+
+
+def _add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")

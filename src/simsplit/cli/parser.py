@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from .. import __version__
 from ..errors import InputError
 from ..record import Record
-from .long_options import add_long_runs, add_looking, add_resume
+from .long_options import add_long_runs, add_plot, add_resume, add_runs, add_show
 from .problem_options import add_problem, add_ranks, add_results
 from .values import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _EPILOG = """\
 Without arguments: run --verify, the simulation of 7 rows and 5 steps.
@@ -107,27 +107,49 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 def _parsed(arguments: Sequence[str]) -> Options:
-    parser, parsers = _parsers(arguments[0])
-    found, unknown = parser.parse_known_args(_bind_negative_numbers(arguments))
-    if found.command is None:
-        before = f" before {unknown[0]}" if unknown else ""
-        raise InputError(f"no command{before}. Give one: simsplit run … (see: simsplit --help)")
-    values = vars(found)
-    if found.command in {"job", "sweep"}:  # what is not for them is for the run
-        values = {**vars(parsers["run"].parse_known_args(unknown)[0]), **values, "words": tuple(unknown)}
-        unknown = parsers["run"].parse_known_args(unknown)[1]
+    name, *rest = _bind_negative_numbers(arguments)
+    if name not in _COMMANDS:
+        _without_command([name, *rest])
+    parser = _parser_of(name)
+    found, unknown = parser.parse_known_args(rest)
+    values, parsers = vars(found), [parser]
+    if name in {"job", "sweep"}:  # what is not for them is for the run
+        parsers.append(_parser_of("run"))
+        of_run, left = parsers[-1].parse_known_args(unknown)
+        values = {**vars(of_run), **values, "words": tuple(unknown)}
+        unknown = left
     if unknown:
-        takes_those_of_run = [parsers["run"]] if "words" in values else []
-        raise InputError(_unknown(unknown[0], parsers[found.command], *takes_those_of_run))
+        raise InputError(_unknown(unknown[0], *parsers))
     problem = values.get("problem")
     if problem is not None and not problem.endswith(".toml"):
-        program = parsers[found.command].prog
-        raise InputError(f"a problem file must end in .toml, not {problem!r} (see: {program} --help)")
+        raise InputError(f"a problem file must end in .toml, not {problem!r} (see: {parser.prog} --help)")
     values["set"] = tuple(values.get("set", ()))
     values["rows"] = tuple(values.get("rows") or ())
-    if found.command == "verify":
+    if name == "verify":
         values["verify"] = True
-    return Options(**values)
+    return Options(command=name, **values)
+
+
+def _without_command(arguments: Sequence[str]) -> NoReturn:
+    """Answer, or say what is wrong with arguments that do not begin with a command."""
+    parser = _Parser(
+        prog="simsplit",
+        description="Time-stepped simulations over a NumPy array, split over MPI ranks.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, dest=argparse.SUPPRESS, help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    for name, command in _COMMANDS.items():
+        commands.add_parser(name, help=command.help, add_help=False, allow_abbrev=False)
+    found, unknown = parser.parse_known_args(arguments)
+    if found.command is not None:
+        raise InputError(
+            f"{arguments[0]} stands before the command {found.command}. Put it after. (see: simsplit --help)"
+        )
+    before = f" before {unknown[0]}" if unknown else ""
+    raise InputError(f"no command{before}. Give one: simsplit run … (see: simsplit --help)")
 
 
 class _AnswerError(Exception):
@@ -138,13 +160,23 @@ class _AnswerError(Exception):
         self.text = text
 
 
+def _quick(prog: str) -> argparse.HelpFormatter:
+    """Return a formatter, as argparse wants one to check each option: without looking how wide the terminal is."""
+    return argparse.HelpFormatter(prog, width=80)
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises where argparse would print and exit on every rank."""
+
+    def __init__(self, *, formatter_class: Any = argparse.HelpFormatter, **options: Any) -> None:
+        super().__init__(**options, formatter_class=_quick)
+        self._for_help = formatter_class
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see: {self.prog} --help)")
 
     def print_help(self, file: Any = None) -> None:
+        self.formatter_class = self._for_help
         raise _AnswerError(self.format_help())
 
 
@@ -153,86 +185,29 @@ class _Version(argparse.Action):
         raise _AnswerError(f"simsplit {__version__}\n")
 
 
-def _parsers(word: str) -> tuple[_Parser, dict[str, _Parser]]:
-    """Return the parser, and those of the commands; if `word` is one of them, only it has its options."""
-    parser = _Parser(
-        prog="simsplit",
-        description="Time-stepped simulations over a NumPy array, split over MPI ranks.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def _parser_of(name: str) -> _Parser:
+    """Return the parser of a command, which is all that is needed: those of all take several ms."""
+    command = _COMMANDS[name]
+    parser = _Parser(prog=f"simsplit {name}", description=command.description, allow_abbrev=False)
+    command.add(parser)
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_verify(parser)
+    parser.add_argument(
+        "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
     )
-    parser.add_argument("--version", action=_Version, nargs=0, dest=argparse.SUPPRESS, help="print the version")
-    # With prog given argparse need not format a usage, for which it would load much.
-    commands = parser.add_subparsers(dest="command", metavar="command", parser_class=_Parser, prog=parser.prog)
-    described = {
-        "run": ("run a simulation", "Run a simulation on all ranks: a kernel over an array, for each time step."),
-        "verify": (
-            "run it and compare with one process",
-            "Run a simulation, and compare it bit for bit: run --verify.",
-        ),
-        "plan": (
-            "say what a run would take",
-            "Say who gets which rows and what fits where. Computes nothing, needs no MPI.",
-        ),
-        "doctor": ("say what is here", "Say what simsplit finds on all ranks, and what would slow or break a run."),
-        "bench": (
-            "measure this machine",
-            "Measure how fast a history is written, beside filling its memory, one process and a plain MPI program.",
-        ),
-        "example": ("print a problem file for a kernel", "Print a problem file with each key explained."),
-        "resume": (
-            "continue a run that was stopped",
-            "Continue the run in a run directory where its last checkpoint is, on any number of ranks.",
-        ),
-        "show": ("say what a run did", "Say what ran, how it ended, and what the history looks like."),
-        "plot": ("draw a history", "Draw the history of a run as a picture, with matplotlib."),
-        "runs": ("list runs", "List the run directories in a folder."),
-        "job": ("print or submit a Slurm script", None),
-        "sweep": ("say what the rows of a table would run", None),
-        "collect": ("make one table of many runs", None),
-    }
-    parsers = {
-        name: commands.add_parser(name, help=short, description=long, allow_abbrev=False)
-        for name, (short, long) in described.items()
-    }
-    names = {word} if word in parsers else {*parsers}
-    if names & {"job", "sweep", "collect"}:
-        _add_jobs(parsers)
-        names |= {"run"}
-    for name in names & {"run", "verify", "plan"}:
-        add_problem(parsers[name])
-    for name in names & {"run", "verify"}:
-        add_results(parsers[name])
-    if "run" in names:
-        parsers["run"].add_argument(
-            "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
-        )
-        add_long_runs(parsers["run"])
-    if "plan" in names:
-        _add_plan(parsers["plan"])
-    if "doctor" in names:
-        parsers["doctor"].add_argument("--json", action="store_true", help="print one JSON object instead of a list")
-        add_ranks(parsers["doctor"])
-    if "bench" in names:
-        _add_bench(parsers["bench"])
-    if "resume" in names:
-        add_resume(parsers["resume"])
-    if names & {"show", "plot", "runs"}:
-        add_looking(parsers)
-    parsers["example"].add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
-    return parser, parsers
+    add_long_runs(parser)
 
 
-def _add_jobs(parsers: dict[str, _Parser]) -> None:
-    from . import job_options
-
-    job_options.add_job(parsers["job"], integer(1))
-    job_options.add_sweep(parsers["sweep"], integer(1))
-    job_options.add_collect(parsers["collect"])
+def _add_verify(parser: argparse.ArgumentParser) -> None:
+    add_problem(parser)
+    add_results(parser)
 
 
-def _add_plan(parser: _Parser) -> None:
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    add_problem(parser)
     parser.add_argument("--ranks", type=integer(1), required=True, metavar="N", help="number of ranks")
     parser.add_argument(
         "--ranks-per-node", type=integer(1), metavar="N", help="that share a node's memory (default: its cores)"
@@ -240,7 +215,12 @@ def _add_plan(parser: _Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
-def _add_bench(parser: _Parser) -> None:
+def _add_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a list")
+    add_ranks(parser)
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=integer(1), metavar="N", help="rows of float64 (default 8,000,000)")
     parser.add_argument("--steps", type=integer(1), metavar="S", help="number of steps (default 10)")
     parser.add_argument(
@@ -249,6 +229,75 @@ def _add_bench(parser: _Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     parser.add_argument("--plot", metavar="FILE.png", help="draw it, too")
     add_ranks(parser)
+
+
+def _add_example(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="KERNEL", help="a built-in kernel, such as lorenz")
+
+
+def _add_job(parser: argparse.ArgumentParser) -> None:
+    from .job_options import add_job
+
+    add_job(parser, integer(1))
+
+
+def _add_sweep(parser: argparse.ArgumentParser) -> None:
+    from .job_options import add_sweep
+
+    add_sweep(parser, integer(1))
+
+
+def _add_collect(parser: argparse.ArgumentParser) -> None:
+    from .job_options import add_collect
+
+    add_collect(parser)
+
+
+class _Command(Record):
+    """What the list of commands says of one, what its own help says, and what adds its options."""
+
+    help: str
+    description: str | None
+    add: Callable[[argparse.ArgumentParser], None]
+
+
+_COMMANDS = {
+    "run": _Command(
+        "run a simulation", "Run a simulation on all ranks: a kernel over an array, for each time step.", _add_run
+    ),
+    "verify": _Command(
+        "run it and compare with one process",
+        "Run a simulation, and compare it bit for bit: run --verify.",
+        _add_verify,
+    ),
+    "plan": _Command(
+        "say what a run would take",
+        "Say who gets which rows and what fits where. Computes nothing, needs no MPI.",
+        _add_plan,
+    ),
+    "doctor": _Command(
+        "say what is here", "Say what simsplit finds on all ranks, and what would slow or break a run.", _add_doctor
+    ),
+    "bench": _Command(
+        "measure this machine",
+        "Measure how fast a history is written, beside filling its memory, one process and a plain MPI program.",
+        _add_bench,
+    ),
+    "example": _Command(
+        "print a problem file for a kernel", "Print a problem file with each key explained.", _add_example
+    ),
+    "resume": _Command(
+        "continue a run that was stopped",
+        "Continue the run in a run directory where its last checkpoint is, on any number of ranks.",
+        add_resume,
+    ),
+    "show": _Command("say what a run did", "Say what ran, how it ended, and what the history looks like.", add_show),
+    "plot": _Command("draw a history", "Draw the history of a run as a picture, with matplotlib.", add_plot),
+    "runs": _Command("list runs", "List the run directories in a folder.", add_runs),
+    "job": _Command("print or submit a Slurm script", None, _add_job),
+    "sweep": _Command("say what the rows of a table would run", None, _add_sweep),
+    "collect": _Command("make one table of many runs", None, _add_collect),
+}
 
 
 def _bind_negative_numbers(arguments: Sequence[str]) -> list[str]:
@@ -271,11 +320,11 @@ def _is_float(text: str) -> bool:
     return True
 
 
-def _unknown(argument: str, parser: argparse.ArgumentParser, *others: argparse.ArgumentParser) -> str:
+def _unknown(argument: str, *parsers: argparse.ArgumentParser) -> str:
     import difflib
 
-    options = [each._option_string_actions for each in (parser, *others)]  # noqa: SLF001, argparse has no public list
+    options = [each._option_string_actions for each in parsers]  # noqa: SLF001, argparse has no public list
     known = [option for each in options for option in each if option.startswith("--")]
     near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
     hint = f"Did you mean {near[0]}? " if near else ""
-    return f"unknown argument {argument}. {hint}(see: {parser.prog} --help)"
+    return f"unknown argument {argument}. {hint}(see: {parsers[0].prog} --help)"
