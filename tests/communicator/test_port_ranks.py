@@ -12,7 +12,7 @@ from simsplit.communicator import connect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from simsplit.communicator import Message, Port
+    from simsplit.communicator.port import Message, Port
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
 

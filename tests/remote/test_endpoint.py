@@ -9,8 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from simsplit.communicator import loopback
-from simsplit.communicator.port import Loopback
+from simsplit.communicator.port import Loopback, loopback
 from simsplit.errors import CodecError, RefusedError
 from simsplit.remote import endpoint as module
 from simsplit.remote.codec import Hooks, encode

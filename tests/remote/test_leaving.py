@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from simsplit import remote
-from simsplit.communicator import loopback
+from simsplit.communicator.port import loopback
 from simsplit.errors import GoneError
 from simsplit.remote.frame import Arrived, Frame, FrameKind
 from tests.remote.objects import Calculator

@@ -9,7 +9,6 @@ from ..errors import InputError
 from . import launch
 from .agreement import Agreement
 from .mpi import MPICommunicator, load
-from .single import SingleProcess
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
@@ -46,7 +45,7 @@ def connect(comm: Intracomm | None = None, *, serial: bool = False, expect_ranks
             _require_expected(launch.expected_ranks(expect_ranks, {}), communicator, None)
         return communicator
     if serial:
-        communicator = SingleProcess()
+        communicator = _this_process()
         _require_expected(launch.expected_ranks(expect_ranks, {}), communicator, None)
         return communicator
     launcher = launch.detect()
@@ -70,5 +69,11 @@ def _world(launcher: launch.Launcher | None) -> Communicator:
     except (ImportError, RuntimeError) as reason:
         if launcher is not None:
             raise launch.missing(launcher, reason) from reason
-        return SingleProcess()
+        return _this_process()
     return MPICommunicator(mpi.COMM_WORLD)
+
+
+def _this_process() -> Communicator:
+    from .single import SingleProcess
+
+    return SingleProcess()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import signal
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+
+def in_main_thread() -> bool:
+    """Return whether this is the main thread, which alone may take over signals."""
+    threading = sys.modules.get("threading")  # not worth loading for this: without it there is no other thread
+    return threading is None or threading.current_thread() is threading.main_thread()
 
 
 class Interrupts:
@@ -34,11 +41,7 @@ class Interrupts:
 
     def install(self) -> None:
         """Take over SIGINT, unless it is ignored or this is not the main thread."""
-        import threading
-
-        if threading.current_thread() is threading.main_thread() and (
-            signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):
+        if in_main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._handle)
 
     @contextmanager

@@ -12,9 +12,10 @@ from array import array
 from contextlib import contextmanager
 from math import prod
 from time import perf_counter, sleep
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
+from ..record import Record
 from .exchange import exchange
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def library(version: str) -> str:
     return " ".join(words).removesuffix(" for Linux* OS")
 
 
-class _Kept(NamedTuple):
+class _Kept(Record):
     """What hangs on a communicator of the user's."""
 
     node: Node | None

@@ -15,7 +15,6 @@ import numpy as np
 from ..checks import number
 from ..dtypes import spelled
 from ..errors import InputError
-from .random import Draws
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .compiled.tracing import Traced
+    from .random import Draws
 
     Array = npt.NDArray[Any]
 
@@ -104,6 +104,8 @@ class Block:
     def random(self) -> Draws:
         """Random numbers for these rows and this step, the same whatever the split; each call draws anew."""
         if self._draws is None or self._draws.step != self.k:
+            from .random import Draws
+
             self._draws = Draws(self._seed, self.k, self.lower, self.upper)
         return self._draws
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import sys
-from contextlib import contextmanager
-from pathlib import Path
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError
-from .contract import Kernel, UnknownParameterError
+from .contract import UnknownParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from .contract import Kernel
 
 BUILT_IN = ("affine", "gbm", "logistic", "lorenz", "oscillator", "sir")
-
-
 RESERVED = ("folder", "kind", "name", "self")  # words that a parameter cannot be called by
 
 
@@ -46,7 +40,9 @@ def load(
         return _built_in(text, kind, parameters)
     module, colon, name = text.partition(":")
     if colon and all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
-        return _imported(module, name, kind, folder, parameters)
+        from .importing import imported
+
+        return imported(module, name, kind, folder, parameters)
     if text.isidentifier() and text not in ("x", "t", "k", "row", "delta_t", *parameters):
         import difflib
 
@@ -62,7 +58,7 @@ def load(
 
 
 def _built_in(name: str, kind: str | None, parameters: dict[str, Any]) -> Kernel:
-    make = getattr(importlib.import_module(__package__), name)
+    make = getattr(import_module(__package__), name)
     defaults: dict[str, Any] = make.__kwdefaults__ or {}
     for parameter in parameters:
         if parameter not in defaults:
@@ -71,77 +67,3 @@ def _built_in(name: str, kind: str | None, parameters: dict[str, Any]) -> Kernel
     if kind not in (None, kernel.kind):
         raise InputError(f"the kernel {name} is a {kernel.kind} kernel, not a {kind} kernel")
     return kernel
-
-
-def _imported(
-    module: str, name: str, kind: Literal["map", "step"] | None, folder: str | None, parameters: dict[str, Any]
-) -> Kernel:
-    where = f"the kernel {module}:{name}"
-    if folder is not None and not Path(folder).is_dir():
-        raise InputError(f"{where} cannot be imported: there is no folder {folder}")
-    try:
-        with _path(folder):
-            found: Any = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
-            raise InputError(
-                f"{where} cannot be imported: there is no module {error.name}. Install it, set PYTHONPATH, or give "
-                "the folder that it is in (--import-from DIR; the current folder is --import-from .)."
-            ) from error
-        raise InputError(f"{where} cannot be imported: {error}") from error
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
-    try:
-        for part in name.split("."):
-            found = getattr(found, part)
-    except AttributeError as error:
-        raise InputError(f"{where} cannot be used: the module {module} has no {name}") from error
-    kernel = _made(where, found, kind, f"{module}:{name}", parameters)
-    if kind not in (None, kernel.kind):
-        raise InputError(f"{where} is a {kernel.kind} kernel, not a {kind} kernel")
-    kernel.source = _digest(sys.modules[module])
-    return kernel
-
-
-def _made(where: str, found: Any, kind: Literal["map", "step"] | None, name: str, parameters: dict[str, Any]) -> Kernel:
-    if isinstance(found, type) and issubclass(found, Kernel):
-        try:
-            return found(**parameters)
-        except InputError:
-            raise
-        except Exception as error:
-            with_them = f"{where} cannot be made with the parameters {sorted(parameters)}"
-            raise InputError(f"{with_them}: {type(error).__name__}: {error}") from error
-    if isinstance(found, Kernel):
-        if parameters:
-            raise InputError(f"{where} is made already, and takes no parameters")
-        return found
-    from .functions import FunctionKernel
-
-    return FunctionKernel(found, kind=kind or "map", name=name, **parameters)
-
-
-@contextmanager
-def _path(folder: str | None) -> Iterator[None]:
-    """Let Python look in `folder`, and not in the current one, which ``python -m`` puts first."""
-    before = list(sys.path)
-    chosen = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if sys.path[:1] in ([""], [str(Path.cwd())]) and sys.path[0] not in chosen:
-        del sys.path[0]
-    if folder is not None:
-        sys.path.insert(0, str(Path(folder).resolve()))
-    importlib.invalidate_caches()
-    try:
-        yield
-    finally:
-        sys.path[:] = before
-
-
-def _digest(module: Any) -> str | None:
-    import hashlib
-
-    file = getattr(module, "__file__", None)
-    try:
-        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except OSError:
-        return None

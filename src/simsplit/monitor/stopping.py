@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from ..communicator import interrupts
+from ..communicator.interrupts import in_main_thread
 from ..text import lasting
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Stopping:
 
     def install(self) -> None:
         """Take over SIGTERM, SIGUSR1 and Ctrl-C, before MPI starts; do nothing if this is not the main thread."""
-        if threading.current_thread() is not threading.main_thread():
+        if not in_main_thread():
             return
         self._before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
         interrupts.install()

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ..checks import integer
-from ..communicator import Agreement, connect, loopback
+from ..communicator import Agreement, connect
+from ..communicator.port import loopback
 from ..errors import InputError
 from .here import Here
 from .settings import Settings

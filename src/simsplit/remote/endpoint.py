@@ -19,7 +19,7 @@ from .frame import AGREEMENT, ANSWERS, CHUNK, LAST_TAG, LONGEST_HEAD, Arrived, F
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from ..communicator import Port, Transfer
+    from ..communicator.port import Port, Transfer
     from ..errors import RemoteError
     from .frame import Frame
 

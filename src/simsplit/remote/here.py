@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from ..communicator import Port
+    from ..communicator.port import Port
     from .context import CallContext
     from .handshake import Connection
     from .settings import Settings
