@@ -60,6 +60,41 @@ print(sorted(unused & set(sys.modules)))
     assert found.stdout == "[]\n"
 
 
+def modules(code: str) -> set[str]:
+    """Return the names of the modules that are loaded after some code."""
+    code = f"{code}; import sys; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    return set(found.stdout.split())
+
+
+# Every rank of a job loads what is here from one file system: think twice before adding to it.
+LOADED_BY_A_RUN = {
+    "argparse",
+    "array",
+    "errno",
+    "gettext",
+    "locale",
+    "mmap",
+    "resource",
+    "signal",
+    "simsplit",
+    "threading",
+}
+MODULES_OF_A_RUN = 48
+
+
+@pytest.mark.parametrize("options", ["'--quiet'", "'--quiet', '--serial', '--kernel', 'affine', '--offset', '1'"])
+def test_a_run_loads_little_beside_numpy_and_mpi4py(options: str) -> None:
+    bare = modules("import numpy; from mpi4py import MPI")
+    ours = modules(f"from simsplit.cli import main; main(['run', {options}])") - bare
+    packages = {name.partition(".")[0] for name in ours}
+    assert {name for name in packages if not name.startswith("_")} <= LOADED_BY_A_RUN
+    assert {"mpi4py", "simsplit.engine.stepping"} & (ours | bare) == {"mpi4py", "simsplit.engine.stepping"}
+    own = {name for name in ours if name.startswith("simsplit")}
+    assert len(own) <= MODULES_OF_A_RUN, sorted(own)
+    assert not any(name.startswith(("simsplit.remote", "simsplit.kernels.compiled")) for name in own)
+
+
 def test_star_import_gives_the_public_names() -> None:
     names: dict[str, object] = {}
     exec("from simsplit import *", names)  # noqa: S102, the statement under test

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import lending
 from ..memory import require
 from ..text import counted, readable
 
@@ -58,6 +57,8 @@ class GatheredHistory:
             step = readable(plan.history_nbytes // max(1, steps))
             what = f"the history of {counted(steps, 'step')} × {step} on rank 0"
             instead = "Compute fewer steps or rows, or use a node with more memory."
+            from .. import lending
+
             mapped = lending.has(plan.history_shape, plan.history_dtype)
             require(plan.history_nbytes, what, instead, mapped=mapped)
             self.history, self.in_place = lending.empty(plan.history_shape, plan.history_dtype)
