@@ -170,6 +170,8 @@ class Keeper:
                 log=self._directory.log,
                 quiet=self._care.quiet,
             )
+            if (ahead := stopping.described(self._care.time_limit)) is not None:
+                self._directory.log(ahead)
 
     def requests(self) -> int:
         """Return the triggers that were pulled here, how long the stretch takes, and whether a checkpoint is due."""

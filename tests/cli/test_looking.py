@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,6 @@ from simsplit.cli import main
 from simsplit.store.past import open_run, spread, statistics
 from simsplit.store.reading import stored_array
 from tests.environment import forget_launchers
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)
@@ -55,6 +53,18 @@ def test_show_says_what_ran_how_it_ended_and_what_came_of_it(capsys: pytest.Capt
     assert numbers in [line.split() for line in lines]
     assert "value (people): mean ●, from min to max ·" in lines
     assert any("●" in line for line in lines)
+
+
+def logged(name: str) -> list[str]:
+    """Return the lines of a run's log, without their times."""
+    return [line.partition(" ")[2] for line in Path("runs", name, "log.txt").read_text("utf-8").splitlines()]
+
+
+def test_the_log_says_when_a_run_will_stop_by_itself() -> None:
+    assert [line.partition(":")[0] for line in logged("a")] == ["began on 1 rank", "finished"]
+    began, ahead, *_ = logged("b")
+    assert began.startswith("began on 1 rank: ")
+    assert ahead == "stops after 0 s"
 
 
 def test_show_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
