@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from .. import extras
-from ..errors import InputError, OutputError
+from ..errors import InputError
+from ..store import disk
 
 
 def figure(width: float, height: float) -> Any:
@@ -21,7 +24,7 @@ def figure(width: float, height: float) -> Any:
 
 
 def save(drawn: Any, output: str) -> None:
-    """Save a figure in the format that the name of the file asks for.
+    """Save a figure in the format that the name of the file asks for; it appears whole or not at all.
 
     Raises
     ------
@@ -30,11 +33,11 @@ def save(drawn: Any, output: str) -> None:
     OutputError
         If the file cannot be written.
     """
+    target = Path(output).absolute()
+    content = BytesIO()
     try:
-        drawn.savefig(output, dpi=150)
+        drawn.savefig(content, format=target.suffix[1:] or "png", dpi=150)
     except ValueError as error:
         raise InputError(f"cannot draw {output}: {error}") from error
-    except OSError as error:
-        raise OutputError(f"cannot write {output}: {error.strerror or error}. Name a file in a writable folder.") from (
-            error
-        )
+    with disk.reported(output, "Name a file in a writable folder."):
+        disk.replace(target, content.getvalue())

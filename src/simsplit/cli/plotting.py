@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
 from ..text import counted
+from . import picture
 from .measuring import CEILING
 
 
@@ -19,10 +17,7 @@ def draw(found: dict[str, Any], path: str) -> None:
     OutputError
         If the file cannot be written.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure = picture.figure(11, 4.2)
     rates, scaling = figure.subplots(1, 2, width_ratios=(3, 2))
     _draw_rates(rates, found)
     _draw_scaling(scaling, found)
@@ -31,17 +26,7 @@ def draw(found: dict[str, Any], path: str) -> None:
         f"{counted(found['ranks'], 'rank')} on {counted(found['nodes'], 'node')} · {found['mpi'] or 'no MPI'}",
         fontsize="medium",
     )
-    target = Path(path).absolute()
-    temporary = target.with_name(f".simsplit-{os.getpid()}.tmp")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                FigureCanvasAgg(figure).print_figure(file, format="png")
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot write the picture {path}: {error.strerror or error}") from error
+    picture.save(figure, path)
 
 
 def _draw_rates(axes: Any, found: dict[str, Any]) -> None:
