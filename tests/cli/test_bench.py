@@ -10,7 +10,8 @@ import pytest
 
 import simsplit.memory
 from simsplit import InputError
-from simsplit.cli import bench, main
+from simsplit.cli import bench, main, measuring
+from simsplit.communicator import connect
 from simsplit.kernels.compiled import machine_code
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def test_it_measures_all_there_is_in_one_process(capsys: pytest.CaptureFixture[s
         ("strong", 1, 1000),
         ("weak", 1, 1000),
     ]
-    assert all(each["simsplit_speedup"] == 1 for each in found["scaling"])
+    for each in found["scaling"]:
+        assert each["simsplit_speedup"] == each["simsplit_steps_speedup"] == 1
+        assert 0 < each["simsplit_steps"] < each["simsplit"]
 
 
 def test_the_table_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,18 +52,46 @@ def test_the_table_has_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> No
     assert re.fullmatch(r"fill +\S+ +\S+ +1\.00 +memset", out[3])
     for name, line in zip(OURS, out[6:], strict=False):
         assert re.fullmatch(rf"{name} +\S+ +\S+ +\S+ +\d+%  \S.*", line)
+    assert re.split(r"  +", out[7 + len(OURS)]) == ["scaling", "ranks", "rows", "fill", "simsplit", "its steps"]
+    for kind, line in zip(("strong", "weak"), out[8 + len(OURS) :], strict=False):
+        assert re.fullmatch(rf"{kind} +1 +1,000 +× 1\.00 +× 1\.00 +× 1\.00", line)
+
+
+def test_the_table_says_what_is_timed(capsys: pytest.CaptureFixture[str]) -> None:
+    main(SMALL)
+    _, _, legend = capsys.readouterr().out.rpartition("\n\n")
+    explained = {
+        term for terms in re.findall(r"(?:^|; )([^:;\n]+):", legend, re.MULTILINE) for term in terms.split(", ")
+    }
+    assert {"ms", "GB/s", "of fill", "× plain", "fill", "fresh", "one process", "plain MPI"} < explained
+    assert {"simsplit", "scaling", "strong", "its steps"} < explained
+
+
+def test_the_steps_are_counted_apart_from_the_run() -> None:
+    measured = measuring.Measured("simsplit", 800)
+    rounds = iter([(0.5, 9.0), (0.25, 2.0), (0.75, 4.0)])  # the first is a warm-up
+
+    def program() -> measuring.Once:
+        communication, steps = next(rounds)
+        return measuring.Once("NumPy", communication, steps=steps)
+
+    for number in range(3):
+        measuring._measure(connect(serial=True), program, measured, measuring.Measured("fill", 800), count=number > 0)
+    assert (measured.steps, measured.communication, measured.text) == ([2.0, 4.0], [0.25, 0.75], "NumPy")
+    assert len(measured.seconds) == 2
 
 
 def test_scaling_is_told_in_the_work_of_one_rank() -> None:
     scaled = [
-        {"kind": "strong", "ranks": 1, "rows": 100, "fill": 4.0, "simsplit": 6.0},
-        {"kind": "strong", "ranks": 2, "rows": 100, "fill": 2.0, "simsplit": 4.0},
-        {"kind": "weak", "ranks": 1, "rows": 50, "fill": 2.0, "simsplit": 3.0},
-        {"kind": "weak", "ranks": 2, "rows": 100, "fill": 2.0, "simsplit": 4.0},
+        {"kind": "strong", "ranks": 1, "rows": 100, "fill": 4.0, "simsplit": 6.0, "simsplit_steps": 5.0},
+        {"kind": "strong", "ranks": 2, "rows": 100, "fill": 2.0, "simsplit": 4.0, "simsplit_steps": 2.5},
+        {"kind": "weak", "ranks": 1, "rows": 50, "fill": 2.0, "simsplit": 3.0, "simsplit_steps": 2.5},
+        {"kind": "weak", "ranks": 2, "rows": 100, "fill": 2.0, "simsplit": 4.0, "simsplit_steps": 2.5},
     ]
     found = [bench._compared(each, scaled) for each in scaled]
     assert [each["fill_speedup"] for each in found] == [1, 2, 1, 2]
     assert [each["simsplit_speedup"] for each in found] == [1, 1.5, 1, 1.5]
+    assert [each["simsplit_steps_speedup"] for each in found] == [1, 2, 1, 2]
 
 
 def test_what_does_not_fit_is_refused_before(monkeypatch: pytest.MonkeyPatch) -> None:

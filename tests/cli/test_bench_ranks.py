@@ -32,6 +32,12 @@ def test_it_measures_beside_a_plain_program_and_scales(capsys: pytest.CaptureFix
         *(("strong", count, 1003) for count in counts),
         *(("weak", count, 1003 // size * count) for count in counts),
     ]
+    for each in found["scaling"]:
+        assert 0 < each["simsplit_steps"] < each["simsplit"]
+        one = next(other for other in found["scaling"] if (other["kind"], other["ranks"]) == (each["kind"], 1))
+        work = each["rows"] / one["rows"]
+        for name in ("fill", "simsplit", "simsplit_steps"):
+            assert each[f"{name}_speedup"] == pytest.approx(work * one[name] / each[name])
 
 
 def test_what_does_not_fit_on_one_rank_is_an_error_on_all(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from .parser import Options
 
 _SIZE, _STEPS = 8_000_000, 10
+_SCALED = {"fill": "fill", "simsplit": "simsplit", "simsplit_steps": "its steps"}  # what is, and what it is called
+
+_LEGEND = (
+    "ms: from the array on root to the whole history in root's memory, by the slowest rank, checks included.",
+    "GB/s: bytes of the history in that time; of fill, × plain: how many times as fast as those.",
+    "fill: each rank fills the memory of its rows (the ceiling); fresh: memory that it just got from the system.",
+    "one process, plain MPI: as one would write it first, an expression for each step, into fresh memory.",
+    "simsplit: the whole run, into memory that its last round used, if it is large.",
+    "scaling: how many times the work that one rank does in the same time; strong: all rows, weak: so many a rank.",
+    "its steps: without what comes before, above all copying rows to other ranks, once, which one rank never does.",
+)
 
 
 def command(options: Options) -> None:
@@ -94,7 +105,7 @@ def _compared(each: dict[str, Any], scaled: list[dict[str, Any]]) -> dict[str, f
     """Return how many times the work of one rank is done in its time: the number of ranks, if all goes well."""
     one = next(other for other in scaled if other["kind"] == each["kind"] and other["ranks"] == 1)
     work = each["rows"] / one["rows"]
-    return {f"{name}_speedup": work * one[name] / each[name] for name in ("fill", "simsplit")}
+    return {f"{name}_speedup": work * one[name] / each[name] for name in _SCALED}
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -113,13 +124,8 @@ def lines(found: dict[str, Any]) -> list[str]:
         rate = f"{each['bytes_per_second'] / 1e9:.2f}"
         row = f"{name:26}{each['median'] * 1e3:9.3g}{rate:>8}{each['of_ceiling']:9.2f}{plain:>9}{share:>15}"
         table.append(row.rstrip() if each["arithmetic"] in ("", name) else f"{row:76}  {each['arithmetic']}")
-    table += ["", f"{'scaling':10}{'ranks':>6}{'rows':>14}{'fill':>12}{'simsplit':>12}"]
+    table += ["", f"{'scaling':10}{'ranks':>6}{'rows':>14}" + "".join(f"{title:>12}" for title in _SCALED.values())]
     for each in found["scaling"]:
-        cells = "".join(f"{'× ' + format(each[f'{name}_speedup'], '.2f'):>12}" for name in ("fill", "simsplit"))
+        cells = "".join(f"{'× ' + format(each[f'{name}_speedup'], '.2f'):>12}" for name in _SCALED)
         table.append(f"{each['kind']:10}{each['ranks']:6d}{each['rows']:14,}{cells}")
-    return [
-        *table,
-        "",
-        "fill: each rank fills the memory of its rows (the ceiling); fresh: memory that it just got from the system.",
-        "× : how many times the work that one rank does in the same time; strong: all rows, weak: so many a rank.",
-    ]
+    return [*table, "", *_LEGEND]

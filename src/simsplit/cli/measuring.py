@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -29,13 +29,32 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-    # The share of its time that a program spent in communication, if any; what did the arithmetic; and the seconds
-    # of a second part, if it has one, that is counted by itself.
-    Program = Callable[[], tuple[float | None, str, float | None]]
+    Program = Callable[[], "Once"]
 
 OFFSET, MULTIPLIER, DELTA_T = 3.0, 5.0, 0.5
 CEILING, FRESH, ALONE, PLAIN, OURS = "fill", "fill, fresh", "one process", "plain MPI", "simsplit"
 _WORD = 8  # bytes of a float64
+
+
+class Once(NamedTuple):
+    """What a program says of itself after it ran once.
+
+    Attributes
+    ----------
+    text : str
+        What did the arithmetic.
+    communication : float or None
+        The part of its time, between 0 and 1, that it spent with scattering and gathering, if it does either.
+    second : float or None
+        The seconds of a second part, if it has one, that is counted by itself.
+    steps : float or None
+        The seconds of all steps, where they are not the whole of it.
+    """
+
+    text: str
+    communication: float | None = None
+    second: float | None = None
+    steps: float | None = None
 
 
 @dataclass
@@ -51,6 +70,8 @@ class Measured:
         Of the slowest rank, from a barrier to the next.
     communication : list of float
         The part of them, between 0 and 1, that root spent with scattering and gathering; empty if it does neither.
+    steps : list of float
+        The seconds that root took for the steps alone; empty if the program does not tell.
     text : str
         What did the arithmetic.
     """
@@ -59,6 +80,7 @@ class Measured:
     nbytes: int
     seconds: list[float] = field(default_factory=list)
     communication: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
     text: str = ""
 
     @property
@@ -122,7 +144,19 @@ def programs(communicator: Communicator, work: Work) -> list[Measured]:
 
 
 def scaling(communicator: Communicator, work: Work) -> list[dict[str, Any]]:
-    """Measure filling and simsplit on 1, 2, 4 … of the ranks: all rows, and as many for each. Collective."""
+    """Measure filling and simsplit on 1, 2, 4 … of the ranks: all rows, and as many for each. Collective.
+
+    Returns
+    -------
+    list of dict, on every rank
+        ``kind``, ``ranks`` and ``rows``, and medians of seconds: ``fill``, ``simsplit`` (the whole run) and
+        ``simsplit_steps`` (its steps alone).
+
+    Raises
+    ------
+    InputError
+        On every rank, if there is not enough memory.
+    """
     sizes = [2**power for power in range(communicator.size.bit_length()) if 2**power <= communicator.size]
     sizes = sorted({*sizes, communicator.size})
     found = []
@@ -149,7 +183,7 @@ def _scaled(communicator: Communicator, work: Work) -> dict[str, Any]:
     for number in range(work.rounds + 1):
         _measure(communicator, partial(_fill, communicator, work), fresh, fill, count=number > 0)
         _measure(communicator, partial(_ours, communicator, work, initial, How()), ours, fill, count=number > 0)
-    return {"fill": fill.median, "simsplit": ours.median}
+    return {"fill": fill.median, "simsplit": ours.median, "simsplit_steps": median(ours.steps)}
 
 
 def _initial(communicator: Communicator, work: Work) -> Array | None:
@@ -180,23 +214,25 @@ def _measure(
     """Run a program once between two barriers. Collective."""
     communicator.bitwise_or(0)  # a barrier
     begun = perf_counter()
-    share, text, of_second = program()
+    once = program()
     communicator.bitwise_or(0)
     seconds = perf_counter() - begun
-    slowest = max(communicator.allgather(seconds if of_second is None else seconds - of_second))
-    slowest_second = None if of_second is None else max(communicator.allgather(of_second))
+    slowest = max(communicator.allgather(seconds if once.second is None else seconds - once.second))
+    slowest_second = None if once.second is None else max(communicator.allgather(once.second))
     if not count:
         return
     measured.seconds.append(slowest)
-    measured.text = text
-    if share is not None:
-        measured.communication.append(share)
+    measured.text = once.text
+    if once.communication is not None:
+        measured.communication.append(once.communication)
+    if once.steps is not None:
+        measured.steps.append(once.steps)
     if slowest_second is not None:
         second.seconds.append(slowest_second)
-        second.text = text
+        second.text = once.text
 
 
-def _fill(communicator: Communicator, work: Work) -> tuple[None, str, float]:
+def _fill(communicator: Communicator, work: Work) -> Once:
     """Fill memory of the history's size: each rank its own rows, once fresh from the system, and once again."""
     lower, upper = bounds(work.rows, communicator.size)[communicator.rank]
     with Agreement(communicator):
@@ -205,7 +241,7 @@ def _fill(communicator: Communicator, work: Work) -> tuple[None, str, float]:
     communicator.bitwise_or(0)
     begun = perf_counter()
     ctypes.memset(memory.ctypes.data, 2, memory.nbytes)
-    return None, "memset", perf_counter() - begun
+    return Once("memset", second=perf_counter() - begun)
 
 
 def _step(k: int) -> Callable[[Array], Array]:
@@ -213,7 +249,7 @@ def _step(k: int) -> Callable[[Array], Array]:
     return lambda part: (OFFSET + part * MULTIPLIER) * (k * DELTA_T)
 
 
-def _alone(communicator: Communicator, work: Work, initial: Array | None) -> tuple[None, str, None]:
+def _alone(communicator: Communicator, work: Work, initial: Array | None) -> Once:
     """Compute the history on root alone, as one would write it down."""
     failure = None
     with communicator.first(1):
@@ -227,20 +263,20 @@ def _alone(communicator: Communicator, work: Work, initial: Array | None) -> tup
     with Agreement(communicator):
         if failure is not None:
             raise failure
-    return None, "NumPy", None
+    return Once("NumPy")
 
 
-def _plain(communicator: Communicator, work: Work, initial: Array | None) -> tuple[float, str, None]:
+def _plain(communicator: Communicator, work: Work, initial: Array | None) -> Once:
     begun = perf_counter()
     done = communicator.plainly(initial, bounds(work.rows, communicator.size), [_step(k) for k in range(work.steps)])
     seconds = perf_counter() - begun
-    return (done[1] if done is not None else 0.0) / seconds, "NumPy", None
+    return Once("NumPy", (done[1] if done is not None else 0.0) / seconds)
 
 
-def _ours(communicator: Communicator, work: Work, initial: Array | None, how: How) -> tuple[float, str, None]:
+def _ours(communicator: Communicator, work: Work, initial: Array | None, how: How) -> Once:
     kernel = affine(offset=OFFSET, multiplier=MULTIPLIER)
     begun = perf_counter()
     result = execute(Problem(initial, kernel, delta_t=DELTA_T, steps=work.steps), communicator, how)
     seconds = perf_counter() - begun
     text = result.backend if how.transport in ("auto", result.transport) else f"not measured: {result.transport_reason}"
-    return (result.timings.scatter + result.timings.gather) / seconds, text, None
+    return Once(text, (result.timings.scatter + result.timings.gather) / seconds, steps=result.timings.steps)

@@ -45,7 +45,11 @@ def _draw_rates(axes: Any, found: dict[str, Any]) -> None:
 
 def _draw_scaling(axes: Any, found: dict[str, Any]) -> None:
     """Draw how many times the work of one rank is done by several."""
-    styles = {"fill": ("tab:gray", "fill"), "simsplit": ("tab:blue", "simsplit")}
+    styles = {
+        "fill": ("tab:gray", "fill"),
+        "simsplit": ("tab:blue", "simsplit"),
+        "simsplit_steps": ("tab:cyan", "its steps"),
+    }
     most = max(each["ranks"] for each in found["scaling"])
     for kind, line in (("strong", "-"), ("weak", "--")):
         chosen = [each for each in found["scaling"] if each["kind"] == kind]
