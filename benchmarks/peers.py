@@ -4,9 +4,12 @@
 
 The work: an array of float64 in one process, ``(offset + x * multiplier) * t`` for each step by two workers,
 the whole history in the first process. What is timed begins with the array and ends with the history in
-memory that was not touched before; starting workers and connecting to them is not. Each means runs in
-processes of its own, all in turn, a few times over; the ratios are those of the medians. A means that is not
-installed is named, and left out.
+memory; starting workers and connecting to them is not. Each means takes that memory as it does by itself: new
+from the system, but simsplit takes what its last run has given back. Each runs in processes of its own, all in
+turn, a few times over; the ratios are those of the medians. A means that is not installed is named, and left out.
+
+None is held back: where its documentation names several ways, the fastest that fits the work is taken, and beside
+it, if that is another, the one that it takes by itself.
 """
 
 import json
@@ -16,11 +19,13 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import Literal
 
 import numpy as np
 
@@ -98,8 +103,8 @@ def mpi4py() -> Iterator[Program]:
 
 
 @contextmanager
-def simsplit() -> Iterator[Program]:
-    """Use this project, with its defaults."""
+def simsplit(backend: Literal["auto", "numba"]) -> Iterator[Program]:
+    """Use this project. By itself ("auto") it compiles where one run alone is worth it, which this one is not yet."""
     from mpi4py import MPI
 
     from simsplit import Problem, kernels, run
@@ -107,7 +112,8 @@ def simsplit() -> Iterator[Program]:
     def program(initial: np.ndarray | None, rows: int, steps: int) -> np.ndarray | None:
         del rows
         kernel = kernels.affine(offset=OFFSET, multiplier=MULTIPLIER)
-        return run(Problem(initial, kernel, delta_t=DELTA_T, steps=steps), comm=MPI.COMM_WORLD).history
+        problem = Problem(initial, kernel, delta_t=DELTA_T, steps=steps)
+        return run(problem, comm=MPI.COMM_WORLD, backend=backend).history
 
     yield program
 
@@ -166,7 +172,7 @@ def _nothing(initial: None, rows: int, steps: int) -> None:
 
 @contextmanager
 def dask() -> Iterator[Program]:
-    """Use an array in chunks, on a cluster of two local processes."""
+    """Use an array in chunks, on a cluster of two local processes. One graph of all steps is not faster there."""
     import dask.array as da
     from dask.distributed import Client, LocalCluster
 
@@ -186,16 +192,50 @@ def dask() -> Iterator[Program]:
 
 
 @contextmanager
-def pyro5() -> Iterator[Program]:
-    """Use two servers, called by remote method from two threads; the numbers travel as bytes."""
-    import Pyro5.api
+def dask_threads() -> Iterator[Program]:
+    """Use an array in chunks with the scheduler that Dask takes for arrays by itself: threads, in this process.
 
-    Pyro5.config.SERIALIZER = "msgpack"
+    All steps are one graph, "lots of computation at once" (docs.dask.org, Delayed, Best Practices), and each result is
+    stored where it stays, which is faster than ``compute()``, be it of each step or of ``dask.array.stack([...])``.
+    """
+    import dask
+    import dask.array as da
+
+    def program(initial: np.ndarray, rows: int, steps: int) -> np.ndarray:
+        x = da.from_array(initial, chunks=-(-rows // WORKERS))
+        history = np.empty((steps, rows))
+        results = [(OFFSET + x * MULTIPLIER) * (k * DELTA_T) for k in range(steps)]
+        da.store(results, list(history), lock=False)
+        return history
+
+    with dask.config.set(num_workers=WORKERS):
+        yield program
+
+
+@contextmanager
+def pyro5(serializer: str) -> Iterator[Program]:
+    """Use two servers, called by remote method from two threads; the numbers travel as bytes.
+
+    Parameters
+    ----------
+    serializer : {"msgpack", "serpent"}
+        serpent is what Pyro5 takes by itself. It writes text, bytes in base64, and the receiver is to call
+        ``serpent.tobytes`` (pyro5.readthedocs.io, Tips & Tricks, "Binary data transfer"). The other way named there,
+        ``tolist()`` ("Pyro and Numpy"), takes 20 times as long to write and read, and a kilobyte of memory a number.
+        msgpack, which has to be installed and chosen, leaves bytes as they are.
+    """
+    import Pyro5.api
+    import serpent
+
+    Pyro5.config.SERIALIZER = serializer
     with ExitStack() as stack:
         addresses = []
         for _ in range(WORKERS):
             server = subprocess.Popen(
-                [sys.executable, __file__, "--pyro5-server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                [sys.executable, __file__, "--pyro5-server", serializer],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             stack.callback(server.wait)
             stack.callback(server.stdin.close)  # which ends it
@@ -207,7 +247,7 @@ def pyro5() -> Iterator[Program]:
             with Pyro5.api.Proxy(address) as calculator:
                 calculator.take(initial[lower:upper].tobytes())
                 for k in range(len(history)):
-                    history[k, lower:upper] = np.frombuffer(calculator.calculate(k * DELTA_T))
+                    history[k, lower:upper] = np.frombuffer(serpent.tobytes(calculator.calculate(k * DELTA_T)))
 
         def program(initial: np.ndarray, rows: int, steps: int) -> np.ndarray:
             history = np.empty((steps, rows))
@@ -222,18 +262,19 @@ def pyro5() -> Iterator[Program]:
         yield program
 
 
-def serve_pyro5() -> None:
+def serve_pyro5(serializer: str) -> None:
     """Serve a calculator until stdin is closed."""
     import threading
 
     import Pyro5.api
+    import serpent
 
-    Pyro5.config.SERIALIZER = "msgpack"
+    Pyro5.config.SERIALIZER = serializer
 
     @Pyro5.api.expose
     class Calculator:
-        def take(self, part: bytes) -> None:
-            self.part = np.frombuffer(part)
+        def take(self, part: bytes | dict[str, str]) -> None:
+            self.part = np.frombuffer(serpent.tobytes(part))
 
         def calculate(self, t: float) -> bytes:
             return formula(self.part, t).tobytes()
@@ -246,14 +287,17 @@ def serve_pyro5() -> None:
 
 # Name: the program, its ranks (0: no MPI), the packages whose versions are of interest, and what it is.
 MEANS: dict[str, tuple[Callable[[], object], int, tuple[str, ...], str]] = {
-    "simsplit": (simsplit, WORKERS, ("simsplit", "numpy", "mpi4py", "numba"), "2 ranks"),
+    "simsplit": (partial(simsplit, "auto"), WORKERS, ("simsplit", "numpy", "mpi4py"), "2 ranks"),
+    "simsplit, numba": (partial(simsplit, "numba"), WORKERS, ("llvmlite", "simsplit"), "2 ranks, compiled"),
     "mpi4py": (mpi4py, WORKERS, ("mpi4py",), "2 ranks, Scatterv and Gatherv"),
     "NumPy": (numpy, 0, ("numpy",), "one process"),
     "numexpr": (numexpr, 0, ("numexpr",), "one process, 2 threads"),
     "Heat": (heat, WORKERS, ("heat", "torch"), "2 ranks"),
     "mpi4py.futures": (futures, WORKERS + 1, ("mpi4py",), "3 ranks, of which 2 work"),
     "Dask": (dask, 0, ("dask", "distributed"), "dask.array, 2 processes"),
-    "Pyro5": (pyro5, 0, ("Pyro5", "msgpack"), "2 servers, bytes by msgpack"),
+    "Dask, threads": (dask_threads, 0, ("dask",), "dask.array, one process, 2 threads"),
+    "Pyro5": (partial(pyro5, "msgpack"), 0, ("Pyro5", "msgpack"), "2 servers, bytes by msgpack"),
+    "Pyro5, serpent": (partial(pyro5, "serpent"), 0, ("Pyro5", "serpent"), "2 servers, its default: bytes in base64"),
 }
 
 
@@ -323,7 +367,7 @@ def versions(packages: tuple[str, ...]) -> str | None:
 def main() -> None:
     """Measure all and print the table."""
     if sys.argv[1:2] == ["--pyro5-server"]:
-        serve_pyro5()
+        serve_pyro5(sys.argv[2])
         return
     if sys.argv[1:2] == ["--means"]:
         measure(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
@@ -340,16 +384,16 @@ def main() -> None:
                 if reason:
                     reasons[name] = reason
     print(f"{steps} steps × {rows:,} float64, medians of {cycles} × {ROUNDS - 1} rounds\n")
-    print(f"{'means':15}{'median ms':>11}{'GB/s':>8}{'ratio':>8}   what")
+    print(f"{'means':16}{'median ms':>11}{'GB/s':>8}{'ratio':>8}   what")
     ours = median(seconds["simsplit"]) if seconds.get("simsplit") else None
     for name, (_, _, _, what) in MEANS.items():
         if name in reasons:
-            print(f"{name:15}{'–':>11}{'–':>8}{'–':>8}   {reasons[name]}")
+            print(f"{name:16}{'–':>11}{'–':>8}{'–':>8}   {reasons[name]}")
             continue
         middle = median(seconds[name])
         ratio = "–" if ours is None else f"{middle / ours:.1f}"
         rate = rows * steps * 8 / middle / 1e9
-        print(f"{name:15}{middle * 1e3:11.1f}{rate:8.2f}{ratio:>8}   {what}: {known[name]}")
+        print(f"{name:16}{middle * 1e3:11.1f}{rate:8.2f}{ratio:>8}   {what}: {known[name]}")
     if reasons.get("simsplit"):
         sys.exit("simsplit itself could not be measured")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from simsplit.kernels.compiled import machine_code
 from tests.launching import BIN, ROOT, mpiexec, run
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ def test_peers() -> None:
     ended = run([str(BIN / "python"), str(FOLDER / "peers.py"), "1000", "3", "1"], timeout=90)
     assert ended.status == 0
     assert re.search(r"^simsplit +\d+\.\d +\d+\.\d\d +1\.0   2 ranks: simsplit ", ended.out, re.MULTILINE)
-    for name in ("mpi4py", "NumPy", "mpi4py.futures"):
+    compiled = [] if machine_code.missing() else ["simsplit, numba"]
+    for name in ("mpi4py", "NumPy", "mpi4py.futures", *compiled):
         assert re.search(rf"^{name} +\d+\.\d +\d+\.\d\d +\d+\.\d   ", ended.out, re.MULTILINE)
-    for name in ("numexpr", "Heat", "Dask", "Pyro5"):
+    for name in ("numexpr", "Heat", "Dask", "Dask, threads", "Pyro5", "Pyro5, serpent"):
         assert re.search(rf"^{name} +–.* not installed$", ended.out, re.MULTILINE)
 
 
