@@ -29,10 +29,11 @@ TEXT = (ROOT / "docs" / "performance.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 PROGRAMS = [source for language, source in BLOCKS if language == "python"]
 COMMANDS = [line[2:] for language, block in BLOCKS if language == "console" for line in block.splitlines()]
+PHASES = next(source for source in PROGRAMS if source.startswith("# phases.py"))
 
 
 def test_there_are_snippets() -> None:
-    assert (len(PROGRAMS), len(COMMANDS)) == (1, 4)
+    assert (len(PROGRAMS), len(COMMANDS)) == (2, 5)
 
 
 def test_the_program_runs(tmp_path: Path) -> None:
@@ -42,7 +43,22 @@ def test_the_program_runs(tmp_path: Path) -> None:
     assert ended.out.startswith("identical: ")
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+def test_the_phases_of_a_run_are_its_time(tmp_path: Path) -> None:
+    (command,) = (each for each in COMMANDS if "phases.py" in each)
+    (tmp_path / "phases.py").write_text(PHASES)
+    there = environment(PATH=f"{BIN}:{os.environ['PATH']}")
+    ended = run(["bash", "-c", f"{command} 20000"], cwd=tmp_path, env=there)
+    assert (ended.status, ended.err) == (0, "")
+    rows = [line.split() for line in ended.out.splitlines()]
+    assert [row[:2] for row in rows] == [[way, what] for way in ("shared", "gatherv") for what in ("numba", "numpy")]
+    for _, _, whole, *parts, share, word in rows:
+        assert (len(parts), word) == (4, "communication")
+        assert float(whole) > 0
+        assert all(0 <= float(part) <= float(whole) for part in parts)
+        assert 0 < float(share.rstrip("%")) < 100
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if "phases.py" not in each])
 def test_the_commands_run(command: str, tmp_path: Path) -> None:
     np.save(tmp_path / "start.npy", np.random.default_rng(1).normal(size=(500, 3)))
     ended = run(["bash", "-c", command], cwd=tmp_path, env=environment(PATH=f"{BIN}:{os.environ['PATH']}"))
