@@ -2,6 +2,8 @@
 
 In one run, by the same ranks, and the median of several rounds: the history into an ``.npy`` by simsplit's writer
 beside plain ``os.pwrite`` of the same bytes into one file, and a checkpoint of a state beside such a write and fsync.
+A checkpoint and its peer are new files each time, and of both the last two are kept. To remove an older one is not
+counted: a run does it while it computes on.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+from itertools import count
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -20,14 +23,15 @@ import numpy as np
 from simsplit.communicator import Communicator, connect
 from simsplit.engine import Plan
 from simsplit.store import npy
-from simsplit.store.checkpoint import Checkpoints
+from simsplit.store.checkpoint import KEPT, Checkpoints
 from simsplit.store.history import Layout, OneFile, WrittenHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROWS = int(sys.argv[2]) if sys.argv[2:] else 4_000_000
-STEPS, ROUNDS = 10, 7
+STEPS, ROUNDS = 10, 11
+WARM_UP = 3  # rounds that are not counted: until files are removed, each takes memory that was never used before
 LARGE = 4 * ROWS  # rows of the state
 
 
@@ -54,18 +58,22 @@ def measure(world: Communicator, path: Path) -> None:
     large = plan.replace(shape=(LARGE,))
     first, last = large.bounds[world.rank]
     much = np.random.default_rng(world.rank).random(last - first)
+    checkpoints = Checkpoints(world, path / "checkpoints")
+    rounds = count(1)
     ways: dict[str, Callable[[], float]] = {
         "plain writes": lambda: plainly(world, path / "plain", plan, state),
         "history.npy": lambda: by_simsplit(world, path / "history.npy", plan, state),
-        "plain write and fsync": lambda: durably(world, path / "durable", large, much),
-        "checkpoint": lambda: checkpoint(world, path / "checkpoints", large, much),
+        "plain write and fsync": lambda: durably(world, path, next(rounds), large, much),
+        "checkpoint": lambda: checkpoint(world, checkpoints, next(rounds), large, much),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for pair in (names[:2], names[2:]):  # what is still on its way to the disk of one would hold up the other
-        for _ in range(ROUNDS):
+        for number in range(-WARM_UP, ROUNDS):
             for name in pair:
-                seconds[name].append(ways[name]())
+                taken = ways[name]()
+                if number >= 0:
+                    seconds[name].append(taken)
     if world.rank:
         return
     print(f"{world.size} ranks, {world.library}, {STEPS} steps of {ROWS * 8 / 1e6:.0f} MB, medians of {ROUNDS}")
@@ -143,9 +151,9 @@ def by_simsplit(world: Communicator, path: Path, plan: Plan, state: Any) -> floa
     return seconds
 
 
-def durably(world: Communicator, path: Path, plan: Plan, state: Any) -> float:
+def durably(world: Communicator, folder: Path, number: int, plan: Plan, state: Any) -> float:
     """Write a state with plain calls, and make it durable."""
-    file = opened(world, path)
+    file = opened(world, folder / f"durable-{number}")
 
     def work() -> None:
         whole(file, state, plan.bounds[world.rank][0] * 8)
@@ -153,13 +161,17 @@ def durably(world: Communicator, path: Path, plan: Plan, state: Any) -> float:
 
     seconds = timed(world, work)
     os.close(file)
+    if world.rank == 0:
+        (folder / f"durable-{number - 2 * KEPT}").unlink(missing_ok=True)  # each second number is a checkpoint's
     return seconds
 
 
-def checkpoint(world: Communicator, path: Path, plan: Plan, state: Any) -> float:
+def checkpoint(world: Communicator, checkpoints: Checkpoints, position: int, plan: Plan, state: Any) -> float:
     """Commit a state."""
-    checkpoints = Checkpoints(world, path)
-    return timed(world, lambda: checkpoints.write(1, state, (plan.shape, plan.history_dtype, plan.bounds), {}))
+    layout = plan.shape, plan.history_dtype, plan.bounds
+    seconds = timed(world, lambda: checkpoints.write(position, state, layout, {}))
+    checkpoints.settle()
+    return seconds
 
 
 if __name__ == "__main__":
