@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -194,6 +195,30 @@ def test_a_step_that_is_committed_again_replaces_the_first(tmp_path: Path, whole
     assert found is not None
     assert found.position == 20
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_checksums_are_summed_up_while_the_disk_makes_the_rows_durable(
+    tmp_path: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, summed, met = threading.Event(), threading.Event(), []
+    sync, checksum = disk.sync, checkpoint._checksum
+
+    def syncing(file: int) -> None:
+        begun.set()
+        met.append(summed.wait(20))
+        sync(file)
+
+    def summing(data: Any) -> bytes:
+        met.append(begun.wait(20))
+        found = checksum(data)
+        summed.set()
+        return found
+
+    monkeypatch.setattr(disk, "sync", syncing)
+    monkeypatch.setattr(checkpoint, "_checksum", summing)
+    found = store(tmp_path, whole, 3).latest((0, 100))
+    assert found is not None
+    assert met[:2] == [True, True]
 
 
 CALLS = ("create", "write", "sync", "rename", "sync_folder")

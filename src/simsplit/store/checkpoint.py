@@ -268,7 +268,9 @@ def _digest(data: Any) -> bytes:
 
 
 def _write_part(path: Path, layout: Layout, part: int, state: Array) -> bytes:
-    """Write this rank's rows, make them durable, and return the checksums of the chunks."""
+    """Write this rank's rows, make them durable, and return the checksums of the chunks, summed up meanwhile."""
+    from concurrent.futures import ThreadPoolExecutor
+
     data = state.reshape(-1).view(np.uint8).data if state.nbytes else memoryview(b"")
     begin_of_part, nbytes = layout.offsets()[part], layout.nbytes(part)
     whole = len(data) // PAGE * PAGE
@@ -277,11 +279,13 @@ def _write_part(path: Path, layout: Layout, part: int, state: Array) -> bytes:
     try:
         disk.write(file, data[:whole], begin_of_part)
         disk.write(file, last, begin_of_part + whole)
-        sums = [
-            _checksum(data[begin:end]) if end <= whole else _checksum(bytes(data[begin:whole]) + last)
-            for begin, end in layout.chunks(part)
-        ]
-        disk.sync(file)
+        with ThreadPoolExecutor(1) as beside:  # to wait for the disk leaves the processor idle
+            durable = beside.submit(disk.sync, file)
+            sums = [
+                _checksum(data[begin:end]) if end <= whole else _checksum(bytes(data[begin:whole]) + last)
+                for begin, end in layout.chunks(part)
+            ]
+            durable.result()
     finally:
         os.close(file)
     return b"".join(sums)
