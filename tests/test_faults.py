@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit import SimsplitError
+from simsplit import SimsplitError, disk
 from simsplit.cli import main
-from simsplit.store import disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

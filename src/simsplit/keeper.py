@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from . import disk
 from .checks import interval
 from .communicator import Agreement, abort_job
 from .errors import INTERRUPTED, SimsplitError, StoppedError
 from .monitor import stopping
 from .monitor.progress import Progress
 from .monitor.watchdog import Watchdog
-from .store import disk
 from .store.checkpoint import Checkpoints
 from .store.locking import BEAT
 from .store.provenance import now

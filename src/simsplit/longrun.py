@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import disk
 from .communicator import Agreement, interrupts
 from .dtypes import as_json, from_json
 from .engine import Plan, Position, Timings, run_steps
@@ -17,7 +18,6 @@ from .keeper import Care, Keeper
 from .preparing import How, common_plan, distribute
 from .result import Result, result_of
 from .runner import backed, require_identical, verified
-from .store import disk
 from .store.checkpoint import Checkpoints
 from .store.history import INSTEAD, Layout, OneFile, Target, WrittenHistory
 from .store.provenance import new_attempt, new_record

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
+from simsplit import disk
 from simsplit.communicator import files
 from simsplit.communicator.single import SingleProcess
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("at_once", [1, 7, 2**30])
 def test_all_bytes_are_written_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr(files, "AT_ONCE", at_once)
+    monkeypatch.setattr(disk, "AT_ONCE", at_once)
     path = tmp_path / "f"
     path.write_bytes(b"abc")
     opened = SingleProcess().open(str(path))
@@ -26,20 +26,6 @@ def test_all_bytes_are_written_where_they_belong(tmp_path: Path, monkeypatch: py
     opened.sync()
     opened.close()
     assert path.read_bytes() == b"abc\0\0" + np.arange(6, dtype=">i2").tobytes()
-
-
-def test_short_writes_are_continued_and_none_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "f"
-    path.touch()
-    opened = SingleProcess().open(str(path))
-    real = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: real(file, data[:3], offset))
-    opened.write(np.arange(10, dtype="u1"), 0)
-    assert path.read_bytes() == bytes(range(10))
-    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
-    with pytest.raises(OSError, match="nothing was written"):
-        opened.write(np.arange(10, dtype="u1"), 0)
-    opened.close()
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

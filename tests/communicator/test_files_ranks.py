@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit import OutputError
-from simsplit.communicator import Agreement, Communicator, connect, files
+from simsplit import OutputError, disk
+from simsplit.communicator import Agreement, Communicator, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +43,7 @@ def path(world: Communicator) -> Iterator[Path]:
 def test_each_rank_writes_in_its_places(
     world: Communicator, path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(files, "AT_ONCE", at_once)
+    monkeypatch.setattr(disk, "AT_ONCE", at_once)
     opened = world.open(str(path))
     for k in range(3):
         opened.write(np.full((1, 4), 10.0 * k + world.rank), 16 + (k * world.size + world.rank) * 32)

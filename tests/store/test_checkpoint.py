@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simsplit import OutputError
+from simsplit import OutputError, disk
 from simsplit.bounds import bounds
 from simsplit.communicator.single import SingleProcess
-from simsplit.store import checkpoint, disk
+from simsplit.store import checkpoint
 from simsplit.store.checkpoint import PAGE, Checkpoints, DamagedError, Layout, read
 from tests.arrays import random_array
 

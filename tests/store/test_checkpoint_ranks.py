@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit import OutputError
+from simsplit import OutputError, disk
 from simsplit.bounds import bounds
 from simsplit.communicator import Communicator, connect
-from simsplit.store import disk
 from simsplit.store.checkpoint import Checkpoints
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import zarr as zarr_library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simsplit import InputError, OutputError
+from simsplit import InputError, OutputError, disk
 from simsplit.bounds import bounds
 from simsplit.communicator.single import SingleProcess
-from simsplit.store import disk, hdf5, npy, zarr
+from simsplit.store import hdf5, npy, zarr
 from simsplit.store.history import Layout, OneFile
 from simsplit.store.reading import StoredArray, stored_array
 from tests.arrays import random_array

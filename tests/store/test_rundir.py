@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from simsplit import InputError, OutputError
-from simsplit.store import disk, locking, provenance, rundir
+from simsplit import InputError, OutputError, disk
+from simsplit.store import locking, provenance, rundir
 from simsplit.store.locking import Lock, is_locked
 from simsplit.store.rundir import RunDirectory, read_record
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import disk
 from ..errors import InputError
-from ..store import disk
 from ..store.past import PastRun, runs_in, spread, statistics
 from . import picture
 

@@ -6,9 +6,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from .. import extras
+from .. import disk, extras
 from ..errors import InputError
-from ..store import disk
 
 
 def figure(width: float, height: float) -> Any:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import disk
+
 if TYPE_CHECKING:
     from .contract import Array
-
-AT_ONCE = 2**30  # bytes; beyond 2 GiB some libraries fail, and one says that all is well and writes nothing
 
 
 def _bytes(data: Array) -> Array:
@@ -27,20 +27,16 @@ class PlainFile:
     """The contract in a single process."""
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._file = disk.open_existing(path)
 
     def write(self, data: Array, offset: int) -> None:
         """Write all of `data`."""
-        left = _bytes(data).data if data.nbytes else memoryview(b"")
-        while left.nbytes:
-            written = os.pwrite(self._file, left[:AT_ONCE], offset)
-            if not written:
-                raise OSError(errno.EIO, "nothing was written")
-            left, offset = left[written:], offset + written
+        if data.nbytes:
+            disk.write(self._file, _bytes(data).data, offset)
 
     def sync(self) -> None:
         """Make it durable."""
-        os.fsync(self._file)
+        disk.sync(self._file)
 
     def close(self) -> None:
         """Close it."""
@@ -54,7 +50,7 @@ class MPIFile:
         from mpi4py import MPI
 
         self._mpi = MPI
-        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # whose error says why; that of MPI does not
+        os.close(disk.open_existing(path))  # whose error says why; that of MPI does not
         try:
             self._file = MPI.File.Open(MPI.COMM_SELF, path, MPI.MODE_RDWR)
         except MPI.Exception as error:
@@ -65,7 +61,7 @@ class MPIFile:
         left: Any = _bytes(data) if data.nbytes else ()
         status = self._mpi.Status()
         while len(left):
-            piece = left[:AT_ONCE]
+            piece = left[: disk.AT_ONCE]
             try:
                 self._file.Write_at(offset, [piece, len(piece), self._mpi.BYTE], status)
             except self._mpi.Exception as error:

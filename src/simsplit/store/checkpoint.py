@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import disk
 from ..communicator import Agreement
 from ..dtypes import as_json, from_json
 from ..memory import require
-from . import disk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

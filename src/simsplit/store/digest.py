@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import disk
 from ..bounds import part
 from ..communicator import Agreement
 from ..errors import InputError
-from . import disk
 
 if TYPE_CHECKING:
     from ..communicator import Communicator

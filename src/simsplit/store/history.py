@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from .. import disk
 from ..communicator import Agreement
 from ..errors import InputError
 from ..memory import require
-from . import disk
 from .reading import stored_array
 
 if TYPE_CHECKING:

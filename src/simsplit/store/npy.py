@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from .. import disk
 from ..errors import InputError, OutputError
 from ..memory import require
 from ..text import readable
-from . import disk
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import disk
 from ..errors import InputError
-from . import disk
 
 if TYPE_CHECKING:
     import numpy.typing as npt

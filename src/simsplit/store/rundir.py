@@ -21,8 +21,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import disk
 from ..errors import InputError
-from . import disk
 from .locking import Lock
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import extras
+from .. import disk, extras
 from ..errors import InputError, OutputError
-from . import disk
 
 if TYPE_CHECKING:
     from pathlib import Path

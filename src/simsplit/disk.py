@@ -1,4 +1,4 @@
-"""What touches the disk on the way to a commit: every call on its own, so that each can be made to fail.
+"""What touches the disk on the way to a result that lasts: every call on its own, so that each can be made to fail.
 
 A file that others are to find is written under another name, made durable, and only then renamed; after
 that its folder is made durable, too. These calls raise `OSError`; `reported` says it in the user's words.
@@ -6,17 +6,20 @@ that its folder is made durable, too. These calls raise `OSError`; `reported` sa
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from ..errors import OutputError
+from .errors import OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_AT_ONCE = 2**30  # bytes; Linux writes less than 2 GiB in one call
+# Bytes. Linux writes less than 2 GiB in one call; beyond it some MPI libraries fail, and one says that all is well
+# and writes nothing.
+AT_ONCE = 2**30
 
 
 def create(path: Path) -> int:
@@ -24,7 +27,7 @@ def create(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
-def open_existing(path: Path) -> int:
+def open_existing(path: str | os.PathLike[str]) -> int:
     """Open a file for reading and writing, and return its descriptor."""
     return os.open(path, os.O_RDWR | os.O_CLOEXEC)
 
@@ -33,9 +36,9 @@ def write(file: int, data: memoryview | bytes, offset: int) -> None:
     """Write all of `data` at `offset`."""
     left = memoryview(data).cast("B")
     while left.nbytes:
-        written = os.pwrite(file, left[:_AT_ONCE], offset)
+        written = os.pwrite(file, left[:AT_ONCE], offset)
         if not written:
-            raise OSError(5, "nothing was written")
+            raise OSError(errno.EIO, "nothing was written")
         left, offset = left[written:], offset + written
 
 
@@ -93,7 +96,7 @@ def read(file: int, nbytes: int, offset: int) -> bytearray:
     data = bytearray(nbytes)
     view, done = memoryview(data), 0
     while done < nbytes:
-        got = os.preadv(file, [view[done : done + _AT_ONCE]], offset + done)
+        got = os.preadv(file, [view[done : done + AT_ONCE]], offset + done)
         if not got:
             break
         done += got
