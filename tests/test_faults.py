@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import tempfile
 import warnings
@@ -15,6 +16,7 @@ import pytest
 
 from simsplit import SimsplitError, disk
 from simsplit.cli import main
+from simsplit.store.reading import stored_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,6 +71,14 @@ def fail(call: str, number: int, what: str) -> None:
     setattr(disk, call, failing)
 
 
+def expected(rows: int) -> list[Any]:
+    """Return the history of that problem."""
+    steps = [np.arange(float(rows))]
+    for k in range(STEPS - 1):
+        steps.append(steps[-1] + 0.5 * k)
+    return steps
+
+
 def checkpoints(folder: Path) -> list[int]:
     return sorted(int(path.name[5:20]) for path in folder.glob("checkpoints/step-*"))
 
@@ -89,10 +99,6 @@ def fast(tmp_path: Path) -> Iterator[Path]:
 )
 @pytest.mark.parametrize("call", CALLS)
 def test_whatever_call_fails_nothing_is_lost(fast: Path, call: str, what: str, form: str) -> None:
-    x, expected = np.arange(10.0), [np.arange(10.0)]
-    for k in range(STEPS - 1):
-        x = x + 0.5 * k
-        expected.append(x)
     for number in range(1, 80):
         folder = fast / str(number)
         run = ["run", *OPTIONS, "--format", form, "--checkpoint-every", "5steps", "-o", str(folder)]
@@ -115,11 +121,11 @@ def test_whatever_call_fails_nothing_is_lost(fast: Path, call: str, what: str, f
                 assert f"The checkpoint at step {checkpoints(folder)[-1]} is intact" in message
         if (folder / "run.json").exists() and (folder / "problem.toml").exists():
             assert in_child(lambda folder=folder: main(["resume", str(folder), "--serial", "--quiet"])) == (0, "")
-            assert history(folder) == np.array(expected).tobytes()
+            assert history(folder) == np.array(expected(10)).tobytes()
             assert [path.name for path in folder.glob(".*")] == []
     else:
         pytest.fail("it fails for ever")
-    assert history(folder) == np.array(expected).tobytes()
+    assert history(folder) == np.array(expected(10)).tobytes()
 
 
 def history(folder: Path) -> bytes:
@@ -128,3 +134,39 @@ def history(folder: Path) -> bytes:
     import zarr
 
     return zarr.open_array(str(folder / "history.zarr" / "history"), mode="r")[...].tobytes()
+
+
+@pytest.mark.parametrize("what", ["ENOSPC", "after"])
+@pytest.mark.parametrize("suffix", [".npy"])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_file_is_the_old_one_or_the_new_one_whatever_call_fails(
+    fast: Path, call: str, suffix: str, what: str
+) -> None:
+    old, path = fast / f"old{suffix}", fast / f"h{suffix}"
+    main(["run", *OPTIONS, "-o", str(old)])
+    for number in range(1, 20):
+        shutil.copy(old, path)
+
+        def disturbed(number: int = number) -> None:
+            fail(call, number, what)
+            main(["run", *OPTIONS, "--size", "11", "-o", str(path)])
+
+        status, message = in_child(disturbed)
+        found = stored_array(path)
+        assert found is not None
+        rows = found.shape[1]
+        assert found.block(slice(0, STEPS), slice(0, rows)).tobytes() == np.array(expected(rows)).tobytes()
+        left = list(fast.glob(".*"))
+        if status == 0:
+            assert (rows, left) == (11, [])
+            assert number > 1
+            return
+        assert rows == 10 or call in ("rename", "sync_folder")
+        if what == "ENOSPC":
+            assert (status, left) == (5, [])
+            assert message.startswith(f"cannot write the output {path}: No space left on device. ")
+        else:
+            assert status == -signal.SIGKILL
+            for entry in left:
+                entry.unlink()
+    pytest.fail("it fails for ever")

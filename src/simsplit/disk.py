@@ -72,23 +72,38 @@ def remove(path: Path) -> None:
     path.unlink(missing_ok=True)
 
 
-def replace(path: Path, data: bytes) -> None:
-    """Write a small file, which appears whole or not at all, in place of one that may be there."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    remove(temporary)
+@contextmanager
+def whole(path: Path, temporary: Path) -> Iterator[int]:
+    """Give the descriptor of a file to write, which appears whole or not at all, in place of one that may be there.
+
+    Parameters
+    ----------
+    path : Path
+        The name that it gets at the end of the block, once it is durable.
+    temporary : Path
+        Its name until then, in the same folder; not there yet. Whatever goes wrong, nothing is left of it.
+    """
     file = create(temporary)
     try:
         try:
-            write(file, data, 0)
+            yield file
             sync(file)
         finally:
             os.close(file)
         rename(temporary, path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             remove(temporary)
         raise
     sync_folder(path.parent)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a small file, which appears whole or not at all, in place of one that may be there."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    remove(temporary)  # of a program that was killed
+    with whole(path, temporary) as file:
+        write(file, data, 0)
 
 
 def read(file: int, nbytes: int, offset: int) -> bytearray:

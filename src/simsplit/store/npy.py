@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -76,19 +75,23 @@ def create(path: Path, layout: Layout) -> int:
     ------
     OSError
     """
-    header = BytesIO()
-    np.lib.format.write_array_header_2_0(
-        header,
-        {"descr": np.lib.format.dtype_to_descr(layout.dtype), "fortran_order": False, "shape": layout.shape},
-    )
+    header = _header(layout.shape, layout.dtype)
     file = disk.create(path)
     try:
-        disk.write(file, header.getvalue(), 0)
-        os.ftruncate(file, len(header.getvalue()) + layout.nbytes)
+        disk.write(file, header, 0)
+        os.ftruncate(file, len(header) + layout.nbytes)
         disk.sync(file)
     finally:
         os.close(file)
-    return len(header.getvalue())
+    return len(header)
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """Return what stands before the data of an array that lies in C order."""
+    header = BytesIO()
+    facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_2_0(header, facts)
+    return header.getvalue()
 
 
 def first_step(path: Path, layout: Layout) -> int:
@@ -156,6 +159,10 @@ class NpyOutput:
     def write(self, history: Array) -> None:
         """Write the history beside its final name, make it durable, and only then give it the name.
 
+        Parameters
+        ----------
+        history : ndarray, C-contiguous
+
         Raises
         ------
         OutputError
@@ -163,19 +170,13 @@ class NpyOutput:
         """
         temporary = self._file.with_name(f".simsplit-{os.urandom(4).hex()}.tmp")
         try:
-            with temporary.open("xb") as file:
-                np.lib.format.write_array_header_2_0(file, np.lib.format.header_data_from_array_1_0(history))
-                for step in history:  # by Python's write, whose error says why; NumPy's does not
-                    file.write(step.reshape(-1).view(np.uint8).data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._file)
-            disk.sync_folder(self._file.parent)
+            with disk.whole(self._file, temporary) as file:
+                header = _header(history.shape, history.dtype)
+                disk.write(file, header, 0)
+                if history.nbytes:
+                    disk.write(file, history.reshape(-1).view(np.uint8).data, len(header))
         except OSError as error:
             self._fail(error.strerror or str(error), error)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
 
     def _fail(self, reason: str, cause: BaseException | None = None) -> NoReturn:
         raise OutputError(
