@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from simsplit import InputError, OutputError
+from simsplit import InputError, OutputError, disk
 from simsplit.cli import picture
-from simsplit.store import disk
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -87,7 +87,7 @@ def _execute(options: Options, settings: Settings, problem: Problem, communicato
         follower = Follower(problem.steps, every=every, tells=communicator.rank == 0)
     try:
         if not by_root(settings.output):
-            from ..longrun import into_file
+            from ..writing import into_file
 
             return into_file(problem, communicator, how, watcher=follower)
         return execute(problem, communicator, how, watcher=follower)

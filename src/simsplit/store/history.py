@@ -133,6 +133,8 @@ class WrittenHistory:
     target : Target
     path : Path
         Of the file.
+    what : str, optional
+        What messages call it.
     gathers : bool
         Whether the rows are gathered on root, which writes them in one go, where a step has few bytes of them.
 
@@ -148,14 +150,21 @@ class WrittenHistory:
     """
 
     def __init__(
-        self, communicator: Communicator, plan: Plan, target: Target, path: Path, *, gathers: bool = True
+        self,
+        communicator: Communicator,
+        plan: Plan,
+        target: Target,
+        path: Path,
+        *,
+        what: str | None = None,
+        gathers: bool = True,
     ) -> None:
         self._communicator = communicator
         self._agreement = Agreement(communicator)
         self._target = target
         self._path = path
         self._stored: StoredArray | None = None
-        self._what = f"the history {path}"
+        self._what = what or f"the history {path}"
         self._plan = plan
         self.in_place = False
         root = communicator.rank == 0
