@@ -126,17 +126,17 @@ def remote_part(calls: int, rounds: int, bare: dict[str, float]) -> float | None
         seconds = time.perf_counter() - begun
         row("10,000 calls in flight", f"{seconds * 1e3:.0f} ms", "every answer right" if right else "WRONG ANSWERS")
         array = np.ones(LENGTH)
-        echo = timed(lambda: thing.echo(array), rounds)
-        ratios = f"{echo / bare['new']:.2f} × bare into new memory, {echo / bare['again']:.2f} × into the same again"
-        row("echo of 100 MB", f"{echo * 1e3:.1f} ms", ratios)
         size, here_before, there_before = array.nbytes / 2**20, memory("VmRSS"), thing.memory("VmRSS")
-        thing.echo(array)
+        thing.echo(array)  # the first, for which neither end has memory yet
         caller, server = memory("VmHWM") - here_before - size, thing.memory("VmHWM") - there_before - size
         row(
             "peak memory beyond the arrays, caller and server",
             f"{caller:.1f}, {server:.1f} MB",
             f"arrays of {size:.1f} MB",
         )
+        echo = timed(lambda: thing.echo(array), rounds)
+        ratios = f"{echo / bare['new']:.2f} × bare into new memory, {echo / bare['again']:.2f} × into the same again"
+        row("echo of 100 MB", f"{echo * 1e3:.1f} ms", ratios)
         used, begun = thing.processor_time(), time.perf_counter()
         time.sleep(2)
         share = (thing.processor_time() - used) / (time.perf_counter() - begun)

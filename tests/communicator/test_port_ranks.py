@@ -12,7 +12,7 @@ from simsplit.communicator import connect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from simsplit.communicator.port import Message, Port
+    from simsplit.communicator.port import Message, Port, Take
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
 
@@ -55,3 +55,31 @@ def test_tags_and_sources_are_kept_apart_and_order_is_kept(port: Port) -> None:
     assert [receive(port, None, 1)[1] for _ in range(5)] == [bytes([number]) for number in range(5)]
     while transfers:
         transfers = [transfer for transfer in transfers if transfer is not None and not transfer.done()]
+
+
+def wait_for(take: Take) -> tuple[int, bytes | None]:
+    while (message := take()) is None:
+        time.sleep(0)
+    return message
+
+
+def test_heads_are_taken_in_order_and_one_that_is_too_long_is_lost_alone(port: Port) -> None:
+    take = port.expect(0, 4000)
+    other, before = (port.rank + 1) % port.size, (port.rank - 1) % port.size
+    datas: list[bytes] = [b"", b"a", b"x" * 4000, b"y" * 4001, b"last"]
+    transfers = [port.send(data, other, 0) for data in datas]
+    apart = port.send(b"under another tag", other, 5)
+    for data in datas:
+        assert wait_for(take) == (before, data if len(data) <= 4000 else None)
+    assert take() is None
+    assert receive(port, before, 5) == (before, b"under another tag")
+    for transfer in (*transfers, apart):
+        while transfer is not None and not transfer.done():
+            time.sleep(0)
+
+
+def test_a_port_that_expects_messages_can_stop_and_be_closed(port: Port) -> None:
+    port.stop()
+    assert port.expect(0, 100)() is None
+    port.stop()
+    assert port.expect(0, 100)() is None  # and is stopped when the port is closed

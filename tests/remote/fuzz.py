@@ -15,6 +15,7 @@ import tempfile
 import time
 import zoneinfo  # noqa: F401, what a time zone loads, so that an import later on is one that was asked for
 from contextlib import suppress
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +51,16 @@ class Guard:
         self.on = False
         sys.addaudithook(self._hook)
         codec.np = self  # type: ignore[attr-defined]  # whose `empty` is watched
+        codec.empty = lambda *of: (self.empty(*of), False)  # type: ignore[assignment]  # where buffers are received
 
     def __getattr__(self, name: str) -> Any:
         return getattr(np, name)
 
-    def empty(self, shape: Any, *rest: Any) -> Any:
+    def empty(self, shape: Any, dtype: Any = float, order: Any = "C") -> Any:
         """Make an array, if it is within the limit."""
-        array = np.empty(shape, *rest)
-        assert array.nbytes <= LIMIT, f"{array.nbytes:,} bytes were asked for"
-        return array
+        nbytes = prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize
+        assert nbytes <= LIMIT, f"{nbytes:,} bytes were asked for"
+        return np.empty(shape, dtype, order)
 
     def _hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         if self.on and event in FORBIDDEN:

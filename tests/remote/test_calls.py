@@ -24,6 +24,7 @@ from simsplit.errors import (
     RemoteError,
     UnknownNameError,
 )
+from simsplit.lending import LARGE
 from simsplit.remote import daemon
 from tests.remote import typed
 from tests.remote.objects import Calculator, CountedBase, StateError, Vector
@@ -98,6 +99,16 @@ def test_an_array_that_nobody_else_keeps_is_sent_without_a_copy(
     calculator.echo(value=np.zeros(100_000))
     calculator.next_state()
     assert verdicts == [True, True, False]
+
+
+def test_large_arrays_are_each_their_own_though_their_memory_is_used_again(calculator: Any) -> None:
+    length = LARGE // 8
+    kept = [calculator.echo(np.full(length, number)) for number in range(3)]
+    assert [array[0] for array in kept] == [array[-1] for array in kept] == [0, 1, 2]
+    assert not any(np.shares_memory(kept[0], other) for other in kept[1:])
+    del kept[1]
+    assert calculator.echo(np.full(length, 3))[-1] == 3
+    assert [array[-1] for array in kept] == [0, 2]
 
 
 def test_an_exception_has_its_type_arguments_attributes_and_the_remote_traceback(calculator: Any) -> None:

@@ -14,7 +14,7 @@ from simsplit.errors import CodecError, RefusedError
 from simsplit.remote import endpoint as module
 from simsplit.remote.codec import Hooks, encode
 from simsplit.remote.endpoint import Endpoint
-from simsplit.remote.frame import Arrived, Flag, Frame, FrameKind
+from simsplit.remote.frame import LONGEST_HEAD, SMALL, Arrived, Flag, Frame, FrameKind
 
 HOOKS = Hooks(inline=100)
 LIMIT = 10**6
@@ -152,12 +152,31 @@ def test_what_is_no_frame_is_counted_logged_and_dropped(
     assert "dropped a message from rank 0" in caplog.text
 
 
-def test_a_head_that_nobody_could_take_stays_where_it_is(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK", 1000)
-    pair.port.send(bytes(1001), 1, 0)
+def test_a_head_that_is_too_long_is_dropped(pair: Pair, caplog: pytest.LogCaptureFixture) -> None:
+    pair.port.send(bytes(LONGEST_HEAD + 1), 1, 0)
     pair.send("next")
     assert pair.values() == ["next"]
     assert pair.receiver.counts["malformed"] == 1
+    assert "dropped a message from rank 0: a head of more than 4,000 bytes" in caplog.text
+
+
+def test_no_head_is_longer_than_a_receiver_takes(pair: Pair) -> None:
+    name = "n" * 255
+    arrays = [np.full(50, number) for number in range(256)]
+    pair.send(arrays, object=name, method=name)
+    pair.send("x" * SMALL, object=name, method=name)
+    came, small = pair.values()
+    assert all(map(np.array_equal, came, arrays))
+    assert small == "x" * SMALL
+    with pytest.raises(CodecError, match="more than 255 bytes"):
+        pair.send(1, object=name + "n")
+
+
+def test_any_number_of_arrays_arrives(pair: Pair) -> None:
+    arrays = [np.full(50, number) for number in range(1000)]
+    pair.send(arrays)
+    (came,) = pair.values()
+    assert all(map(np.array_equal, came, arrays))
 
 
 def test_a_body_that_is_no_value_is_handed_on_as_an_error(pair: Pair) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mpi4py.MPI import Intracomm, Prequest, Request
+    from mpi4py.MPI import Intracomm, Request
     from mpi4py.MPI import Message as Matched
 
-    from .port import Bytes, Message, Transfer
+    from .port import Bytes, Message, Take, Transfer
 
 
 class _Transfer:
@@ -42,6 +42,73 @@ class _Message:
         return None if request.Test() else _Transfer(request, into)
 
 
+class _Posted:
+    """Short messages of any rank, by one receive that is always posted.
+
+    It takes fewer calls than to look, to ask how long the message is, and to receive it. But one that is too long
+    is an error for MPI, after which not every library can go on: Open MPI 5.0 ends with a fault of memory.
+    """
+
+    def __init__(self, comm: Intracomm, tag: int, longest: int) -> None:
+        from mpi4py import MPI
+
+        self._error, self._too_long = MPI.Exception, MPI.ERR_TRUNCATE
+        self._byte = MPI.BYTE
+        self._status = MPI.Status()
+        self._bytes = memoryview(bytearray(longest))
+        self._receive = comm.Recv_init([self._bytes, longest, MPI.BYTE], MPI.ANY_SOURCE, tag)
+        self._receive.Start()
+
+    def take(self) -> tuple[int, bytes | None] | None:
+        receive, status = self._receive, self._status
+        try:
+            if not receive.Test(status):
+                return None
+        except self._error as error:
+            if error.Get_error_class() != self._too_long:
+                raise
+            data = None
+        else:
+            data = self._bytes[: status.Get_count(self._byte)].tobytes()
+        source = status.Get_source()
+        receive.Start()
+        return source, data
+
+    def stop(self) -> None:
+        self._receive.Cancel()
+        self._receive.Wait()  # it is cancelled, or the message is all here, for it is short
+        self._receive.Free()
+
+
+class _Probed:
+    """Short messages of any rank, by looking for each. One that is too long stays where it is."""
+
+    def __init__(self, comm: Intracomm, tag: int, longest: int) -> None:
+        from mpi4py import MPI
+
+        self._byte = MPI.BYTE
+        self._any_source = MPI.ANY_SOURCE
+        self._status = MPI.Status()
+        self._probe = comm.Improbe
+        self._tag = tag
+        self._longest = longest
+        self._bytes = memoryview(bytearray(longest))
+
+    def take(self) -> tuple[int, bytes | None] | None:
+        status = self._status
+        matched = self._probe(self._any_source, self._tag, status)
+        if matched is None:
+            return None
+        source, nbytes = status.Get_source(), status.Get_count(self._byte)
+        if nbytes > self._longest:
+            return source, None
+        matched.Recv([self._bytes, nbytes, self._byte])  # which is all here, for it is short
+        return source, self._bytes[:nbytes].tobytes()
+
+    def stop(self) -> None:
+        """Do nothing: nothing is posted."""
+
+
 class MPIPort:
     """A port on a communicator of its own.
 
@@ -58,12 +125,12 @@ class MPIPort:
     def __init__(self, comm: Intracomm, host: str) -> None:
         from mpi4py import MPI
 
-        self._MPI = MPI
+        self._survives_what_is_too_long = MPI.Get_library_version().startswith("MPICH")
         self._comm = comm.Dup()
         self._byte = MPI.BYTE
         self._any_source = MPI.ANY_SOURCE
         self._status = MPI.Status()
-        self._head: Prequest | None = None
+        self._heads: _Posted | _Probed | None = None
         self.rank = comm.Get_rank()
         self.size = comm.Get_size()
         self.host = host
@@ -82,41 +149,17 @@ class MPIPort:
             return None
         return _Message(matched, self._byte, status.Get_source(), status.Get_count(self._byte))
 
-    def expect(self, tag: int, longest: int) -> None:
-        """Be ready for messages of any rank under `tag`.
-
-        One receive is always posted, which takes fewer calls than to look, to ask how long the message is, and to
-        receive it.
-        """
-        self._bytes = memoryview(bytearray(longest))
-        self._head = self._comm.Recv_init([self._bytes, longest, self._byte], self._any_source, tag)
-        self._head.Start()
-
-    def take(self) -> tuple[int, bytes | None] | None:
-        """Return the next message of those that are expected, if it is here."""
-        head, status = self._head, self._status
-        if head is None:
-            return None
-        try:
-            if not head.Test(status):
-                return None
-        except self._MPI.Exception as error:
-            if error.Get_error_class() != self._MPI.ERR_TRUNCATE:
-                raise
-            data = None
-        else:
-            data = self._bytes[: status.Get_count(self._byte)].tobytes()
-        source = status.Get_source()
-        head.Start()
-        return source, data
+    def expect(self, tag: int, longest: int) -> Take:
+        """Be ready for messages of any rank under `tag`; return what takes the next one."""
+        way = _Posted if self._survives_what_is_too_long else _Probed
+        self._heads = way(self._comm, tag, longest)
+        return self._heads.take
 
     def stop(self) -> None:
         """Expect no more messages."""
-        head, self._head = self._head, None
-        if head is not None:
-            head.Cancel()
-            head.Wait()  # it is cancelled, or the message is all here, for it is short
-            head.Free()
+        heads, self._heads = self._heads, None
+        if heads is not None:
+            heads.stop()
 
     def close(self) -> None:
         """Give the communicator back. Collective."""

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import platform
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Bytes = bytes | bytearray | memoryview
+# Returns the next message that is expected, if it is here: its source, and what it holds, None if it was too long.
+Take = Callable[[], tuple[int, bytes | None] | None]
 
 
 class Transfer(Protocol):
@@ -67,21 +70,15 @@ class Port(Protocol):
     def probe(self, source: int | None, tag: int) -> Message | None:
         """Return the next message of `source` (None: of any rank) under `tag`, if there is one."""
 
-    def expect(self, tag: int, longest: int) -> None:
-        """Be ready for messages of any rank under `tag`, of at most so many bytes. Once, before `take`.
+    def expect(self, tag: int, longest: int) -> Take:
+        """Be ready for messages of any rank under `tag`, of at most so many bytes; return what takes the next one.
 
         `longest` is to be so little that an MPI library sends the message without waiting for its receiver; otherwise
         one that is half here keeps those of other ranks back.
         """
 
-    def take(self) -> tuple[int, bytes | None] | None:
-        """Return the next message of those that are expected, if it is here: its source, and what it holds.
-
-        None in place of that if it was too long, and is lost.
-        """
-
     def stop(self) -> None:
-        """Expect no more messages: `take` returns None from now on. Not collective."""
+        """Expect no more messages; what `expect` returned must not be called again. Not collective."""
 
     def close(self) -> None:
         """Give the port back. Collective; no message is on its way any more."""
@@ -118,7 +115,6 @@ class Loopback:
         self.size = len(boxes)
         self.host = platform.node()
         self._boxes = boxes
-        self._expected: int | None = None
 
     def send(self, data: Bytes, destination: int, tag: int) -> Transfer | None:
         """Begin to send: leave the message for its receiver."""
@@ -138,22 +134,21 @@ class Loopback:
             box.remove(parcel)
         return parcel
 
-    def expect(self, tag: int, longest: int) -> None:
-        """Be ready for messages under `tag`."""
-        self._expected, self._longest = tag, longest
+    def expect(self, tag: int, longest: int) -> Take:
+        """Be ready for messages under `tag`; return what takes the next one."""
 
-    def take(self) -> tuple[int, bytes | None] | None:
-        """Return the next message of those that are expected, if there is one."""
-        parcel = None if self._expected is None else self.probe(None, self._expected)
-        if parcel is None:
-            return None
-        data = bytearray(parcel.nbytes)
-        parcel.receive(data)
-        return parcel.source, bytes(data) if len(data) <= self._longest else None
+        def take() -> tuple[int, bytes | None] | None:
+            parcel = self.probe(None, tag)
+            if parcel is None:
+                return None
+            data = bytearray(parcel.nbytes)
+            parcel.receive(data)
+            return parcel.source, bytes(data) if len(data) <= longest else None
+
+        return take
 
     def stop(self) -> None:
-        """Expect no more messages."""
-        self._expected = None
+        """Do nothing: who is not asked expects nothing."""
 
     def close(self) -> None:
         """Do nothing: the memory goes when the last port of the group does."""

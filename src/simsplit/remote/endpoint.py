@@ -74,7 +74,7 @@ class Endpoint:
         self._arriving: dict[int, deque[Iterator[None]]] = {}
         self._left: set[int] = set()  # ranks that take nothing more
         self._looks = port.looks
-        port.expect(HEADS, LONGEST_HEAD)
+        self._take = port.expect(HEADS, LONGEST_HEAD)
         self._quiet = False  # whether there was no message at the last look
         self._pieces = 0  # how many were begun, to tell whether anything moved
 
@@ -161,7 +161,7 @@ class Endpoint:
             moved = bool(self._sending) and self._sending_moved()
             if self._arriving:
                 moved |= self._arriving_moved()
-            take = self._port.take
+            take = self._take
             message = take()
             looks = 0
             while message is None and looks < self._looks:  # the next is likely to come while one would go round
@@ -180,9 +180,9 @@ class Endpoint:
 
     def _take_the_rest(self) -> None:
         for _ in range(_AT_ONCE):
-            message = self._port.take()
+            message = self._take()
             if message is None:  # an MPI library may look at one message for each call
-                message = self._port.take()
+                message = self._take()
             if message is None or self._take_in(message):
                 return
 
@@ -312,6 +312,7 @@ class Endpoint:
     def abandon(self) -> None:
         """Wait no more for anything, for this rank leaves; the others may still fetch what it sent."""
         with self._lock:
+            self._take = _nothing
             self._port.stop()
         for rank in range(self.size):
             self.forget(rank)
@@ -351,6 +352,10 @@ def _too_large(nbytes: int, limit: int) -> str:
         f"a message of {nbytes:,} bytes; at most {limit:,} are accepted. Send it in parts, or raise "
         "max_message_nbytes (SIMSPLIT_REMOTE_MAX_MESSAGE_NBYTES) on both ranks."
     )
+
+
+def _nothing() -> None:
+    return None
 
 
 def _sent() -> bool:
