@@ -73,6 +73,7 @@ def test_heads_are_taken_in_order_and_one_that_is_too_long_is_lost_alone(port: P
         assert wait_for(take) == (before, data if len(data) <= 4000 else None)
     assert take() is None
     assert receive(port, before, 5) == (before, b"under another tag")
+    transfers[datas.index(b"y" * 4001)] = None  # which may stay where it is
     for transfer in (*transfers, apart):
         while transfer is not None and not transfer.done():
             time.sleep(0)
