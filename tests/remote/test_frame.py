@@ -63,7 +63,7 @@ def test_a_damaged_frame_is_refused_or_still_one(frame: Frame, data: st.DataObje
     for _ in range(data.draw(st.integers(1, 4))):
         packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
     with suppress(CodecError):
-        Arrived(packed, 0)
+        Arrived(bytes(packed), 0)
 
 
 @given(st.binary(max_size=100), st.booleans())
@@ -77,7 +77,7 @@ def test_a_frame_that_is_cut_or_too_long_is_refused(frame: Frame) -> None:
     data, _ = frame.pack(1)
     for wrong in (data[:-1], data + b"x", data[:31], b""):
         with pytest.raises(CodecError, match="not a frame"):
-            Arrived(wrong, 0)
+            Arrived(bytes(wrong), 0)
 
 
 @pytest.mark.parametrize(
@@ -91,4 +91,4 @@ def test_a_wrong_field_is_refused(offset: int, value: int) -> None:
     if offset == 22:
         wrong[23] = 0
     with pytest.raises(CodecError, match="not a frame"):
-        Arrived(wrong, 0)
+        Arrived(bytes(wrong), 0)

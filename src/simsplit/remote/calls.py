@@ -49,6 +49,7 @@ class Request(NamedTuple):
         return f"{self.target}.{self.method}" if self.method else str(self.target)
 
 
+_LOOKS = 5  # before a call waits with all that belongs to it: the answer to a small one is often there by then
 _CROWDED = 1000  # time limits that are kept before the first look at which of them still matter
 
 
@@ -93,7 +94,7 @@ class Caller:
         settings: Settings,
         introduction: Introduction,
         *,
-        step: Callable[[], bool],
+        step: Callable[..., bool],
         wait: Callable[[Callable[[], bool], float | None], bool],
         need_thread: Callable[[], None],
     ) -> None:
@@ -146,6 +147,11 @@ class Caller:
         self._begin(pending, positional, named or {}, annotations, deadline)
         if request.flags & Flag.ONEWAY:
             return None
+        if current.get() is None:  # otherwise only what is deeper than the running request may be carried out
+            for _ in range(_LOOKS):
+                self.step()
+                if pending.answer is not None:
+                    return self.result(pending)
         if not self.wait(pending.done, None if deadline is None else deadline - time.perf_counter()):
             self._give_up(pending)
         return self.result(pending)

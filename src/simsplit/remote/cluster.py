@@ -114,7 +114,7 @@ def local(
         if threads:
             here.start_service()
         else:
-            here._group = group  # noqa: SLF001, what makes them a group
+            here._join_group(group)  # noqa: SLF001, for this module alone
     try:
         yield group
     except BaseException as error:
@@ -125,7 +125,7 @@ def local(
 
 def _close(group: list[Here], error: BaseException | None) -> None:
     for here in group:  # one thread closes them all, so none waits for the others by itself
-        here._group = group  # noqa: SLF001, as above
+        here._join_group(group)  # noqa: SLF001, as above
         here._leaving.passive = True  # noqa: SLF001, the same
     for here in group:
         here.close(error)

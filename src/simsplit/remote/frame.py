@@ -194,12 +194,21 @@ def _names(name: str, method: str) -> tuple[bytes, int, int]:
     return one + other, len(one), len(other)
 
 
+@lru_cache(maxsize=1024)
+def _read_names(names: bytes, named: int) -> tuple[str, str]:
+    """Return the names of object and method."""
+    try:
+        return names[:named].decode(), names[named:].decode()
+    except UnicodeDecodeError as error:
+        raise CodecError(f"not a frame: {error}") from None
+
+
 class Arrived:
     """A message that came; `value` gives what it holds.
 
     Parameters
     ----------
-    data : bytes-like
+    data : bytes
         The head.
     source : int
         The rank that it is from.
@@ -235,15 +244,13 @@ class Arrived:
     annotations: Mapping[str, Any]
     nested: int
 
-    def __init__(self, data: bytes | bytearray, source: int) -> None:
+    def __init__(self, data: bytes, source: int) -> None:
         try:
             start, kind, flags, correlation, named, method, depth, tag, buffers, zero, body = _HEAD.unpack_from(data)
         except struct.error:
             raise CodecError(f"not a frame: {len(data)} bytes, a head has at least {_HEAD_BYTES}") from None
         if start != _START:
-            raise CodecError(
-                f"not a frame: it begins with {bytes(data[:5])!r}, not with {MAGIC!r} and version {VERSION}"
-            )
+            raise CodecError(f"not a frame: it begins with {data[:5]!r}, not with {MAGIC!r} and version {VERSION}")
         end = _HEAD_BYTES + named + method
         rest = end + 8 * buffers
         if (
@@ -262,12 +269,7 @@ class Arrived:
         self.source = source
         self.body: bytes | bytearray | memoryview = data[rest:]
         if end > _HEAD_BYTES:
-            begin = _HEAD_BYTES + named
-            try:
-                self.object = data[_HEAD_BYTES:begin].decode()
-                self.method = data[begin:end].decode()
-            except UnicodeDecodeError as error:
-                raise CodecError(f"not a frame: {error}") from None
+            self.object, self.method = _read_names(data[_HEAD_BYTES:end], named)
         if buffers:
             self.tag = tag
             self.sizes = struct.unpack_from(f"<{buffers}Q", data, end)

@@ -85,7 +85,7 @@ class Here:
             self._endpoint,
             settings,
             introduction,
-            step=self._step,
+            step=traffic.poll,
             wait=self._wait_for_answer,
             need_thread=lambda: self._threads.start_service(serve=False),
         )
@@ -364,11 +364,14 @@ class Here:
         deepest of all that wait, on any rank, waits for a call that is deeper still, which nothing holds
         up: so the ranks never wait for each other in a circle.
         """
-        step = self._traffic.poll if len(self._group) == 1 else self._step
         running = current.get()
-        if running is not None:
-            step = partial(step, running.depth)
+        step = self.caller.step if running is None else partial(self.caller.step, running.depth)
         return wait_until(done, step, self.settings, timeout, self._endpoint.is_busy)
+
+    def _join_group(self, group: Sequence[Here]) -> None:
+        """Make progress for other ranks of this process, too, whenever this one waits."""
+        self._group = group
+        self.caller.step = self._step
 
     def _step(self, floor: int = 0) -> bool:
         """Make progress for all ranks of this process that no other thread sees to."""
