@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .problem import Problem
     from .program import script
     from .result import Result
-    from .runner import run
+    from .runs.pipeline import run
     from .verification import Verification
 
 __version__ = "0.1.0"
@@ -51,7 +51,7 @@ _HOMES = {
     "Problem": "problem",
     "Result": "result",
     "Verification": "verification",
-    "run": "runner",
+    "run": "runs.pipeline",
     "script": "program",
 }
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from .record import Record
+from .util.records import Record
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program that Ctrl-C ended
 

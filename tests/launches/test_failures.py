@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.launching import BIN, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
+from tests.support.launching import BIN, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
 

@@ -97,7 +97,7 @@ INTERRUPTED = """
 import sys, os, hashlib
 from pathlib import Path
 from simsplit.monitor import watchdog
-from simsplit.monitor.stopping import Stopping
+from simsplit.monitor.stop_requests import Stopping
 stopping = Stopping()
 stopping.install()
 watched = watchdog.Watchdog(

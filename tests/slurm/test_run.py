@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.launching import BIN, SIMSPLIT, run
+from tests.support.launching import BIN, SIMSPLIT, run
 
 from .jobs import BY_SRUN, slurm
 

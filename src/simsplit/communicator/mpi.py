@@ -15,17 +15,17 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
-from ..record import Record
-from .exchange import exchange
+from ..util.records import Record
+from .datatypes import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mpi4py.MPI import Datatype, Intracomm
 
-    from .contract import Array, Plainly, SharedFile, Steps
+    from ..transport.interface import Port
+    from .interface import Array, Plainly, SharedFile, Steps
     from .node import Node
-    from .port import Port
 
 T = TypeVar("T")
 
@@ -256,7 +256,7 @@ class MPICommunicator:
 
     def port(self) -> Port:
         """Return a port on a duplicate of the communicator."""
-        from .mpi_port import MPIPort
+        from ..transport.mpi import MPIPort
 
         return MPIPort(self._comm, self.host)
 
