@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__
+
 if TYPE_CHECKING:
     from . import bounds, errors, kernels
     from .errors import (
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from .runs.pipeline import run
     from .verification import Verification
 
-__version__ = "0.1.0"
 
 __all__ = [
     "InputError",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simsplit.communicator import connect
+from simsplit.transport import open_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
 
 @pytest.fixture
 def port() -> Iterator[Port]:
-    port = connect().port()
+    port = open_port(connect())
     yield port
     port.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from .. import __version__
+from .._version import __version__
 from ..errors import InputError
 from ..util.records import Record
 from .options.problem import add_problem, add_ranks, add_results

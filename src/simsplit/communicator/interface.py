@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import numpy.typing as npt
+    from mpi4py.MPI import Intracomm
 
-    from ..transport.interface import Port
     from .node import Node
 
     Array = npt.NDArray[Any]
@@ -35,6 +35,10 @@ class SharedFile(Protocol):
 
 class Communicator(Protocol):
     """The ranks of one run. Every method is collective; root is rank 0."""
+
+    @property
+    def comm(self) -> Intracomm | None:
+        """The communicator of mpi4py behind it, or None without MPI."""
 
     @property
     def rank(self) -> int:
@@ -141,6 +145,3 @@ class Communicator(Protocol):
 
     def open(self, path: str) -> SharedFile:
         """Open a file, which is there, for writing. Not collective; raises `OSError`."""
-
-    def port(self) -> Port:
-        """Return this rank's end of messages between two ranks, which nobody else sends to."""

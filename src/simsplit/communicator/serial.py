@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from ..transport.interface import Port
     from .interface import Array, SharedFile, Steps
     from .node import Node
 
@@ -21,6 +20,7 @@ T = TypeVar("T")
 class SingleProcess:
     """One rank that is root. Never imports mpi4py."""
 
+    comm = None
     rank = 0
     size = 1
     library = None
@@ -73,9 +73,3 @@ class SingleProcess:
         from .files import PlainFile
 
         return PlainFile(path)
-
-    def port(self) -> Port:
-        """Return the port of a group of one."""
-        from ..transport.interface import loopback
-
-        return loopback(1)[0]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ..communicator import Agreement, connect
 from ..errors import InputError
-from ..transport.interface import loopback
+from ..transport import open_port
+from ..transport.loopback import loopback
 from ..util.validation import integer
 from .session import Here
 from .settings import Settings
@@ -65,7 +66,7 @@ def join(
         chosen = Settings.from_environment() if settings is None else settings
         if integer("name_server", name_server, least=0) >= communicator.size:
             raise InputError(f"name_server must be a rank from 0 to {communicator.size - 1}, not {name_server}")
-    return Here(communicator.port(), chosen, name_server)
+    return Here(open_port(communicator), chosen, name_server)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
+from .._version import __version__
 from .directory import FORMAT
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from simsplit.remote.link import endpoint as module
 from simsplit.remote.link.endpoint import Endpoint
 from simsplit.remote.wire.codec import Hooks, encode
 from simsplit.remote.wire.frame import LONGEST_HEAD, SMALL, Arrived, Flag, Frame, FrameKind
-from simsplit.transport.interface import Loopback, loopback
+from simsplit.transport.loopback import Loopback, loopback
 
 HOOKS = Hooks(inline=100)
 LIMIT = 10**6

@@ -13,6 +13,7 @@ from simsplit.errors import RefusedError
 from simsplit.remote.link.endpoint import Endpoint
 from simsplit.remote.wire.codec import Hooks, encode
 from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
+from simsplit.transport import open_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class Here:
     def __init__(self) -> None:
         self.communicator = connect()
         self.came: list[Arrived] = []
-        self.endpoint = Endpoint(self.communicator.port(), LIMIT, self.came.append)
+        self.endpoint = Endpoint(open_port(self.communicator), LIMIT, self.came.append)
 
     def send(self, value: Any, destination: int, *, limit: int = LIMIT) -> Callable[[], bool]:
         encoded = encode(value, HOOKS)

@@ -14,7 +14,7 @@ import pytest
 from simsplit import remote
 from simsplit.errors import GoneError
 from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
-from simsplit.transport.interface import loopback
+from simsplit.transport.loopback import loopback
 from tests.support.remote_objects import Calculator
 
 pytestmark = pytest.mark.timeout(30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ... import __version__
+from ..._version import __version__
 from ...communicator import Agreement, interrupts
 from ...errors import InputError
 from ...util.formatting import counted, readable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ... import __version__
+from ..._version import __version__
 from ...backends.llvm import object_code as machine_code
 from ...communicator import Agreement
 from ...communicator import launchers as launch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ... import __version__
+from ..._version import __version__
 from ...communicator import Agreement
 from ...errors import InputError
 from ...rundir.digest import digest_of_text

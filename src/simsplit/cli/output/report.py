@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
-from ... import __version__
+from ..._version import __version__
 from ...engine import Rows
 from ...engine.verify import Trajectory
 from ...util.dtypes import spelled

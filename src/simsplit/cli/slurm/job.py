@@ -14,7 +14,7 @@ from math import ceil, prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ... import __version__
+from ..._version import __version__
 from ...errors import InputError, SimsplitError
 from ...util.formatting import counted, readable
 from ..commands.plan import look
