@@ -234,7 +234,7 @@ def test_an_output_that_would_replace_the_input_is_refused(tmp_path: Path, other
     (tmp_path / "link.npy").symlink_to(file)
     (tmp_path / "hard.npy").hardlink_to(file)
     assert error_of(InputError, "--input", file, "--output", tmp_path / other) == (
-        f"--output would replace the input {file}. Name another file."
+        f"--output would replace the input {file}. Name another file or folder."
     )
     np.testing.assert_array_equal(np.load(file), np.arange(3.0))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
+from ...rundir.directory import OURS
 from ...rundir.recorded_run import PastRun, runs_in, spread, statistics
 from ...util import durable as disk
 from ..output import figure as picture
@@ -38,6 +39,9 @@ def command(options: Options) -> None:
     found = runs_in(Path(str(options.name)))
     if not found:
         raise InputError(f"there are no runs in {options.name}. Give the folder that holds run directories.")
+    for output in filter(None, (options.output, options.plot)):
+        if any(disk.within(Path(output), run.path / name) for run in found for name in OURS):
+            raise InputError(f"{output} is a file of a run, which would be lost. Name another one.")
     text = as_csv([row(run) for run in found])
     if options.output is None:
         sys.stdout.write(text)
