@@ -178,7 +178,9 @@ def test_an_array_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-@pytest.mark.parametrize("dtype", ["float31", "str", "object", "M8[s]", "f8,f8", "", "1", "float32 float64", "U3"])
+@pytest.mark.parametrize(
+    "dtype", ["float31", "str", "object", "M8[s]", "f8,f8", "", "1", "float32 float64", "U3", "(2,)f4", "(2,2)i1"]
+)
 def test_a_dtype_that_is_no_number_is_named(dtype: str) -> None:
     assert error_of(InputError, "--dtype", dtype) == (
         f"--dtype must be a numeric or complex NumPy dtype, such as float32, not {dtype!r}"

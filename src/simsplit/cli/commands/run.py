@@ -158,8 +158,9 @@ def require_apart(settings: Settings, file: str | None) -> None:
     if is_folder(settings.output):
         places = [output / name for name in OURS]
     for what, path in _sources(settings, file):
-        if any(disk.within(path, place) or (what == "the input" and disk.within(place, path)) for place in places):
-            raise InputError(f"--output would replace {what} {path}. Name another file or folder.")
+        around = what.startswith("the input")  # which may be a folder, of which nothing is to be changed
+        if any(disk.within(path, place) or (around and disk.within(place, path)) for place in places):
+            raise InputError(f"--output would replace {what}. Name another file or folder.")
 
 
 def _sources(settings: Settings, file: str | None) -> Iterator[tuple[str, Path]]:
@@ -167,18 +168,18 @@ def _sources(settings: Settings, file: str | None) -> Iterator[tuple[str, Path]]
     from pathlib import Path
 
     if file is not None:
-        yield "the problem", Path(file)
+        yield f"the problem {file}", Path(file)
     if isinstance(settings.input, str):
         found = problems.step_of_run(settings.input)
-        yield "the input", Path(settings.input) if found is None else found[0].file
+        yield f"the input {settings.input}", Path(settings.input) if found is None else found[0].file
     for name, value in settings.parameters.items():
         if isinstance(value, str):
-            yield f"the file of {name},", Path(value)
+            yield f"the file of {name}, {value}", Path(value)
     if settings.import_from is not None:
-        yield "the folder of modules", Path(settings.import_from)
+        yield f"the folder of modules {settings.import_from}", Path(settings.import_from)
     module = sys.modules.get(settings.kernel.partition(":")[0])
-    if ":" in settings.kernel and getattr(module, "__file__", None):
-        yield "the kernel's module", Path(str(module.__file__))  # type: ignore[union-attr]
+    if ":" in settings.kernel and isinstance(file := getattr(module, "__file__", None), str):
+        yield f"the module {file}", Path(file)
 
 
 def _require_no_folder(options: Options, settings: Settings) -> None:

@@ -89,7 +89,13 @@ def require_unchanged(expected: Mapping[str, str], found: dict[str, str]) -> Non
 
 
 def as_toml(settings: Settings) -> str:
-    """Return the settings as the text of a problem file."""
+    """Return the settings as the text of a problem file.
+
+    Raises
+    ------
+    InputError
+        If there is a text in them that is not UTF-8, which TOML cannot hold.
+    """
     lines = ["# Written by simsplit: what was run, with nothing left to defaults."]
     for name in settings.fields():
         value = getattr(settings, name)
@@ -116,4 +122,9 @@ def _value(value: Any) -> str:
 
 def _text(text: str) -> str:
     """Write a text as TOML's basic strings are written, which are those of JSON but for one character."""
+    if not text.isascii() and text.encode(errors="replace").decode() != text:
+        raise InputError(
+            f"{text!a} is not UTF-8, so that problem.toml in a run directory cannot hold it. Rename it, or give a "
+            "link with another name."
+        )
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
