@@ -245,6 +245,8 @@ def test_names_that_are_not_utf8_are_as_good_as_others(here: Path, form: str) ->
         message = refusal("run", "--serial", *words, "-o", "new")
         assert "is not UTF-8, so that problem.toml in a run directory cannot hold it" in message
         assert not (here / "new").exists()
+    main(["collect", BAD, "-o", f"{BAD}/t.csv", "--plot", f"{BAD}/p.png"])
+    assert b"e,finished,5," in (here / BAD / "t.csv").read_bytes()
     (here / "link").symlink_to(BAD)
     run("--input", f"link/h.{form}", "-o", "new")
 

@@ -47,7 +47,7 @@ def command(options: Options) -> None:
         sys.stdout.write(text)
     else:
         with disk.reported(f"the table {options.output}", "Name a file in a writable folder (-o table.csv)."):
-            disk.replace(Path(options.output).absolute(), text.encode())
+            disk.replace(Path(options.output).absolute(), text.encode("utf-8", "surrogateescape"))
     if options.plot is not None:
         draw(found, options.plot)
 
@@ -76,6 +76,11 @@ def row(run: PastRun) -> dict[str, Any]:
 
 def _fits_a_cell(value: Any) -> bool:
     return isinstance(value, (bool, int, float, str))
+
+
+def _drawable(name: str) -> str:
+    """Return a name as matplotlib can draw it: one that is not UTF-8 has question marks."""
+    return name.encode(errors="replace").decode()
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
@@ -111,8 +116,8 @@ def draw(runs: list[PastRun], output: str) -> None:
         means = np.array([statistics(history, k).mean for k in steps])
         colour = f"C{number}" if len(drawn) <= _TELLABLE else colormaps["viridis"](number / (len(drawn) - 1))
         marker = "." if len(steps) == 1 else None
-        axes.plot(run.times()[steps], means, color=colour, label=run.path.name, marker=marker)
-    axes.set_title(f"{len(drawn)} of {len(runs)} runs in {runs[0].path.parent}")
+        axes.plot(run.times()[steps], means, color=colour, label=_drawable(run.path.name), marker=marker)
+    axes.set_title(f"{len(drawn)} of {len(runs)} runs in {_drawable(str(runs[0].path.parent))}")
     axes.set_xlabel(drawn[0].label("time", "time_unit"))
     axes.set_ylabel(drawn[0].label("mean over all rows", "unit"))
     axes.grid(visible=True, alpha=0.3)
