@@ -13,7 +13,6 @@ from ...errors import InputError, OutputError
 from ...monitor.stop_requests import stoppable
 from ...runs.pipeline import execute, reduced_path, require_identical
 from ...runs.setup import How
-from ...util import durable as disk
 from ...util.formatting import ranks_in_short
 from ..problem_file import build as problems
 from ..problem_file.settings import resolve
@@ -152,6 +151,7 @@ def require_apart(settings: Settings, file: str | None) -> None:
     from pathlib import Path
 
     from ...rundir.directory import OURS
+    from ...util import durable as disk
 
     output = Path(settings.output)
     places = [output, *(Path(reduced_path(output, name)) for name in settings.reduce.split(","))]
