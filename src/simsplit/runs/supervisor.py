@@ -25,6 +25,7 @@ from ..util.validation import interval
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from signal import Signals
 
     from ..communicator import Communicator
     from ..engine import Plan, Position, Timings
@@ -149,6 +150,7 @@ class Keeper:
             raise
         finally:
             self._watchdog.stop()
+            self._stopping.uninstall()
             self._checkpoints.settle()
             if self._directory is not None:
                 self._directory.close()
@@ -218,6 +220,7 @@ class Keeper:
             On every rank, if that is not the end.
         """
         self._watchdog.stop()
+        self._stopping.uninstall()
         if self._progress is not None:
             self._progress.close()
         with self._agreement:
@@ -281,13 +284,14 @@ class Keeper:
         _tell(f"simsplit: {text}. The Python stack of each rank is in {self._path / STACKS}.{resume}")
         _end(_HUNG)
 
-    def _abort(self) -> None:
-        """End the job at once. Called by the thread of the watchdog."""
+    def _abort(self, number: Signals) -> None:
+        """End the job at once: a signal came twice. Called by the thread of the watchdog."""
+        status = 128 + number  # what a shell reports for it
         with suppress(Exception):
-            self._close("interrupted", INTERRUPTED, "Ctrl-C was pressed twice")
+            self._close("interrupted", status, f"{stopping.reason(stopping.BITS[number])} came twice")
             if not self._root:
                 time.sleep(_PATIENCE)
-        _end(INTERRUPTED)
+        _end(status)
 
 
 def _ending(error: BaseException) -> tuple[str, int, str]:

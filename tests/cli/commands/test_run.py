@@ -20,6 +20,7 @@ import simsplit
 from simsplit import InputError, LaunchError, OutputError, VerificationError
 from simsplit.cli import main
 from simsplit.kernels import Affine
+from simsplit.util import formatting as text
 from simsplit.util import memory_limits as memory
 from tests.support.arrays import COMPLEX, FLOATS, INTEGERS, NUMERIC
 from tests.support.environment import forget_launchers
@@ -295,7 +296,7 @@ class Full(io.StringIO):
 def discarded(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Return a list that gets an entry when stdout is given up."""
     calls: list[bool] = []
-    monkeypatch.setattr(module, "_discard_stdout", lambda: calls.append(True))
+    monkeypatch.setattr(text, "discard_stdout", lambda: calls.append(True))
     return calls
 
 

@@ -10,7 +10,7 @@ from ...errors import InputError
 from ...rundir.digest import digest_of_text
 from ...runs.directory_run import begin
 from ...runs.supervisor import Care
-from ...util.formatting import counted, lasting, readable
+from ...util.formatting import counted, lasting, readable, say
 from ..problem_file.resolved import as_toml, complete, digests, require_unchanged
 from .run import how_of, report
 
@@ -72,10 +72,7 @@ def summarize(options: Options, problem: Problem, result: Result, where: str, co
             if options.json:
                 report(options, problem, result, where)
             else:
-                print(
-                    "\n".join(summary(problem, result, f"everything about it is in {where}: simsplit show {where}")),
-                    flush=True,
-                )
+                say("\n".join(summary(problem, result, f"everything about it is in {where}: simsplit show {where}")))
 
 
 def summary(problem: Problem, result: Result, where: str) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...rundir.recorded_run import PastRun, Statistics, open_run, spread, statistics
 from ...util.dtypes import from_json, spelled
-from ...util.formatting import counted, lasting
+from ...util.formatting import counted, lasting, say
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -30,9 +30,9 @@ def command(options: Options) -> None:
         raise options.error
     run = open_run(str(options.name))
     if options.json:
-        print(json.dumps({**run.record, "status": run.status}))
+        say(json.dumps({**run.record, "status": run.status}))
         return
-    print("\n".join(lines(run)))
+    say("\n".join(lines(run)))
 
 
 def lines(run: PastRun) -> list[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ... import __version__
 from ...errors import InputError, SimsplitError
-from ...util.formatting import counted, readable
+from ...util.formatting import counted, readable, say
 from ..commands.plan import look
 from ..commands.run import read
 from ..problem_file.settings import resolve
@@ -76,9 +76,9 @@ def command(options: Options) -> None:
         raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
     text = script(options, settings, found)
     if options.submit:
-        print(submit(text), flush=True)
+        say(submit(text))
     else:
-        print(text, end="", flush=True)
+        say(text, exact=True)
 
 
 def limits(options: Options, settings: Settings, found: Outlook) -> Limits:

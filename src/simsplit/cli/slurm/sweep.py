@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...util.formatting import say
 from ..parser import parse
 from ..problem_file.settings import Settings
 
@@ -61,13 +62,13 @@ def command(options: Options) -> None:
         if error is not None:
             raise InputError(f"{table}: row {number}: {error}")
     if options.row is None:
-        print("\n".join(_overview(table, rows, folder, options.words)), flush=True)
+        say("\n".join(_overview(table, rows, folder, options.words)), exact=True)
         return
     if options.row > len(rows):
         raise InputError(f"{table} has {len(rows)} rows: there is no row {options.row}. Submit: {_array(rows)}")
     row = rows[options.row - 1]
     _require_same(folder / row.name, [*options.words, *row.words])
-    print("\n".join([str(folder / row.name), *row.words]), flush=True)
+    say("\n".join([str(folder / row.name), *row.words]), exact=True)
 
 
 def read(path: Path) -> list[Row]:
