@@ -125,18 +125,19 @@ def has_children(pid: int) -> bool:
     return bool(killing.descendants(pid))
 
 
-def test_a_second_key_ends_the_job_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_job_at_once(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "a"
     process = job(3, "run", *problem("-o", str(folder), nap=5.0, steps=5))
     until((folder / "run.json").exists, process)
     time.sleep(1.5)
     ranks = ranks_of(process)
     for pid in ranks:
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, number)
     time.sleep(0.8)
     assert process.poll() is None
     for pid in ranks:
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, number)
     ended = finish(process, 15)
     assert ended.status != 0
     assert record(folder)["status"] == "interrupted"
