@@ -90,3 +90,15 @@ def test_a_wrong_word_to_a_program_of_remote_objects_ends_all(
     assert status == (0 if last and "--help" in words else 2)
     err = capsys.readouterr().err
     assert (message in err and err.count("\n") == 1) if world.rank == 0 else err == ""
+
+
+@pytest.mark.parametrize("suffix", ["npy", "zarr", "h5"])
+def test_the_rows_of_a_file_are_verified_where_each_rank_has_one(
+    world: Communicator, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    start = f"start.{suffix}"
+    main(["run", "--size", str(world.size), "--keep", "last", "--steps", "1", "--quiet", "-o", start])
+    for output in ([], ["-o", "h.npy"], ["-o", "h.zarr"], ["-o", f"runs/{suffix}"]):
+        main(["run", "--verify", "--input", start, *output])
+        told = capsys.readouterr().out
+        assert world.rank > 0 or "\nidentical: 5 of 5 steps, " in told

@@ -105,7 +105,7 @@ def test_a_run_is_stopped_in_order_and_resumed(tmp_path: Path, trigger: str) -> 
     )
     assert found, ended.err
     assert found[1] == words.get(trigger, "the file stop" if trigger == "file" else trigger)
-    assert found[3] == f"simsplit resume {folder}"
+    assert found[3] == f"mpiexec -n 4 simsplit resume {folder}"
     assert steps_of(folder) == int(found[2])
     assert not (folder / "stop").exists()
     kept = record(folder)
@@ -275,7 +275,9 @@ def test_a_kernel_that_fails_is_recorded_and_its_checkpoint_can_be_used(tmp_path
     options += ["--checkpoint-every", "2steps", "-o", str(folder)]
     ended = finish(job(2, "run", *options), 30)
     assert ended.status == 4
-    assert re.search(rf"^The checkpoint at step \d is intact: simsplit resume {folder}$", ended.err, re.MULTILINE)
+    assert re.search(
+        rf"^The checkpoint at step \d is intact: mpiexec -n 2 simsplit resume {folder}$", ended.err, re.MULTILINE
+    )
     assert record(folder)["status"] == "failed"
     assert "too late" in record(folder)["attempts"][0]["exit"]["reason"]
     model.write_text("def step(x, t):\n    return x + t\n")

@@ -7,9 +7,11 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from ..communicator import Agreement, abort_job
+from ..communicator import launchers as launch
 from ..errors import INTERRUPTED, SimsplitError, StoppedError
 from ..monitor import stop_requests as stopping
 from ..monitor.progress import Progress
@@ -99,6 +101,7 @@ class Keeper:
         self._agreement = Agreement(communicator)
         self._plan = plan
         self._path = path
+        self._resume = launch.command(f"resume {quote(str(path))}", communicator.size)
         self._directory = directory
         self._record = record
         self._stopping = stopping_
@@ -227,7 +230,7 @@ class Keeper:
             if self._stopped_by:
                 raise StoppedError(
                     f"stopped by {stopping.reason(self._stopped_by)} after {next_step:,} of {self._plan.steps:,} "
-                    f"steps. Continue with: simsplit resume {self._path}"
+                    f"steps. Continue with: {self._resume}"
                 )
         self._record |= {"position": self._plan.steps, "complete": len(self._plan.kept)}
 
@@ -253,7 +256,7 @@ class Keeper:
     def _advise(self, error: SimsplitError) -> None:
         """Say in the message what is not lost."""
         if self._safe is not None and error.args:
-            intact = f"The checkpoint at step {self._safe:,} is intact: simsplit resume {self._path}"
+            intact = f"The checkpoint at step {self._safe:,} is intact: {self._resume}"
             error.args = (f"{error.args[0]}\n{intact}", *error.args[1:])
 
     def _close(self, status: str, exit_status: int, reason: str | None) -> None:

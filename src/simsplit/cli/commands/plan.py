@@ -180,7 +180,7 @@ def _first_row(name: str, value: Any, rows: int) -> Any:
         return value
     if len(array) != rows:
         raise InputError(
-            f"parameter {name} has {len(array):,} rows, but the array has {rows:,}. Give each row a value."
+            f"parameter {name} has {counted(len(array), 'row')}, but the array has {rows:,}. Give each row a value."
         )
     return np.array(array[:1]) if rows else None
 

@@ -54,7 +54,7 @@ def _command(options: Options, stopping: Stopping) -> None:
         if not in_folder:
             _require_no_folder(options, settings)
         if not by_root(settings.output):
-            _require_no_root(problem, settings)
+            require_no_root(options, settings, problem)
     if in_folder:
         from .run_directory import run as run_in_folder
 
@@ -148,8 +148,10 @@ def _require_no_folder(options: Options, settings: Settings) -> None:
             raise InputError(f"{name} is for a run in a run directory, but there is {where}: give -o FOLDER")
 
 
-def _require_no_root(problem: Problem, settings: Settings) -> None:
+def require_no_root(options: Options, settings: Settings, problem: Problem) -> None:
     """Refuse what is for a history that comes to root, where each rank writes its own rows."""
+    if options.via != "collective":
+        raise InputError("--via remote keeps no checkpoints: leave it out, or write to a file (-o FILE.npy)")
     if problem.reduce:
         raise InputError(f"reductions are not written to {settings.output}. Give --output a file that ends in .npy.")
     if settings.transport != "auto":
@@ -164,7 +166,7 @@ def read(path: str) -> str:
     from pathlib import Path
 
     try:
-        return Path(path).read_text("utf-8")
+        return Path(path).read_text("utf-8-sig")  # some editors write a mark of the byte order
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
