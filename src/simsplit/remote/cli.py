@@ -70,12 +70,12 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace | None:
     try:
         return _parser().parse_args(words)
     except InputError as error:
-        with Agreement(connect()) if many else nullcontext():
+        with Agreement(connect(joins=True)) if many else nullcontext():
             raise error from None
     except _HelpError as help_:
         with suppress(InputError, LaunchError):  # help is given under a wrong launch, too
             if many:
-                communicator = connect()
+                communicator = connect(joins=True)
                 with Agreement(communicator):
                     text = f"rank {communicator.rank} only prints its help: give every program a command"
                     raise InputError(text) from None
