@@ -174,8 +174,9 @@ def test_help_lists_the_command_examples_and_every_exit_status() -> None:
         assert "run a simulation" in answer
         assert "mpiexec -n 4 simsplit" in answer
         assert re.search(r"\n +remote +serve and call remote objects\n", answer)
-        for kind in ("InputError", "LaunchError", "KernelError", "OutputError", "VerificationError", "RemoteError"):
+        for kind in ("InputError", "LaunchError", "KernelError", "OutputError", "VerificationError"):
             assert re.search(rf"\b{getattr(simsplit, kind).exit_status} \w", answer)
+        assert "7 a remote object could not be called" in answer
         assert "130 interrupted" in answer
         assert answer.endswith("\n")
 

@@ -185,8 +185,8 @@ def documented(x: Array) -> Array:
     ("asked", "parameters", "formula"),
     [
         (documented, {}, "Give the rows as they are."),
-        (keyword_only, {}, "keyword_only(x, t)"),
-        (keyword_only, {"rate": 2.0}, "keyword_only(x, t, rate)"),
+        (keyword_only, {"rate": 2.0}, "Ask by keyword."),
+        (lambda x, t, rate: x * t * rate, {"rate": 2.0}, "<lambda>(x, t, rate)"),
         (lambda x: x, {}, "<lambda>(x)"),
         (np.sqrt, {}, "sqrt(x)"),
         (partial(keyword_only, rate=2.0), {}, "partial(x, t)"),

@@ -64,7 +64,7 @@ def test_texts_of_a_file_are_the_numbers_that_options_make_of_them() -> None:
 
 @pytest.mark.parametrize("option", ["--input", "--output"])
 def test_what_a_file_must_not_be_an_option_must_not_be(option: str) -> None:
-    with pytest.raises(InputError, match=f"^{option} must not be empty$"):
+    with pytest.raises(InputError, match=f"^{option} must be a path, not ''$"):
         settings_of(None, option, "")
 
 
@@ -107,9 +107,9 @@ def test_paths_in_a_file_are_relative_to_it_and_those_of_options_are_not() -> No
         ("delta_t = nan", ["problem.toml: `delta_t` must be a finite real number, not nan"]),
         ("start_time = -inf", ["problem.toml: `start_time` must be a finite real number, not -inf"]),
         ("input = [1.0, nan]", ["problem.toml: `input`: each value must be a finite number, not nan"]),
-        ("input = ''", ["problem.toml: `input` must not be empty"]),
-        ("output = ''", ["problem.toml: `output` must not be empty"]),
-        ('unit = "a\\u0000"', ["problem.toml: `unit` must not hold a null character"]),
+        ("input = ''", ["problem.toml: `input` must be a path, not ''"]),
+        ("output = ''", ["problem.toml: `output` must be a path, not ''"]),
+        ('output = "a\\u0000"', ["problem.toml: `output` must be a path, not 'a\\x00'"]),
         ("[parameters]\na = inf", ["problem.toml: `parameters`: a must be a finite number, not inf"]),
         ("[parameters]\na = [[1], [inf]]", ["problem.toml: `parameters`: a must be a finite number, not inf"]),
         ("[parameters]\na = 1979-05-27", ["`parameters`: a must be a finite number, not datetime.date(1979, 5, 27)"]),

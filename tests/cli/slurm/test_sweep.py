@@ -86,7 +86,7 @@ def test_a_script_gets_a_line_for_the_directory_and_for_each_argument(
         ("table.csv", "name\n.\n", "row 1: the name '.' is no good for a folder"),
         ("table.csv", "offset,ofset\n1,2\n", "row 1: --set ofset: the kernel affine has no parameter ofset. Did you"),
         ("table.csv", "step\n1\n", "row 1: --set step: the kernel affine has no parameter step; it has offset"),
-        ("table.csv", "output\na.npy\n", "row 1: --set output: the kernel affine has no parameter output"),
+        ("table.csv", "output\na.npy\n", "row 1: each row has a run directory of its own"),
         ("table.csv", "keep\nall\nsome\n", 'row 2: keep must be "all", "last"'),
         ("table.csv", "reduce\nmean\n", "row 1: reductions are not written to runs/table/1"),
         ("table.csv", "transport\nshared\n", "row 1: --transport shared is for a history on rank 0"),

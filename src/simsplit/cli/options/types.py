@@ -81,10 +81,8 @@ def check(key: str, name: str, value: Any) -> None:
     ------
     InputError
     """
-    if value == "" and key in _PATHS:
-        raise InputError(f"{name} must not be empty")
-    if isinstance(value, str) and "\0" in value:
-        raise InputError(f"{name} must not hold a null character")
+    if key in _PATHS and isinstance(value, str) and (not value or "\0" in value):
+        raise InputError(f"{name} must be a path, not {value!r}")
     if key in LEAST:
         checks.integer(name, value, LEAST[key])
     elif isinstance(value, float):

@@ -164,6 +164,8 @@ def _row(cells: dict[str, str], where: str, width: int, number: int) -> tuple[st
     for column, value in cells.items():
         if column == _NAME or not value:
             continue
+        if column == "output":
+            raise InputError(f"{where}: each row has a run directory of its own. Its name goes into the column `name`.")
         if not column.isidentifier():
             raise InputError(f"{where}: {column!r} is neither an option of simsplit run nor a parameter's name")
         if not value.isprintable():
