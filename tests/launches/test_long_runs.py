@@ -228,7 +228,7 @@ def test_a_history_of_three_times_the_memory_of_a_process_is_written(tmp_path: P
 
 def test_two_runs_into_one_folder_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "a"
-    process = job(2, "run", *problem("-o", str(folder)))
+    process = job(2, "run", *problem("-o", str(folder), steps=10_000))  # until it is stopped
     until((folder / "run.json").exists, process)
     for command in (["resume", str(folder)], ["run", "--overwrite", "-o", str(folder)], ["run", "-o", str(folder)]):
         ended = run([PYTHON, *SIMSPLIT, *command, "--serial"], 30)
