@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .communicator import abort_job, interrupts
 from .errors import INTERRUPTED, SimsplitError
+from .util.formatting import discard_stdout, stdout_checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,17 +37,19 @@ def script(main: Callable[[], int | None]) -> NoReturn:
         if __name__ == "__main__":
             simsplit.script(main)
     """
+    _occupy_streams()
     interrupts.install()
     try:
         status = main() or 0
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        if sys.stdout is not None and not sys.stdout.closed:
+            with stdout_checked():
+                sys.stdout.flush()
     except SimsplitError as error:
         _finish(error)
     except KeyboardInterrupt as error:
         _exit(INTERRUPTED, everywhere=getattr(error, "on_all_ranks", False))
     except BrokenPipeError:  # the reader of stdout had enough: `simsplit | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        discard_stdout()
         _exit(1, everywhere=False)
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else int(error.code is not None)
@@ -61,6 +64,14 @@ def script(main: Callable[[], int | None]) -> NoReturn:
     if interrupts.pending:  # it came in the last collective call
         _exit(INTERRUPTED, everywhere=False)
     sys.exit(status)
+
+
+def _occupy_streams() -> None:
+    """Open what stands for a closed stdin, stdout or stderr: no file of the run is to get its number."""
+    with suppress(OSError):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004, stderr
+            pass
+        os.close(number)
 
 
 def _finish(error: SimsplitError) -> NoReturn:

@@ -126,6 +126,11 @@ def test_whole_numbers_are_accepted_from_their_least_on(value: int, name: str) -
         ("run --verfy", ["unknown argument --verfy. Did you mean --verify?", "simsplit run --help"]),
         ("run --deltat=3", ["unknown argument --deltat=3. Did you mean --delta-t?"]),
         ("run --off 3", ["unknown argument --off. Did you mean --offset?"]),
+        ("run --dt 3", ["unknown argument --dt. Did you mean --delta-t?"]),
+        ("run --t-end 3", ["unknown argument --t-end. Did you mean --steps?"]),
+        ("run --rate=1", ["unknown argument --rate=1. A parameter of the kernel is given by --set rate=…"]),
+        ("job --ntasks-per-node 2 --rate 1", ["unknown argument --rate. A parameter of the kernel is given by --set"]),
+        ("run --output -o", ["argument --output/-o: expected one argument"]),
         ("run --xyzzy", ["unknown argument --xyzzy. (see: simsplit run --help)"]),
         ("run 7", ["a problem file must end in .toml, not '7'", "simsplit run --help"]),
         ("run --offset 1 -2", ["a problem file must end in .toml, not '-2'"]),
@@ -138,7 +143,7 @@ def test_whole_numbers_are_accepted_from_their_least_on(value: int, name: str) -
         ("plan --ranks 4 --verify", ["unknown argument --verify. (see: simsplit plan --help)"]),
         ("example", ["the following arguments are required: KERNEL", "simsplit example --help"]),
         ("doctor --ranks 4", ["unknown argument --ranks. Did you mean --expect-ranks?"]),
-        ("ruin", ["invalid choice: 'ruin'", "'run'", "simsplit --help"]),
+        ("ruin", ["invalid choice: 'ruin'", "'run'", "'remote'", "simsplit --help"]),
         ("--verify", ["no command", "--verify", "Give one: simsplit run", "simsplit --help"]),
         ("--quiet run --steps 3", ["--quiet stands before the command run. Put it after.", "simsplit --help"]),
         ("--quiet run --help", ["--quiet stands before the command run."]),
@@ -152,14 +157,26 @@ def test_a_wrong_option_is_named_with_what_is_accepted_and_where_to_look(argumen
     assert len(text.splitlines()) == 1
 
 
+@pytest.mark.parametrize("kernel", ["-x**2", "-x", "-o*x", "-(x)", "-1", "-offset", "-.5*x", "- x"])
+def test_a_kernel_may_begin_with_a_minus(kernel: str) -> None:
+    for words in (["run", "--kernel", kernel, "--quiet"], ["run", f"--kernel={kernel}", "--quiet"]):
+        parsed = parse(words)
+        assert (parsed.error, parsed.kernel, parsed.quiet) == (None, kernel, True)
+    parsed = parse(["job", "--ntasks-per-node", "2", "--kernel", kernel, "-o", "runs/a"])
+    assert (parsed.error, parsed.kernel, parsed.output) == (None, kernel, "runs/a")
+    assert parsed.words == (f"--kernel={kernel}",)
+
+
 def test_help_lists_the_command_examples_and_every_exit_status() -> None:
     for flag in ("--help", "-h"):
         answer = parse([flag]).answer
         assert answer is not None
         assert "run a simulation" in answer
         assert "mpiexec -n 4 simsplit" in answer
+        assert re.search(r"\n +remote +serve and call remote objects\n", answer)
         for kind in ("InputError", "LaunchError", "KernelError", "OutputError", "VerificationError"):
             assert re.search(rf"\b{getattr(simsplit, kind).exit_status} \w", answer)
+        assert "7 a remote object could not be called" in answer
         assert "130 interrupted" in answer
         assert answer.endswith("\n")
 

@@ -10,6 +10,7 @@ import pytest
 from simsplit import InputError
 from simsplit.communicator import launchers as launch
 from simsplit.communicator.launchers import Launcher, detect, expected_ranks
+from tests.support.environment import forget_launchers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,3 +203,23 @@ def test_the_process_that_the_launcher_calls_0_speaks_for_all(rank: int, reports
         assert error.reports_here is reports
         assert error.on_all_ranks
     assert launch.unexpected(2, 1, None, None).reports_here
+
+
+@pytest.mark.parametrize(
+    ("environment", "ranks", "expected"),
+    [
+        ({}, None, "simsplit resume a"),
+        ({}, 3, "mpiexec -n 3 simsplit resume a"),
+        ({}, 1, "simsplit resume a"),
+        ({"PMI_SIZE": "2"}, None, "mpiexec -n 2 simsplit resume a"),
+        ({"OMPI_COMM_WORLD_SIZE": "4"}, 2, "mpiexec -n 2 simsplit resume a"),
+        ({"SLURM_STEP_NUM_TASKS": "8"}, None, "srun -n 8 simsplit resume a"),
+    ],
+)
+def test_a_command_names_the_launcher_that_it_needs(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], ranks: int | None, expected: str
+) -> None:
+    forget_launchers(monkeypatch)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert launch.command("resume a", ranks) == expected

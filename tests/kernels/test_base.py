@@ -74,7 +74,7 @@ def test_a_kernel_needs_evaluate_only() -> None:
     kernel = Square()
     x = np.arange(4.0)
     assert kernel.name == "Square"
-    assert kernel.formula == ""
+    assert kernel.formula == "The least that a kernel needs."
     assert kernel.kind == "map"
     assert kernel.source is None
     assert kernel.parameters == {}

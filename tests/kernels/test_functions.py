@@ -173,6 +173,31 @@ def test_rows_of_many_axes_keep_their_shape() -> None:
     assert found[0].tolist() == (initial * np.arange(5)[:, None, None]).tolist()
 
 
+def documented(x: Array) -> Array:
+    """Give the rows as they are.
+
+    And no more.
+    """
+    return x
+
+
+@pytest.mark.parametrize(
+    ("asked", "parameters", "formula"),
+    [
+        (documented, {}, "Give the rows as they are."),
+        (keyword_only, {"rate": 2.0}, "Ask by keyword."),
+        (lambda x, t, rate: x * t * rate, {"rate": 2.0}, "<lambda>(x, t, rate)"),
+        (lambda x: x, {}, "<lambda>(x)"),
+        (np.sqrt, {}, "sqrt(x)"),
+        (partial(keyword_only, rate=2.0), {}, "partial(x, t)"),
+    ],
+)
+def test_the_formula_is_what_the_function_says_of_itself_or_its_signature(
+    asked: Any, parameters: dict[str, Any], formula: str
+) -> None:
+    assert function(asked, **parameters).formula == formula
+
+
 def test_the_name_is_that_of_the_function_unless_it_is_given_another() -> None:
     assert function(np.sqrt).name == "sqrt"
     assert function(keyword_only).name == "keyword_only"

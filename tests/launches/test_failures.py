@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support import killing
 from tests.support.launching import BIN, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
 
 pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
@@ -224,6 +225,33 @@ def test_an_interrupt_of_the_users_own_code_ends_it(tmp_path: Path) -> None:
     until_ready(tmp_path / "ready")
     process.send_signal(signal.SIGINT)
     assert finish(process, timeout=5).status == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_rank_that_waits_in_the_start_of_mpi_can_be_ended(number: signal.Signals) -> None:
+    process = start([*mpiexec(1, *SIMSPLIT, "run"), ":", "-n", "1", "sleep", "3600"])
+
+    def rank() -> int | None:
+        """Return the process of the rank, once it has loaded the MPI library."""
+        for pid in killing.descendants(process.pid):
+            mapped = Path(f"/proc/{pid}/maps")
+            if (
+                b"-m\0simsplit" in killing.command_of(pid)
+                and not killing.descendants(pid)
+                and "libmpi" in mapped.read_text()
+            ):
+                return pid
+        return None
+
+    end = time.monotonic() + 20
+    while (found := rank()) is None:
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    os.kill(found, number)
+    ended = finish(process, 20)
+    assert ended.status != 0
+    assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize("text", ["--help", "--version"])

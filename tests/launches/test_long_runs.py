@@ -105,7 +105,7 @@ def test_a_run_is_stopped_in_order_and_resumed(tmp_path: Path, trigger: str) -> 
     )
     assert found, ended.err
     assert found[1] == words.get(trigger, "the file stop" if trigger == "file" else trigger)
-    assert found[3] == f"simsplit resume {folder}"
+    assert found[3] == f"mpiexec -n 4 simsplit resume {folder}"
     assert steps_of(folder) == int(found[2])
     assert not (folder / "stop").exists()
     kept = record(folder)
@@ -125,18 +125,19 @@ def has_children(pid: int) -> bool:
     return bool(killing.descendants(pid))
 
 
-def test_a_second_key_ends_the_job_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_the_job_at_once(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "a"
     process = job(3, "run", *problem("-o", str(folder), nap=5.0, steps=5))
     until((folder / "run.json").exists, process)
     time.sleep(1.5)
     ranks = ranks_of(process)
     for pid in ranks:
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, number)
     time.sleep(0.8)
     assert process.poll() is None
     for pid in ranks:
-        os.kill(pid, signal.SIGINT)
+        os.kill(pid, number)
     ended = finish(process, 15)
     assert ended.status != 0
     assert record(folder)["status"] == "interrupted"
@@ -227,7 +228,7 @@ def test_a_history_of_three_times_the_memory_of_a_process_is_written(tmp_path: P
 
 def test_two_runs_into_one_folder_are_refused(tmp_path: Path) -> None:
     folder = tmp_path / "a"
-    process = job(2, "run", *problem("-o", str(folder)))
+    process = job(2, "run", *problem("-o", str(folder), steps=10_000))  # until it is stopped
     until((folder / "run.json").exists, process)
     for command in (["resume", str(folder)], ["run", "--overwrite", "-o", str(folder)], ["run", "-o", str(folder)]):
         ended = run([PYTHON, *SIMSPLIT, *command, "--serial"], 30)
@@ -274,7 +275,9 @@ def test_a_kernel_that_fails_is_recorded_and_its_checkpoint_can_be_used(tmp_path
     options += ["--checkpoint-every", "2steps", "-o", str(folder)]
     ended = finish(job(2, "run", *options), 30)
     assert ended.status == 4
-    assert re.search(rf"^The checkpoint at step \d is intact: simsplit resume {folder}$", ended.err, re.MULTILINE)
+    assert re.search(
+        rf"^The checkpoint at step \d is intact: mpiexec -n 2 simsplit resume {folder}$", ended.err, re.MULTILINE
+    )
     assert record(folder)["status"] == "failed"
     assert "too late" in record(folder)["attempts"][0]["exit"]["reason"]
     model.write_text("def step(x, t):\n    return x + t\n")

@@ -40,45 +40,36 @@ def watched() -> Iterator[Stopping]:
 def test_a_signal_sets_its_bit(watched: Stopping, number: signal.Signals, bit: int, words: str) -> None:
     assert watched.poll() == 0
     os.kill(os.getpid(), number)
-    assert watched.poll() == bit
+    assert watched.poll() == bit == stopping.BITS[number]
     assert stopping.reason(bit) == words
 
 
-def test_one_key_that_comes_twice_is_one_and_a_second_one_ends_all(watched: Stopping) -> None:
-    with interrupts.held():
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-        assert watched.poll() == stopping.CTRL_C
-        watched._first_key = time.monotonic() - 1
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-
-
-def test_what_came_meanwhile_is_given_back(watched: Stopping) -> None:
-    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
-    came: list[int] = []
-    before = watched._before[signal.SIGUSR1]
-    signal.signal(signal.SIGUSR1, watched._handle)
-    watched._before[signal.SIGUSR1] = lambda number, _: came.append(number)
-    os.kill(os.getpid(), signal.SIGUSR1)
-    watched.give_back()
-    assert came == [signal.SIGUSR1]
-    signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_thread_can_see_the_second_key(watched: Stopping) -> None:
+def test_a_signal_that_comes_twice_at_once_is_one_and_a_second_one_is_seen_by_a_thread(watched: Stopping) -> None:
     assert watched.wakeup is not None
     assert not select.select([watched.wakeup], [], [], 0)[0]
-    os.kill(os.getpid(), signal.SIGUSR1)
-    assert select.select([watched.wakeup], [], [], 1)[0]
-    assert not watched.second_key()
-    os.kill(os.getpid(), signal.SIGINT)
-    assert not watched.second_key()
-    assert not watched.second_key()  # there is nothing more to be read
-    watched._first_key = time.monotonic() - 1
-    with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGINT)
-    assert watched.second_key()
+    for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+        os.kill(os.getpid(), number)
+        assert select.select([watched.wakeup], [], [], 1)[0]
+        assert watched.second() is None
+    assert watched.second() is None  # there is nothing more to be read
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        watched._first[number] -= 1
+        os.kill(os.getpid(), number)
+        assert watched.second() == number
+    assert watched.poll() == stopping.CTRL_C | stopping.TERM | stopping.USR1
+
+
+def test_a_handler_that_comes_late_takes_no_signal_for_a_second_one(watched: Stopping) -> None:
+    watched._first[signal.SIGINT] = time.monotonic() - 10  # the thread has seen it, while this one was in MPI
+    watched._key()
+    assert watched.poll() == stopping.CTRL_C
+
+
+def test_nothing_is_taken_over_before_the_run_can_be_stopped() -> None:
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    with stopping.stoppable():
+        assert [signal.getsignal(number) for number in numbers] == before
 
 
 def test_the_time_limit_counts_from_the_beginning_of_the_program() -> None:

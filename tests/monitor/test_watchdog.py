@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -86,7 +87,7 @@ import sys, os
 from pathlib import Path
 from simsplit.monitor import watchdog
 watchdog.GRACE = 0.2
-watched = watchdog.Watchdog(0, 0.5, Path(sys.argv[1]), give_up=lambda: os._exit(9), abort=lambda: None)
+watched = watchdog.Watchdog(0, 0.5, Path(sys.argv[1]), give_up=lambda: os._exit(9), abort=lambda number: None)
 watched.start()
 sys.setswitchinterval(1000)  # no other thread gets a turn
 while True:
@@ -101,7 +102,7 @@ from simsplit.monitor.stop_requests import Stopping
 stopping = Stopping()
 stopping.install()
 watched = watchdog.Watchdog(
-    0, 0, Path(sys.argv[1]), give_up=lambda: None, abort=lambda: os._exit(130), stopping=stopping
+    0, 0, Path(sys.argv[1]), give_up=lambda: None, abort=lambda number: os._exit(128 + number), stopping=stopping
 )
 watched.start()
 print("ready", flush=True)
@@ -116,13 +117,14 @@ def test_a_kernel_that_gives_no_thread_a_turn_is_ended_all_the_same(tmp_path: Pa
     assert re.search(r'File "<string>", line (9|10) in <module>', (tmp_path / "s" / "held.txt").read_text())
 
 
-def test_a_second_key_ends_a_process_that_is_busy_in_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_a_second_signal_ends_a_process_that_is_busy_in_c(tmp_path: Path, number: signal.Signals) -> None:
     process = subprocess.Popen([sys.executable, "-c", INTERRUPTED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
-    os.kill(process.pid, 2)
+    os.kill(process.pid, number)
     time.sleep(0.8)
     assert process.poll() is None
-    os.kill(process.pid, 2)
+    os.kill(process.pid, number)
     process.communicate(timeout=10)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import pytest
 
-from simsplit.util.formatting import counted, ranks_in_short, readable, rows_in_short
+from simsplit.util.formatting import counted, ranks_in_short, readable, rows_in_short, say
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,30 @@ def test_things_are_counted(number: int, text: str) -> None:
 )
 def test_rows_are_named(lower: int, upper: int, text: str) -> None:
     assert rows_in_short(lower, upper) == text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "exact", "written"),
+    [
+        ("ascii", False, b"a ? ? \xff\n"),
+        ("ascii", True, b"a \xc2\xb7 \xe2\x82\xac \xff\n"),
+        ("latin-1", False, b"a \xb7 ? \xff\n"),
+        ("utf-8", False, b"a \xc2\xb7 \xe2\x82\xac \xff\n"),
+        ("utf-8", True, b"a \xc2\xb7 \xe2\x82\xac \xff\n"),
+    ],
+)
+def test_a_sign_that_stdout_lacks_is_replaced_and_the_name_of_a_file_stays(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, exact: bool, written: bytes
+) -> None:
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding=encoding))
+    say("a · € \udcff", exact=exact)
+    assert out.getvalue() == written
+
+
+def test_a_stdout_that_was_closed_gets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.StringIO()
+    closed.close()
+    for out in (closed, None):
+        monkeypatch.setattr(sys, "stdout", out)
+        say("nobody reads this")

@@ -7,14 +7,25 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ..communicator import Agreement
 from ..communicator import launchers as launch
 from ..errors import LaunchError
+from ..util.formatting import say
 from .parser import parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["main"]
+
+# Where a command is, if not in the module of commands that is called like it.
+_MODULES = {
+    "verify": "commands.run",
+    "job": "slurm.job",
+    "sweep": "slurm.sweep",
+    "collect": "slurm.collect",
+}
+_OF_ONE = ("plan", "example", "show", "plot", "runs", "job", "sweep", "collect")  # of many ranks one does it
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,17 +52,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return remote(words[1:])
     options = parse(words)
+    launcher = launch.detect()
+    many = launcher is not None and launcher.count > 1
     if options.answer is not None:
-        launcher = launch.detect()
+        if many:
+            with suppress(LaunchError):  # help is given under a wrong launch, too
+                # The others may run: none is to wait for this one.
+                import_module(".commands.run", __name__).meet(options)
         if launcher is None or launcher.rank == 0:
-            print(options.answer, end="", flush=True)
-        if launcher is None or launcher.count == 1:
-            return 0
-        with suppress(LaunchError):  # help is given under a wrong launch, too
-            import_module(".commands.run", __name__).meet(options)  # the others may run: none is to wait for this one
+            say(options.answer)
         return 0
     # The module of a command is loaded when it is called for.
-    module = {"verify": "run"}.get(options.command, options.command)
-    room = "slurm" if module in {"job", "sweep", "collect"} else "commands"
-    import_module(f".{room}.{module}", __name__).command(options)
+    command = import_module(f".{_MODULES.get(options.command, f'commands.{options.command}')}", __name__).command
+    if many and options.command in _OF_ONE:
+        communicator = import_module(".commands.run", __name__).meet(options)
+        with Agreement(communicator):
+            if communicator.rank == 0:
+                command(options)
+    else:
+        command(options)
     return 0

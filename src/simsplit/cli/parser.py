@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..util.records import Record
 from .options.problem import add_problem, add_ranks, add_results
 from .options.run_directory import add_long_runs, add_plot, add_resume, add_runs, add_show
-from .options.types import integer, user_path
+from .options.types import integer, near, user_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,8 @@ examples:
   simsplit run --input start.npy --offset 1 --multiplier 2 --verify
 
 exit status: 0 done, 2 bad input or option, 3 wrong launch, 4 a kernel failed, 5 output unusable,
-             6 verification failed, 75 stopped early and can be resumed, 130 interrupted
+             6 verification failed, 7 a remote object could not be called,
+             75 stopped early and can be resumed, 130 interrupted
 """
 
 
@@ -107,19 +108,21 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 def _parsed(arguments: Sequence[str]) -> Options:
-    name, *rest = _bind_negative_numbers(arguments)
+    name, *rest = arguments
     if name not in _COMMANDS:
-        _without_command([name, *rest])
+        _without_command(arguments)
     parser = _parser_of(name)
-    found, unknown = parser.parse_known_args(rest)
-    values, parsers = vars(found), [parser]
+    parsers = [parser]
     if name in {"job", "sweep"}:  # what is not for them is for the run
         parsers.append(_parser_of("run"))
+    found, unknown = parser.parse_known_args(_bound(rest, parsers))
+    values = vars(found)
+    if len(parsers) > 1:
         of_run, left = parsers[-1].parse_known_args(unknown)
         values = {**vars(of_run), **values, "words": tuple(unknown)}
         unknown = left
     if unknown:
-        raise InputError(_unknown(unknown[0], *parsers))
+        raise InputError(_unknown(unknown[0], values.get("problem") or "", *parsers))
     problem = values.get("problem")
     if problem is not None and not problem.endswith(".toml"):
         raise InputError(f"a problem file must end in .toml, not {problem!r} (see: {parser.prog} --help)")
@@ -143,6 +146,7 @@ def _without_command(arguments: Sequence[str]) -> NoReturn:
     commands = parser.add_subparsers(dest="command", metavar="command")
     for name, command in _COMMANDS.items():
         commands.add_parser(name, help=command.help, add_help=False, allow_abbrev=False)
+    commands.add_parser("remote", help="serve and call remote objects", add_help=False, allow_abbrev=False)
     found, unknown = parser.parse_known_args(arguments)
     if found.command is not None:
         raise InputError(
@@ -300,31 +304,30 @@ _COMMANDS = {
 }
 
 
-def _bind_negative_numbers(arguments: Sequence[str]) -> list[str]:
-    """Write ``--offset -1e-3`` as ``--offset=-1e-3``, which argparse would take for an option."""
+def _bound(arguments: Sequence[str], parsers: Sequence[argparse.ArgumentParser]) -> list[str]:
+    """Write ``--offset -1e-3`` as ``--offset=-1e-3``: what begins with "-" is an option for argparse."""
+    options = {name: action for each in parsers for name, action in each._option_string_actions.items()}  # noqa: SLF001, argparse has no public list
     bound: list[str] = []
     for argument in arguments:
-        negative = argument.startswith("-") and not argument.startswith("--")
-        if negative and bound and bound[-1].startswith("--") and "=" not in bound[-1] and _is_float(argument):
+        action = options.get(bound[-1]) if bound and bound[-1].startswith("--") else None
+        takes_it = action is not None and action.nargs != 0
+        if takes_it and argument.startswith("-") and not argument.startswith("--") and argument not in options:
             bound[-1] += f"={argument}"
         else:
             bound.append(argument)
     return bound
 
 
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _unknown(argument: str, *parsers: argparse.ArgumentParser) -> str:
-    import difflib
-
-    options = [each._option_string_actions for each in parsers]  # noqa: SLF001, argparse has no public list
-    known = [option for each in options for option in each if option.startswith("--")]
-    near = difflib.get_close_matches(argument.partition("=")[0], known, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
+def _unknown(argument: str, after: str, *parsers: argparse.ArgumentParser) -> str:
+    """Say what to write instead of an unknown argument; `after` is what may be its value."""
+    options = [each._option_string_actions for each in parsers]  # noqa: SLF001, as above
+    known = [option[2:].replace("-", "_") for each in options for option in each if option.startswith("--")]
+    word, _, value = argument.lstrip("-").partition("=")
+    word = word.replace("-", "_")
+    found = near(word, known) if argument.startswith("-") else None
+    hint = ""
+    if found is not None:
+        hint = f"Did you mean --{found.replace('_', '-')}? "
+    elif "set" in known and word.isidentifier() and (value or after).strip("+-.[")[:1].isdecimal():
+        hint = f"A parameter of the kernel is given by --set {word}=… "
     return f"unknown argument {argument}. {hint}(see: {parsers[0].prog} --help)"

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from .interface import Communicator
 
 
-def connect(comm: Intracomm | None = None, *, serial: bool = False, expect_ranks: int | None = None) -> Communicator:
+_RUNS, _JOINS = 1, 2  # bits: what a program of the job is going to do
+
+
+def connect(
+    comm: Intracomm | None = None, *, serial: bool = False, expect_ranks: int | None = None, joins: bool = False
+) -> Communicator:
     """Return the communicator of a run. Collective.
 
     Parameters
@@ -29,11 +34,13 @@ def connect(comm: Intracomm | None = None, *, serial: bool = False, expect_ranks
     expect_ranks : int, optional
         Any other number of ranks is an error. Of the whole job the variable ``SIMSPLIT_EXPECT_RANKS``
         says the same.
+    joins : bool
+        For remote objects, and not for a run: the programs of a job must all do the one or the other.
 
     Raises
     ------
     InputError
-        If an argument or the variable is wrong.
+        If an argument or the variable is wrong, or another program of the job does something else.
     LaunchError
         If the number of ranks is not the expected one, or not the one that the launcher started.
     """
@@ -53,8 +60,16 @@ def connect(comm: Intracomm | None = None, *, serial: bool = False, expect_ranks
     if communicator.size == 1 and launcher is not None and launcher.count > 1:
         raise launch.alone(launcher, communicator.library)
     # Ranks that can talk to each other agree on the error; those that are alone raise it each for itself.
-    with Agreement(communicator) if communicator.size > 1 else nullcontext():
+    agreement = Agreement(communicator)
+    with agreement if communicator.size > 1 else nullcontext():
+        agreement.request(_JOINS if joins else _RUNS)
         _require_expected(launch.expected_ranks(expect_ranks), communicator, launcher)
+    if agreement.requested == _RUNS | _JOINS:
+        with agreement:
+            raise InputError(
+                "some programs of this job want to work with remote objects (simsplit remote), others to run a "
+                "simulation or another command. Start them as two jobs."
+            )
     return communicator
 
 

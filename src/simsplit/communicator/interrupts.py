@@ -53,6 +53,26 @@ class Interrupts:
         finally:
             self.hold(before)
 
+    @contextmanager
+    def default(self) -> Iterator[None]:
+        """Let a signal end the process in the block, in which it may wait for ever: MPI's start.
+
+        No handler in Python runs there. Nothing is done but in a program that is simsplit's as a whole.
+        """
+        if not in_main_thread() or signal.getsignal(signal.SIGINT) != self._handle:
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        try:
+            if self.pending:
+                self.pending = False
+                raise KeyboardInterrupt
+            yield
+        finally:
+            for number, handler in before.items():  # MPICH takes SIGUSR1 over
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
     def hold(self, held: bool) -> bool:
         """Say whether it is held back from now on; return whether it was."""
         before, self._held = self._held, held

@@ -70,6 +70,19 @@ def detect(environment: Mapping[str, str] = os.environ) -> Launcher | None:
     return None
 
 
+def command(words: str, ranks: int | None = None) -> str:
+    """Return how simsplit is started on so many ranks, by default as many as there are now, by this launcher.
+
+    >>> command("resume runs/a", 4), command("resume runs/a", 1)
+    ('mpiexec -n 4 simsplit resume runs/a', 'simsplit resume runs/a')
+    """
+    launcher = detect()
+    if ranks is None:
+        ranks = 1 if launcher is None else launcher.count
+    name = "srun" if launcher is not None and launcher.name == "srun" else "mpiexec"
+    return f"{name} -n {ranks} simsplit {words}" if ranks > 1 else f"simsplit {words}"
+
+
 def expected_ranks(given: int | None, environment: Mapping[str, str] = os.environ) -> int | None:
     """Return how many ranks there must be: `given`, else what the environment asks for, else None."""
     if given is not None:

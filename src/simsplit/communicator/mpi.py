@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import InputError, LaunchError
 from ..util.records import Record
 from .datatypes import exchange
+from .interrupts import interrupts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,7 +44,7 @@ def load() -> Any:
     ImportError, RuntimeError
         If mpi4py is missing, or the MPI library is.
     """
-    with warnings.catch_warnings():  # the launch guard looks at more launchers, and ends the run
+    with interrupts.default(), warnings.catch_warnings():  # the launch guard looks at more launchers, and ends the run
         warnings.filterwarnings("ignore", "suspicious MPI execution environment", RuntimeWarning)
         from mpi4py import MPI
     return MPI

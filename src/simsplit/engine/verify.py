@@ -97,8 +97,10 @@ def verify_steps(
         return Verification(len(plan.kept), 0, 0, 0, None, 0.0)
     found = _Findings(len(plan.kept))
     single = plan.longest == 1  # the run computed each row by itself: mixing them shows in a longer piece alone
-    if single and communicator.rank == 0 and rows.problem.initial is not None:
-        rows = Rows(rows.problem, 0, rows.problem.initial, rows.problem.kernel.parameters)
+    with Agreement(communicator):
+        if single and communicator.rank == 0 and rows.problem.initial is not None:
+            whole = rows.problem.initial[:]  # an array in a file is read here
+            rows = Rows(rows.problem, 0, whole, rows.problem.kernel.parameters)
     for spans in _all_on_root(plan) if single else plan.spans(_rows_at_once(plan, block)):
         lower, upper = spans[communicator.rank]
         with Agreement(communicator):

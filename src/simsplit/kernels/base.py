@@ -128,7 +128,7 @@ class Kernel(ABC):
     ----------
     kind : {"map", "step"}
     formula : str
-        What it computes, for people.
+        What it computes, for people; by default the first line of the docstring.
     source : str or None
         What stands for the user's code behind it, such as a digest; it must be the same on all ranks.
     name : str
@@ -152,6 +152,11 @@ class Kernel(ABC):
     kind: Literal["map", "step"] = "map"
     formula: str = ""
     source: str | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not cls.formula:
+            cls.formula = (cls.__doc__ or "").strip().partition("\n")[0]
 
     def __init__(self, **parameters: Any) -> None:
         self.parameters: dict[str, Any] = {name: _parameter(name, value) for name, value in parameters.items()}

@@ -46,6 +46,10 @@ class FunctionKernel(Kernel):
             self._wanted = _wanted_by_ufunc(self._name, function, parameters)
         else:
             self._wanted = _wanted_by(self._name, function, parameters)
+        about = getattr(function, "__doc__", None) if hasattr(function, "__name__") else None  # not that of a class
+        if hasattr(function, "nin") or not about:
+            about = f"{self._name.rpartition(':')[2]}({', '.join(['x', *self._wanted])})"
+        self.formula = about.strip().partition("\n")[0]
         self._by_value: Any = None  # the ufunc that a Numba function for single values becomes; False if it is none
 
     @property

@@ -3,9 +3,8 @@
 A trigger only sets a bit. The bits of all ranks are put together in the agreement that there is at a step
 boundary anyway, so that they stop at the same step and know why, and the steps are not slowed down.
 
-Install the handlers before MPI starts: MPICH hands on to a handler that it finds, and otherwise what comes
-early is lost. The second Ctrl-C ends the job at once. A handler does not run while its rank waits inside MPI,
-so a thread looks out for it, too (`Stopping.wakeup`).
+Until the run can be stopped in order, signals do what they always do. A second signal of a kind ends the job at
+once. A handler does not run while its rank waits inside MPI, so a thread looks out for that (`Stopping.wakeup`).
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ _WORDS = {
     SLURM_END: "the end of the Slurm job",
     STOP_FILE: "the file stop",
 }
-_SIGNALS = {signal.SIGTERM: TERM, signal.SIGUSR1: USR1}
-_SAME_KEY = 0.5  # seconds; one Ctrl-C may come twice, from the terminal and from the launcher
+BITS = {signal.SIGTERM: TERM, signal.SIGUSR1: USR1, signal.SIGINT: CTRL_C}
+_SAME = 0.5  # seconds; one Ctrl-C may come twice, from the terminal and from the launcher
 _FILE_EVERY = 0.5  # seconds between looks at the file
 SLURM_MARGIN = 60.0  # seconds that are left for the checkpoint and the end of the job
 
@@ -60,17 +59,17 @@ class Stopping:
         self._asked: Callable[[], bool] | None = None
         self._looked = 0.0
         self._before: dict[int, Any] = {}
-        self._first_key: float | None = None
+        self._first: dict[int, float] = {}  # when each signal came first
         self._wakeup: tuple[int, int] | None = None
 
     def install(self) -> None:
-        """Take over SIGTERM, SIGUSR1 and Ctrl-C, before MPI starts; do nothing if this is not the main thread."""
+        """Take over SIGTERM, SIGUSR1 and Ctrl-C; do nothing if this is not the main thread."""
         if not in_main_thread():
             return
         self._before[signal.SIGINT] = signal.getsignal(signal.SIGINT)
         interrupts.install()
         interrupts.instead = self._key
-        for number in _SIGNALS:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
             self._before[number] = signal.signal(number, self._handle)
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._wakeup = reader, writer
@@ -87,16 +86,6 @@ class Stopping:
             for end in self._wakeup:
                 os.close(end)
             self._wakeup = None
-
-    def give_back(self) -> None:
-        """Let the signals do what they did before, and those that came meanwhile do it now."""
-        installed = bool(self._before)
-        self.uninstall()
-        came = [number for number, bit in _SIGNALS.items() if self.bits & bit]
-        if installed and self.bits & CTRL_C:
-            came.append(signal.SIGINT)
-        for number in came:
-            os.kill(os.getpid(), number)
 
     def watch(
         self,
@@ -135,14 +124,16 @@ class Stopping:
                 self.bits |= STOP_FILE
         return self.bits
 
-    def second_key(self) -> bool:
-        """Return whether Ctrl-C was pressed again. To be asked by a thread, when `wakeup` is ready to be read."""
+    def second(self) -> signal.Signals | None:
+        """Return a signal that came again, if there is one. To be asked by a thread, when `wakeup` can be read."""
         if self._wakeup is None:
-            return False
+            return None
+        now = time.monotonic()
         with suppress(OSError):
-            if signal.SIGINT in os.read(self._wakeup[0], 512):
-                return self._pressed_again()
-        return False
+            for number in BITS.keys() & set(os.read(self._wakeup[0], 512)):
+                if now - self._first.setdefault(number, now) > _SAME:
+                    return number
+        return None
 
     @property
     def wakeup(self) -> int | None:
@@ -150,25 +141,19 @@ class Stopping:
         return None if self._wakeup is None else self._wakeup[0]
 
     def _handle(self, number: int, _frame: object) -> None:
-        self.bits |= _SIGNALS[signal.Signals(number)]
+        self.bits |= BITS[signal.Signals(number)]
 
     def _key(self) -> None:
         self.bits |= CTRL_C
-        if self._pressed_again():
-            raise KeyboardInterrupt
-
-    def _pressed_again(self) -> bool:
-        now = time.monotonic()
-        if self._first_key is None:
-            self._first_key = now
-        return now - self._first_key > _SAME_KEY
 
 
 @contextmanager
 def stoppable() -> Iterator[Stopping]:
-    """Return a context with the triggers of this rank, installed: to be entered before MPI starts."""
+    """Return a context with the triggers of this rank, in which Ctrl-C waits for an agreement of the ranks.
+
+    They are installed where the run can be stopped in order; after the context they are not any more.
+    """
     stopping = Stopping()
-    stopping.install()
     try:
         with interrupts.held():
             yield stopping

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from signal import Signals
 
     from .stop_requests import Stopping
 
@@ -43,9 +44,9 @@ class Watchdog:
         Says that the run hangs, and ends the job; called on root, or on another rank if root does not. Called
         by the thread.
     abort : callable
-        Ends the job at once: Ctrl-C was pressed again.
+        Ends the job at once: a signal came again, which it gets.
     stopping : Stopping, optional
-        Which tells of the second Ctrl-C.
+        Which tells of the second signal.
     beat : callable, optional
         Called every `beat_every` seconds: the sign of life of a lock.
     beat_every : float
@@ -58,7 +59,7 @@ class Watchdog:
         stacks: Path,
         *,
         give_up: Callable[[], None],
-        abort: Callable[[], None],
+        abort: Callable[[Signals], None],
         stopping: Stopping | None = None,
         beat: Callable[[], None] | None = None,
         beat_every: float = 20.0,
@@ -121,7 +122,7 @@ class Watchdog:
                 self._hangs()
 
     def _wait(self, turn: float) -> None:
-        """Wait for a turn, and end the job at once if Ctrl-C was pressed again."""
+        """Wait for a turn, and end the job at once if a signal comes again."""
         wakeup = None if self._stopping is None else self._stopping.wakeup
         if wakeup is None:
             self._ended.wait(turn)
@@ -129,8 +130,8 @@ class Watchdog:
         end = time.monotonic() + turn
         while not self._ended.is_set() and (left := end - time.monotonic()) > 0:
             ready, _, _ = select.select([wakeup], [], [], min(left, 0.1))
-            if ready and self._stopping is not None and self._stopping.second_key():
-                self._abort()
+            if ready and self._stopping is not None and (again := self._stopping.second()) is not None:
+                self._abort(again)
 
     def _hangs(self) -> None:
         with suppress(OSError):  # the message is worth more than the stack

@@ -13,9 +13,13 @@ import importlib
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import InputError, SimsplitError
+from ..communicator import Agreement, connect
+from ..communicator import launchers as launch
+from ..errors import InputError, LaunchError, SimsplitError
+from ..util.formatting import say
 from .client.caller import Request
 from .exposure import is_exposed
 from .startup import join
@@ -44,16 +48,40 @@ def main(words: Sequence[str] | None = None) -> int:
     int
         The exit status.
     """
-    options = _parser().parse_args(words)
-    command: Callable[[Here, argparse.Namespace], object] = options.command
     try:
-        with join() as here:
-            command(here, options)
+        options = _parsed(words)
+        if options is not None:
+            with join() as here:
+                options.command(here, options)
     except SimsplitError as error:
         if error.reports_here:
             sys.stderr.write(f"simsplit: {error}\n")
         return error.exit_status
     return 0
+
+
+def _parsed(words: Sequence[str] | None) -> argparse.Namespace | None:
+    """Return the options; None if they asked for help, which is printed. Collective where there are other programs.
+
+    The others wait for this one in `join`. So it meets them there, to end them with the same error.
+    """
+    launcher = launch.detect()
+    many = launcher is not None and launcher.count > 1
+    try:
+        return _parser().parse_args(words)
+    except InputError as error:
+        with Agreement(connect(joins=True)) if many else nullcontext():
+            raise error from None
+    except _HelpError as help_:
+        with suppress(InputError, LaunchError):  # help is given under a wrong launch, too
+            if many:
+                communicator = connect(joins=True)
+                with Agreement(communicator):
+                    text = f"rank {communicator.rank} only prints its help: give every program a command"
+                    raise InputError(text) from None
+        if launcher is None or launcher.rank == 0:
+            say(help_.text)
+    return None
 
 
 def nameserver(here: Here, _options: argparse.Namespace) -> None:
@@ -73,7 +101,7 @@ def serve(here: Here, options: argparse.Namespace) -> None:
         except (KeyError, IndexError, ValueError) as error:
             raise InputError(f"--name {options.name!r} may hold {{rank}} and {{host}}, nothing else") from error
     uri = here.serve(cls(), name=name, tags=options.tag, safe=True)
-    _say(f"{uri} {name or ''}".rstrip())
+    say(f"{uri} {name or ''}".rstrip())
     here.request_loop()
 
 
@@ -88,13 +116,13 @@ def list_names(here: Here, options: argparse.Namespace) -> None:
     if not here.wait_until(enough, here.settings.lookup_wait):
         raise InputError(f"--expect {options.expect}: {len(found)} are registered after {here.settings.lookup_wait} s")
     for name, uri in sorted(found.items()):
-        _say(f"{name}  {uri}")
+        say(f"{name}  {uri}")
 
 
 def ping(here: Here, options: argparse.Namespace) -> None:
     """Print how long an empty call of each rank takes."""
     for rank in options.ranks or range(here.size):
-        _say(f"rank {rank}  {here.ping(rank) * 1e6:.0f} µs")
+        say(f"rank {rank}  {here.ping(rank) * 1e6:.0f} µs")
 
 
 def methods(here: Here, options: argparse.Namespace) -> None:
@@ -102,13 +130,13 @@ def methods(here: Here, options: argparse.Namespace) -> None:
     target = here.resolve(options.uri)
     request = Request(target, "", Flag.GET, here.settings.timeout)
     for name, is_property in sorted(here.caller.call(request).items()):
-        _say(f"{name}{'' if is_property else '()'}")
+        say(f"{name}{'' if is_property else '()'}")
 
 
 def call(here: Here, options: argparse.Namespace) -> None:
     """Call a method and print its result."""
     result = getattr(here.proxy(options.uri), options.method)(*map(_argument, options.arguments))
-    _say(repr(result))
+    say(repr(result))
 
 
 def load(target: str) -> type:
@@ -143,13 +171,26 @@ def _argument(text: str) -> Any:
         return text
 
 
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")  # whole lines in one call: those of several ranks come together
-    sys.stdout.flush()
+class _HelpError(Exception):
+    """Leaves argparse with a text to print."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises where argparse would print and exit, while other programs wait for this one."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message} (see: {self.prog} --help)")
+
+    def print_help(self, file: Any = None) -> None:
+        raise _HelpError(self.format_help())
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="simsplit remote",
         description="Remote objects between the programs of one MPI job.",
         epilog=_EPILOG,

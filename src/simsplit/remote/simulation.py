@@ -22,7 +22,7 @@ from ..kernels.base import beside, read_only
 from ..kernels.registry import BUILT_IN, load
 from ..kernels.result_dtype import history_dtype
 from ..util.dtypes import not_a_number
-from ..util.formatting import rows_in_short
+from ..util.formatting import counted, rows_in_short
 from .client.proxy import uri_of
 from .exposure import expose
 
@@ -157,7 +157,8 @@ class RemoteResult:
     def __str__(self) -> str:
         steps = max(1, len(self.history))
         return (
-            f"{len(self.calculators)} calculators · {self.calls:,} calls · {self.nbytes / 1e6:.1f} MB moved · "
+            f"{counted(len(self.calculators), 'calculator')} · {counted(self.calls, 'call')} · "
+            f"{self.nbytes / 1e6:.1f} MB moved · "
             f"parts {self.seconds_prepare * 1e3:.3g} ms · {self.seconds_steps / steps * 1e3:.3g} ms a step"
         )
 
@@ -300,7 +301,8 @@ def _calculators(here: Here, tag: str, ranks: list[int]) -> list[Any]:
         return len(found) == len(ranks)
 
     if not here.wait_until(all_there, here.settings.lookup_wait):
-        raise UnknownNameError(f"{len(found)} of {len(ranks)} calculators are registered: {', '.join(sorted(found))}")
+        there = ", ".join(sorted(found)) or "none"
+        raise UnknownNameError(f"of {counted(len(ranks), 'calculator')} these are registered: {there}")
     proxies = [here.proxy(f"MPINAME:{name}") for name in found]
     return sorted(proxies, key=lambda proxy: uri_of(proxy).rank)
 

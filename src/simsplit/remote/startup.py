@@ -61,7 +61,7 @@ def join(
                 calculator = here.proxy("MPINAME:calculator_1")
                 print(calculator.add(1, 2))
     """
-    communicator = connect(comm, expect_ranks=expect_ranks)
+    communicator = connect(comm, expect_ranks=expect_ranks, joins=True)
     with Agreement(communicator):
         chosen = Settings.from_environment() if settings is None else settings
         if integer("name_server", name_server, least=0) >= communicator.size:

@@ -19,8 +19,10 @@ import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from ..communicator import launchers as launch
 from ..errors import InputError
 from ..util import durable as disk
 from .lock import Lock
@@ -200,8 +202,10 @@ def _require_usable(folder: Path, *, overwrite: bool) -> None:
 
 
 def _there_already(folder: Path) -> InputError:
-    run = (folder / RECORD).exists()
-    how = f"continue it (simsplit resume {folder}), or replace it (--overwrite)" if run else "empty it"
+    how = "empty it"
+    if (folder / RECORD).exists():
+        resume = launch.command(f"resume {quote(str(folder))}")
+        how = f"continue it ({resume}), or replace it (--overwrite)"
     return InputError(f"the folder {folder} is there already. Name another one, {how}.")
 
 

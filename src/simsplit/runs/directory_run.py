@@ -78,6 +78,7 @@ def begin(
         plan, parameters = planned(problem, communicator, how, format)
         everyone = communicator.allgather(communicator.host)
         directory = None
+        stopping.install()
         with Agreement(communicator):
             if communicator.rank == 0:
                 folder = Path(str(how.output))
@@ -150,6 +151,7 @@ def resume(
         plan, parameters = common_plan(problem, communicator, how)
         everyone = communicator.allgather(communicator.host)
         directory, record = None, None
+        stopping.install()
         with Agreement(communicator):
             if communicator.rank == 0:
                 directory = RunDirectory.open(str(how.output))

@@ -7,9 +7,11 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from ..communicator import Agreement, abort_job
+from ..communicator import launchers as launch
 from ..errors import INTERRUPTED, SimsplitError, StoppedError
 from ..monitor import stop_requests as stopping
 from ..monitor.progress import Progress
@@ -25,6 +27,7 @@ from ..util.validation import interval
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from signal import Signals
 
     from ..communicator import Communicator
     from ..engine import Plan, Position, Timings
@@ -98,6 +101,7 @@ class Keeper:
         self._agreement = Agreement(communicator)
         self._plan = plan
         self._path = path
+        self._resume = launch.command(f"resume {quote(str(path))}", communicator.size)
         self._directory = directory
         self._record = record
         self._stopping = stopping_
@@ -149,6 +153,7 @@ class Keeper:
             raise
         finally:
             self._watchdog.stop()
+            self._stopping.uninstall()
             self._checkpoints.settle()
             if self._directory is not None:
                 self._directory.close()
@@ -218,13 +223,14 @@ class Keeper:
             On every rank, if that is not the end.
         """
         self._watchdog.stop()
+        self._stopping.uninstall()
         if self._progress is not None:
             self._progress.close()
         with self._agreement:
             if self._stopped_by:
                 raise StoppedError(
                     f"stopped by {stopping.reason(self._stopped_by)} after {next_step:,} of {self._plan.steps:,} "
-                    f"steps. Continue with: simsplit resume {self._path}"
+                    f"steps. Continue with: {self._resume}"
                 )
         self._record |= {"position": self._plan.steps, "complete": len(self._plan.kept)}
 
@@ -250,7 +256,7 @@ class Keeper:
     def _advise(self, error: SimsplitError) -> None:
         """Say in the message what is not lost."""
         if self._safe is not None and error.args:
-            intact = f"The checkpoint at step {self._safe:,} is intact: simsplit resume {self._path}"
+            intact = f"The checkpoint at step {self._safe:,} is intact: {self._resume}"
             error.args = (f"{error.args[0]}\n{intact}", *error.args[1:])
 
     def _close(self, status: str, exit_status: int, reason: str | None) -> None:
@@ -281,13 +287,14 @@ class Keeper:
         _tell(f"simsplit: {text}. The Python stack of each rank is in {self._path / STACKS}.{resume}")
         _end(_HUNG)
 
-    def _abort(self) -> None:
-        """End the job at once. Called by the thread of the watchdog."""
+    def _abort(self, number: Signals) -> None:
+        """End the job at once: a signal came twice. Called by the thread of the watchdog."""
+        status = 128 + number  # what a shell reports for it
         with suppress(Exception):
-            self._close("interrupted", INTERRUPTED, "Ctrl-C was pressed twice")
+            self._close("interrupted", status, f"{stopping.reason(stopping.BITS[number])} came twice")
             if not self._root:
                 time.sleep(_PATIENCE)
-        _end(INTERRUPTED)
+        _end(status)
 
 
 def _ending(error: BaseException) -> tuple[str, int, str]:

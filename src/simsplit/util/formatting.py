@@ -1,11 +1,18 @@
-"""How numbers are written for people."""
+"""How numbers are written for people, and how texts are printed."""
 
 from __future__ import annotations
 
+import codecs
+import os
+import sys
+from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
+from ..errors import OutputError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 
 def counted(number: int, noun: str) -> str:
@@ -73,3 +80,63 @@ def ranks_in_short(ranks: Sequence[int]) -> str:
             runs.append([rank, rank])
     words = [str(first) if first == last else f"{first}–{last}" for first, last in runs]
     return f"rank{'s' if len(ranks) > 1 else ''} {', '.join(words)}"
+
+
+def say(text: str, *, exact: bool = False) -> None:
+    """Print a text and the end of its line. Everything that a command prints goes this way.
+
+    Nothing is printed where stdout is closed, or where its reader has gone.
+
+    Parameters
+    ----------
+    text : str
+    exact : bool
+        For a text that a program reads. A character that the encoding of stdout lacks becomes "?" for people,
+        but here it stays as it is in the names of files.
+
+    Raises
+    ------
+    OutputError
+        If stdout cannot take the text: the disk behind it is full.
+    """
+    out = sys.stdout
+    if out is None or out.closed:
+        return
+    with stdout_checked():
+        if isinstance(out, TextIOWrapper):
+            out.reconfigure(errors="simsplit.exact" if exact else "simsplit.shown")
+        out.write(text if text.endswith("\n") else f"{text}\n")
+        out.flush()
+
+
+@contextmanager
+def stdout_checked() -> Iterator[None]:
+    """Turn what goes wrong with stdout in the block into an `OutputError`; a reader that has gone is no error."""
+    try:
+        yield
+    except OSError as error:
+        discard_stdout()
+        if not isinstance(error, BrokenPipeError):  # `simsplit | head -1`
+            raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
+
+
+def discard_stdout() -> None:
+    """Drop what stdout has not taken: Python would complain about it again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _shown(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return "?" for a character that an encoding lacks; a byte of a file's name stays that byte."""
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101, for the type checker: nothing is decoded
+    code = ord(error.object[error.start])
+    return bytes([code - 0xDC00]) if 0xDC80 <= code <= 0xDCFF else "?", error.start + 1  # noqa: PLR2004, PEP 383
+
+
+def _exact(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return the bytes that a character has in the name of a file."""
+    assert isinstance(error, UnicodeEncodeError)  # noqa: S101, as above
+    return error.object[error.start].encode("utf-8", "surrogateescape"), error.start + 1
+
+
+codecs.register_error("simsplit.shown", _shown)
+codecs.register_error("simsplit.exact", _exact)

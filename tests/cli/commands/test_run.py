@@ -20,6 +20,7 @@ import simsplit
 from simsplit import InputError, LaunchError, OutputError, VerificationError
 from simsplit.cli import main
 from simsplit.kernels import Affine
+from simsplit.util import formatting as text
 from simsplit.util import memory_limits as memory
 from tests.support.arrays import COMPLEX, FLOATS, INTEGERS, NUMERIC
 from tests.support.environment import forget_launchers
@@ -282,6 +283,25 @@ def test_a_result_that_differs_is_shown_not_written_and_an_error(
     assert not output.exists()
 
 
+def test_a_mark_of_the_byte_order_is_no_part_of_a_problem_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "p.toml").write_bytes(b"\xef\xbb\xbfsteps = 3\n")
+    run(tmp_path / "p.toml", "--json")
+    assert json.loads(capsys.readouterr().out)["problem"]["steps"] == 3
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize("suffix", ["npy", "zarr", "h5"])
+def test_few_rows_of_a_file_are_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, rows: int
+) -> None:
+    start = tmp_path / f"start.{suffix}"
+    run("--size", rows, "--steps", "1", "--quiet", "--output", start)
+    run("--verify", "--input", start)
+    assert "identical: " in capsys.readouterr().out
+
+
 class Full(io.StringIO):
     """A stdout that fails."""
 
@@ -297,7 +317,7 @@ class Full(io.StringIO):
 def discarded(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     """Return a list that gets an entry when stdout is given up."""
     calls: list[bool] = []
-    monkeypatch.setattr(module, "_discard_stdout", lambda: calls.append(True))
+    monkeypatch.setattr(text, "discard_stdout", lambda: calls.append(True))
     return calls
 
 

@@ -16,6 +16,17 @@ from simsplit.history.stored_array import stored_array
 from simsplit.rundir.recorded_run import open_run, spread, statistics
 from tests.support.environment import forget_launchers
 
+MODEL = """
+import simsplit
+
+def lotka(x, a, b):
+    return a * x - b
+
+class K(simsplit.kernels.Kernel):
+    def evaluate(self, x, block, out):
+        out[...] = x
+"""
+
 
 @pytest.fixture(autouse=True)
 def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
@@ -74,6 +85,24 @@ def test_show_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, "show", "runs/c")
     assert lines[0].startswith("runs/c · failed: the kernel affine failed")
     assert "no step is complete yet" in lines
+
+
+def test_show_names_a_kernel_by_its_signature_and_the_launcher_that_a_run_needs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("lv.py").write_text(MODEL)
+    for kernel, more, line in [
+        ("lv:lotka", ["--set", "a=1", "--set", "b=2"], "kernel lv:lotka: lotka(x, a, b) · a 1, b 2"),
+        ("lv:K", [], "kernel K"),
+    ]:
+        main(
+            ["run", "--serial", "--quiet", "--kernel", kernel, "--import-from", ".", *more, "--overwrite", "-o", "l v"]
+        )
+        assert shown(capsys, "show", "l v")[1] == line
+    record = json.loads(Path("l v", "run.json").read_text())
+    record["status"], record["attempts"][0]["ranks"] = "stopped", 3
+    Path("l v", "run.json").write_text(json.dumps(record))
+    assert "continue it with: mpiexec -n 3 simsplit resume 'l v'" in shown(capsys, "show", "l v")
 
 
 def test_runs_are_listed(capsys: pytest.CaptureFixture[str], runs: Path) -> None:

@@ -264,7 +264,7 @@ def test_fields_are_named_and_shown_beside_one_process() -> None:
 
     problem, result = make(np.zeros(2, [("a", "f8"), ("b", "i4")]), steps=2, kernel=kernels.function(swap, kind="step"))
     lines = table(problem, result)
-    assert lines[0].endswith("· kernel swap")
+    assert lines[0].endswith("· kernel swap: swap(x)")
     assert lines[1].startswith("2 rows of {a: float64, b: int32} · 2 steps")
     assert lines[5] == "    1   0.5  [(0., 1) (0., 1)]  [(0., 1) (0., 1)]"
     assert report(problem, result)["problem"]["dtype"] == "{a: float64, b: int32}"

@@ -54,6 +54,20 @@ def test_a_file_overrides_the_defaults() -> None:
     assert settings_of('keep = "every:10"', "--keep", "last").keep == "last"
 
 
+def test_texts_of_a_file_are_the_numbers_that_options_make_of_them() -> None:
+    text = 'input = ["(1+2j)", 3]\n[parameters]\na = "0.5"\nb = "(1+2j)"\nc = [["2j", 1.0]]\n'
+    settings = settings_of(text)
+    assert settings.input == [1 + 2j, 3]
+    assert settings.parameters == {"a": 0.5, "b": 1 + 2j, "c": [[2j, 1.0]]}
+    assert isinstance(settings.parameters["a"], float)
+
+
+@pytest.mark.parametrize("option", ["--input", "--output"])
+def test_what_a_file_must_not_be_an_option_must_not_be(option: str) -> None:
+    with pytest.raises(InputError, match=f"^{option} must be a path, not ''$"):
+        settings_of(None, option, "")
+
+
 def test_options_override_the_file() -> None:
     settings = settings_of(FILE, "--steps", "7", "--set", "rho=28", "--nan", "error", "--start-time", "0")
     assert (settings.steps, settings.delta_t, settings.nan) == (7, 0.01, "error")
@@ -83,7 +97,24 @@ def test_paths_in_a_file_are_relative_to_it_and_those_of_options_are_not() -> No
     ("text", "parts"),
     [
         ("delta_T = 1", ["problem.toml: unknown key `delta_T`. Did you mean `delta_t`?", "simsplit example affine"]),
-        ("xyz = 1", ["problem.toml: unknown key `xyz`. Known: kernel, parameters, kind"]),
+        ("dt = 1", ["problem.toml: unknown key `dt`. Did you mean `delta_t`?"]),
+        ("t_end = 1.0", ["problem.toml: unknown key `t_end`. Did you mean `steps`?"]),
+        ("rate = 1", ["problem.toml: unknown key `rate`. A parameter of the kernel stands under [parameters]."]),
+        ("size = -1", ["problem.toml: `size` must be an integer of 0 or more, not -1"]),
+        ("steps = -1", ["problem.toml: `steps` must be an integer of 0 or more, not -1"]),
+        ("seed = -1", ["problem.toml: `seed` must be an integer of 0 or more, not -1"]),
+        ("block_size = 0", ["problem.toml: `block_size` must be an integer of 1 or more, not 0"]),
+        ("delta_t = nan", ["problem.toml: `delta_t` must be a finite real number, not nan"]),
+        ("start_time = -inf", ["problem.toml: `start_time` must be a finite real number, not -inf"]),
+        ("input = [1.0, nan]", ["problem.toml: `input`: each value must be a finite number, not nan"]),
+        ("input = ''", ["problem.toml: `input` must be a path, not ''"]),
+        ("output = ''", ["problem.toml: `output` must be a path, not ''"]),
+        ('output = "a\\u0000"', ["problem.toml: `output` must be a path, not 'a\\x00'"]),
+        ("[parameters]\na = inf", ["problem.toml: `parameters`: a must be a finite number, not inf"]),
+        ("[parameters]\na = [[1], [inf]]", ["problem.toml: `parameters`: a must be a finite number, not inf"]),
+        ("[parameters]\na = 1979-05-27", ["`parameters`: a must be a finite number, not datetime.date(1979, 5, 27)"]),
+        ("[parameters]\na = 'much'", ["`parameters`: a must be a number, a list, or a .npy file, not 'much'"]),
+        ("xyz = true", ["problem.toml: unknown key `xyz`. Known: kernel, parameters, kind"]),
         ("[kernel]\nname = 3", ["problem.toml: `kernel`: expected `str`, got `object`"]),
         ('steps = "5"', ["problem.toml: `steps`: expected `int`, got `str`. A whole number is accepted."]),
         ("steps = 5.5", ["`steps`: expected `int`, got `float`"]),
@@ -225,7 +256,7 @@ def test_a_list_of_rows_in_a_file_is_the_input() -> None:
         (
             "input = ['a']",
             "",
-            "input must be a .npy file or rows of one length, such as [1, 2, 3] or [[1, 2], [3, 4]], but",
+            "problem.toml: `input`: each value must be a finite number, not 'a'",
         ),
         ("input = [[1], [2, 3]]", "", "input must be a .npy file or rows of one length"),
         ("input = [1.5]\ndtype = 'int8'", "", "but its numbers are float64, which int8 does not hold"),

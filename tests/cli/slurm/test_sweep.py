@@ -7,6 +7,7 @@ import io
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -55,6 +56,7 @@ def test_the_overview_says_what_would_run_and_how_to_submit_it(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "table.csv").write_text(TABLE)
+    np.save(folder / "start.npy", np.arange(3.0))
     assert main(["sweep", "table.csv", "--kernel", "x * rate"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "runs/table/slow  --kernel 'x * rate' --set rate=0.5 --steps=3",
@@ -82,6 +84,14 @@ def test_a_script_gets_a_line_for_the_directory_and_for_each_argument(
         ("table.csv", "name\na\nb\na\n", "rows 1 and 3 have one name, 'a'"),
         ("table.csv", "name\n../a\n", "row 1: the name '../a' is no good for a folder"),
         ("table.csv", "name\n.\n", "row 1: the name '.' is no good for a folder"),
+        ("table.csv", "offset,ofset\n1,2\n", "row 1: --set ofset: the kernel affine has no parameter ofset. Did you"),
+        ("table.csv", "step\n1\n", "row 1: --set step: the kernel affine has no parameter step; it has offset"),
+        ("table.csv", "output\na.npy\n", "row 1: each row has a run directory of its own"),
+        ("table.csv", "keep\nall\nsome\n", 'row 2: keep must be "all", "last"'),
+        ("table.csv", "reduce\nmean\n", "row 1: reductions are not written to runs/table/1"),
+        ("table.csv", "transport\nshared\n", "row 1: --transport shared is for a history on rank 0"),
+        ("table.csv", "dtype\nfloat33\n", "row 1: --dtype must be a numeric or complex NumPy dtype"),
+        ("table.csv", "input\nno.npy\n", "row 1: cannot read the input no.npy: there is no such file"),
         ("table.csv", "my rate\n1\n", "row 1: 'my rate' is neither an option of simsplit run nor a parameter"),
         ("table.csv", "steps\n3\nmany\n", "row 2: argument --steps: must be an integer of 0 or more, not 'many'"),
         ("table.csv", 'kernel\n"a\nb"\n', "row 1: kernel: 'a\\nb' holds what cannot be printed"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..._version import __version__
 from ...communicator import Agreement, interrupts
 from ...errors import InputError
-from ...util.formatting import counted, readable
+from ...util.formatting import counted, readable, say
 from ..bench.measure import CEILING, PLAIN, Work, programs, scaling
 from .run import meet
 
@@ -51,7 +51,7 @@ def command(options: Options) -> None:
         with Agreement(communicator):
             if communicator.rank == 0:
                 found = facts(communicator, work, measured, scaled, len(set(hosts)))
-                print(json.dumps(found) if options.json else "\n".join(lines(found)), flush=True)
+                say(json.dumps(found) if options.json else "\n".join(lines(found)))
                 if options.plot is not None:
                     from ..bench.figure import draw
 

@@ -15,7 +15,7 @@ from ..._version import __version__
 from ...backends.llvm import object_code as machine_code
 from ...communicator import Agreement
 from ...communicator import launchers as launch
-from ...util.formatting import counted, ranks_in_short, readable
+from ...util.formatting import counted, ranks_in_short, readable, say
 from ...util.memory_limits import available, shared
 from .run import meet
 
@@ -54,10 +54,7 @@ def command(options: Options) -> None:
         if communicator.rank == 0:
             told = [ping for ping in pings if ping is not None]
             found = {"thread_level": communicator.thread_level, **findings(everyone, told, communicator.library)}
-            if options.json:
-                print(json.dumps(found), flush=True)
-            else:
-                print("\n".join(lines(found)), flush=True)
+            say(json.dumps(found) if options.json else "\n".join(lines(found)))
 
 
 def facts() -> dict[str, Any]:

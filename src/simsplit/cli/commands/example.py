@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import InputError
 from ...kernels.registry import BUILT_IN
+from ...util.formatting import say
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -73,7 +74,7 @@ def command(options: Options) -> None:
     """
     if options.error is not None:
         raise options.error
-    print(text(str(options.name)), end="")
+    say(text(str(options.name)), exact=True)
 
 
 def text(name: str) -> str:

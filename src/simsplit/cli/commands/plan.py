@@ -16,7 +16,7 @@ from ...errors import InputError
 from ...problem import Problem
 from ...runs.setup import history_dtype
 from ...util.dtypes import spelled
-from ...util.formatting import counted, readable
+from ...util.formatting import counted, readable, say
 from ...util.memory_limits import available, shared
 from ..problem_file import build as problems
 from ..problem_file.settings import resolve
@@ -120,7 +120,7 @@ def command(options: Options) -> None:
     ranks = options.ranks or 1
     per_node = min(ranks, options.ranks_per_node or os.cpu_count() or 1)
     found = look(settings, ranks, per_node)
-    print(json.dumps(as_json(found)) if options.json else "\n".join(as_table(found)), flush=True)
+    say(json.dumps(as_json(found)) if options.json else "\n".join(as_table(found)))
     if found.obstacles:
         raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
 
@@ -181,7 +181,7 @@ def _first_row(name: str, value: Any, rows: int) -> Any:
         return value
     if len(array) != rows:
         raise InputError(
-            f"parameter {name} has {len(array):,} rows, but the array has {rows:,}. Give each row a value."
+            f"parameter {name} has {counted(len(array), 'row')}, but the array has {rows:,}. Give each row a value."
         )
     return np.array(array[:1]) if rows else None
 

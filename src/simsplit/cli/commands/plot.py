@@ -9,6 +9,7 @@ import numpy as np
 from ...errors import InputError
 from ...rundir.recorded_run import PastRun, open_run, spread
 from ...util.dtypes import spelled
+from ...util.formatting import say
 from ..output import figure as picture
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def command(options: Options) -> None:
     output = options.output or "history.png"
     draw(run, output, rows=options.rows, component=options.component or 0)
     if not options.quiet:
-        print(f"written to {output}")
+        say(f"written to {output}")
 
 
 def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: int = 0) -> None:

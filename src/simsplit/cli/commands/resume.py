@@ -12,6 +12,7 @@ from ...rundir.digest import digest_of_text
 from ...rundir.directory import PROBLEM, read_record
 from ...runs.directory_run import resume
 from ...runs.setup import How
+from ...util.formatting import say
 from ..problem_file import build as problems
 from ..problem_file.resolved import digests, require_unchanged
 from ..problem_file.settings import resolve
@@ -42,7 +43,7 @@ def _command(options: Options, stopping: Stopping) -> None:
     record, text = _read(communicator, folder)
     if record["status"] == "finished":
         if communicator.rank == 0 and not options.quiet:
-            print(f"the run in {folder} is finished: nothing to do", flush=True)
+            say(f"the run in {folder} is finished: nothing to do")
         return
     with Agreement(communicator):
         settings = resolve(options.replace(problem=str(folder / PROBLEM), output=None, format=None), text)

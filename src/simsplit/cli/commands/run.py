@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from io import TextIOWrapper
+from io import StringIO
 from typing import TYPE_CHECKING
 
 from ...communicator import Agreement, connect
 from ...communicator import launchers as launch
-from ...errors import InputError, OutputError
+from ...errors import InputError
 from ...monitor.stop_requests import stoppable
 from ...runs.pipeline import execute, reduced_path, require_identical
 from ...runs.setup import How
-from ...util.formatting import ranks_in_short
+from ...util.formatting import ranks_in_short, say
 from ..problem_file import build as problems
 from ..problem_file.settings import resolve
 
@@ -39,7 +39,7 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    with stoppable() as stopping:  # also before it is known whether the run can be stopped in order
+    with stoppable() as stopping:
         _command(options, stopping)
 
 
@@ -60,20 +60,19 @@ def _command(options: Options, stopping: Stopping) -> None:
         if not in_folder:
             _require_no_folder(options, settings)
         if not by_root(settings.output):
-            _require_no_root(problem, settings)
+            require_no_root(options, settings, problem)
     if in_folder:
         from .run_directory import run as run_in_folder
 
         run_in_folder(options, settings, problem, communicator, stopping)
         return
-    stopping.give_back()
     result = _execute(options, settings, problem, communicator)
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
             if result.nbytes["history"] and not by_root(settings.output) and not options.json:
                 from .run_directory import summary
 
-                print("\n".join(summary(problem, result, f"written to {settings.output}")), flush=True)
+                say("\n".join(summary(problem, result, f"written to {settings.output}")))
             else:
                 report(options, problem, result, settings.output)
     require_identical(result, communicator)
@@ -198,8 +197,10 @@ def _require_no_folder(options: Options, settings: Settings) -> None:
             raise InputError(f"{name} is for a run in a run directory, but there is {where}: give -o FOLDER")
 
 
-def _require_no_root(problem: Problem, settings: Settings) -> None:
+def require_no_root(options: Options, settings: Settings, problem: Problem) -> None:
     """Refuse what is for a history that comes to root, where each rank writes its own rows."""
+    if options.via != "collective":
+        raise InputError("--via remote keeps no checkpoints: leave it out, or write to a file (-o FILE.npy)")
     if problem.reduce:
         raise InputError(f"reductions are not written to {settings.output}. Give --output a file that ends in .npy.")
     if settings.transport != "auto":
@@ -214,7 +215,7 @@ def read(path: str) -> str:
     from pathlib import Path
 
     try:
-        return Path(path).read_text("utf-8")
+        return Path(path).read_text("utf-8-sig")  # some editors write a mark of the byte order
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(
@@ -255,18 +256,7 @@ def report(options: Options, problem: Problem, result: Result, output: str | Non
     """Print the table, or the JSON. Root only."""
     from ..output import report as reports
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # "·" and "–" are no reason to fail under an old locale
-    try:
-        write = reports.as_json if options.json else reports.as_table
-        write(problem, result, output, sys.stdout)
-        sys.stdout.flush()
-    except OSError as error:
-        _discard_stdout()
-        if not isinstance(error, BrokenPipeError):  # whose reader had enough: `simsplit | head -1`
-            raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
-
-
-def _discard_stdout() -> None:
-    """Let what stdout could not take go, or Python would complain again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    text = StringIO()
+    write = reports.as_json if options.json else reports.as_table
+    write(problem, result, output, text)
+    say(text.getvalue())

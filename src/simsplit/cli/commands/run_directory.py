@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..._version import __version__
 from ...communicator import Agreement
-from ...errors import InputError
 from ...rundir.digest import digest_of_text
 from ...runs.directory_run import begin
 from ...runs.supervisor import Care
-from ...util.formatting import counted, lasting, readable
+from ...util.formatting import counted, lasting, readable, say
 from ..problem_file.resolved import as_toml, complete, digests, require_unchanged
 from .run import how_of, report
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 def run(options: Options, settings: Settings, problem: Problem, communicator: Communicator, stopping: Stopping) -> None:
     """Run a simulation in a run directory, and print a summary. Collective."""
     with Agreement(communicator):
-        if options.via != "collective":
-            raise InputError("--via remote keeps no checkpoints: leave it out, or write to a file (-o FILE.npy)")
         whole = complete(settings, problem)
     found = digests(whole, problem, communicator)
     with Agreement(communicator):
@@ -72,10 +69,7 @@ def summarize(options: Options, problem: Problem, result: Result, where: str, co
             if options.json:
                 report(options, problem, result, where)
             else:
-                print(
-                    "\n".join(summary(problem, result, f"everything about it is in {where}: simsplit show {where}")),
-                    flush=True,
-                )
+                say("\n".join(summary(problem, result, f"everything about it is in {where}: simsplit show {where}")))
 
 
 def summary(problem: Problem, result: Result, where: str) -> list[str]:
@@ -87,7 +81,8 @@ def summary(problem: Problem, result: Result, where: str) -> list[str]:
         for name, part in (("input", "scatter"), ("compute", "compute"), ("output", "gather"))
     )
     nbytes = result.nbytes["history"]
-    what = f"{problem.kernel.name}: {problem.kernel.formula} · {counted(problem.steps, 'step')}"
+    kernel = ": ".join(filter(None, (problem.kernel.name, problem.kernel.formula)))
+    what = f"{kernel} · {counted(problem.steps, 'step')}"
     where_from = f"{counted(result.ranks, 'rank')} on {counted(len(set(result.hosts)), 'node')}"
     lines = [
         f"simsplit {__version__} · {where_from} · {result.library or 'no MPI'} · kernel {what}",

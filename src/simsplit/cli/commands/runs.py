@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...rundir.recorded_run import PastRun, runs_in
 from ...util.dtypes import from_json, spelled
+from ...util.formatting import say
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -27,15 +28,15 @@ def command(options: Options) -> None:
         raise options.error
     found = runs_in(Path(options.name or "."))
     if options.json:
-        print(json.dumps([{"path": str(run.path), **run.record, "status": run.status} for run in found]))
+        say(json.dumps([{"path": str(run.path), **run.record, "status": run.status} for run in found]))
         return
     if not found:
-        print(f"no runs in {options.name or 'this folder'}")
+        say(f"no runs in {options.name or 'this folder'}")
         return
     rows = [_HEAD, *(_row(run) for run in found)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    say("\n".join(table))
 
 
 def _row(run: PastRun) -> list[str]:

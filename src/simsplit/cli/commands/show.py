@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...communicator import launchers as launch
 from ...rundir.recorded_run import PastRun, Statistics, open_run, spread, statistics
 from ...util.dtypes import from_json, spelled
-from ...util.formatting import counted, lasting
+from ...util.formatting import counted, lasting, say
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -30,9 +32,9 @@ def command(options: Options) -> None:
         raise options.error
     run = open_run(str(options.name))
     if options.json:
-        print(json.dumps({**run.record, "status": run.status}))
+        say(json.dumps({**run.record, "status": run.status}))
         return
-    print("\n".join(lines(run)))
+    say("\n".join(lines(run)))
 
 
 def lines(run: PastRun) -> list[str]:
@@ -57,10 +59,11 @@ def lines(run: PastRun) -> list[str]:
 def _what(run: PastRun) -> list[str]:
     record, problem = run.record, run.record["problem"]
     parameters = ", ".join(f"{name} {value}" for name, value in problem["parameters"].items())
+    kernel = ": ".join(filter(None, (problem["kernel"], problem["formula"])))
     shape = " × ".join(f"{length:,}" for length in record["history"]["shape"][1:])
     lines = [
         f"{run.path} · {status(run)}",
-        f"kernel {problem['kernel']}: {problem['formula']}" + (f" · {parameters}" if parameters else ""),
+        f"kernel {kernel}" + (f" · {parameters}" if parameters else ""),
         (
             f"{shape} of {spelled(from_json(record['history']['dtype']))} · {counted(problem['steps'], 'step')} of "
             f"{problem['delta_t']:g} from {problem['start_time']:g} · history {run.file.name}, "
@@ -68,7 +71,8 @@ def _what(run: PastRun) -> list[str]:
         ),
     ]
     if run.status in ("stopped", "killed", "failed", "interrupted", "hung"):
-        lines.append(f"continue it with: simsplit resume {run.path}")
+        ranks = record["attempts"][-1]["ranks"] if record["attempts"] else 1
+        lines.append(f"continue it with: {launch.command(f'resume {quote(str(run.path))}', ranks)}")
     return lines
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .types import finite, integer, user_path
+from .types import LEAST, finite, integer, user_path
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -46,7 +46,9 @@ def add_problem(parser: ArgumentParser) -> None:
         "--multiplier", type=finite, metavar="M", help="of affine: each value is multiplied by it first (default 5)"
     )
     array = problem.add_mutually_exclusive_group()
-    array.add_argument("--size", type=integer(0), metavar="N", help="start from the array 0 … N-1 (default 7)")
+    array.add_argument(
+        "--size", type=integer(LEAST["size"]), metavar="N", help="start from the array 0 … N-1 (default 7)"
+    )
     array.add_argument(
         "--input",
         type=user_path,
@@ -61,8 +63,8 @@ def add_problem(parser: ArgumentParser) -> None:
     )
     problem.add_argument("--delta-t", type=finite, metavar="D", help="time from one step to the next (default 0.5)")
     problem.add_argument("--start-time", type=finite, metavar="T", help="time of step 0 (default 0)")
-    problem.add_argument("--steps", type=integer(0), metavar="S", help="number of steps (default 5)")
-    problem.add_argument("--seed", type=integer(0), metavar="N", help="of random numbers (default 0)")
+    problem.add_argument("--steps", type=integer(LEAST["steps"]), metavar="S", help="number of steps (default 5)")
+    problem.add_argument("--seed", type=integer(LEAST["seed"]), metavar="N", help="of random numbers (default 0)")
     problem.add_argument(
         "--nan", choices=("allow", "error"), help="whether a result that is not a number ends the run (default allow)"
     )
@@ -104,7 +106,7 @@ def add_results(parser: ArgumentParser) -> None:
     )
     speed.add_argument(
         "--block-size",
-        type=integer(1),
+        type=integer(LEAST["block_size"]),
         metavar="BYTES",
         help="bytes of a step that are computed at a time (default a quarter of the level 2 cache)",
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...errors import InputError
 from ...util.records import Record
 from ...util.validation import number
-from ..options.types import user_path
+from ..options.types import check, near, user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,6 +113,7 @@ def resolve(options: Options, text: str | None) -> Settings:
     for key in KEYS:
         value = getattr(options, key, None)
         if value is not None:
+            check(key, f"--{key.replace('_', '-')}", value)
             changes[key] = value
     if str(changes.get("input", "")).startswith("["):
         changes["input"] = _listed("--input", changes["input"])
@@ -208,14 +209,22 @@ def _from_file(text: str, path: str) -> Settings:
         raise InputError(f"{path}: this is not TOML: {error or 'nested too deeply'}") from None
     for key in document:
         if key not in KEYS:
-            raise InputError(f"{path}: unknown key `{key}`. {_near(key, list(KEYS))}")
+            raise InputError(f"{path}: unknown key `{key}`. {_hint(key, document[key])}")
     try:
         table = TypedDict("table", get_type_hints(Settings), total=False)  # type: ignore[misc]  # for mypy it is dynamic
-        checked = Settings(**msgspec.convert(document, table))
+        values: dict[str, Any] = msgspec.convert(document, table)
     except msgspec.ValidationError as error:
         message, _, where = str(error).partition(" - at `$.")
         key = where.rstrip("`")
         raise InputError(f"{path}: `{key}`: {message[:1].lower()}{message[1:]}. {_accepted(key)}") from None
+    for key, value in values.items():
+        where = f"{path}: `{key}`"
+        if key == "parameters":
+            values[key] = {name: _numbers(f"{where}: {name}", each) for name, each in value.items()}
+        elif isinstance(value, list):
+            values[key] = _numbers(where, value)
+        check(key, where, values[key])
+    checked = Settings(**values)
     if checked.size is not None and checked.input is not None:
         raise InputError(f"{path}: `size` and `input` exclude each other: give one of them")
     folder = os.path.dirname(path)  # noqa: PTH120, pathlib is not worth loading for this
@@ -225,28 +234,28 @@ def _from_file(text: str, path: str) -> Settings:
         if isinstance(value := getattr(checked, name), str)
     }
     parameters = {
-        name: _parameter(folder, value) if isinstance(value, str) else value
+        name: os.path.join(folder, user_path(value)) if isinstance(value, str) else value  # noqa: PTH118, the same
         for name, value in checked.parameters.items()
     }
     return checked.replace(**moved, parameters=parameters)
 
 
-def _parameter(folder: str, text: str) -> Any:
-    """Return the path of a file, or the complex number that TOML has to write as a text."""
-    if text.endswith(".npy"):
-        return os.path.join(folder, user_path(text))  # noqa: PTH118, as above
-    try:
-        return complex(text)
-    except ValueError:
-        return text
+def _numbers(name: str, value: Any) -> Any:
+    """Return a value of a file with numbers for the texts that TOML has to write for complex ones."""
+    if isinstance(value, list):
+        return [_numbers(name, each) for each in value]
+    found = _number(name, value) if isinstance(value, str) else None
+    return value if found is None else found
 
 
-def _near(key: str, known: list[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    hint = f"Did you mean `{near[0]}`?  " if near else ""
-    return f"{hint}Known: {', '.join(known)}.  (see: simsplit example affine)"
+def _hint(key: str, value: Any) -> str:
+    """Say what to write instead of an unknown key."""
+    hint = ""
+    if (found := near(key, KEYS)) is not None:
+        hint = f"Did you mean `{found}`?  "
+    elif isinstance(value, int | float | list) and not isinstance(value, bool):
+        hint = "A parameter of the kernel stands under [parameters].  "
+    return f"{hint}Known: {', '.join(KEYS)}.  (see: simsplit example affine)"
 
 
 def _accepted(key: str) -> str:

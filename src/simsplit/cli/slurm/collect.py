@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from ...errors import InputError
 from ...rundir.directory import OURS
 from ...rundir.recorded_run import PastRun, runs_in, spread, statistics
 from ...util import durable as disk
+from ...util.formatting import say
 from ..output import figure as picture
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def command(options: Options) -> None:
             raise InputError(f"{output} is a file of a run, which would be lost. Name another one.")
     text = as_csv([row(run) for run in found])
     if options.output is None:
-        sys.stdout.write(text)
+        say(text, exact=True)
     else:
         with disk.reported(f"the table {options.output}", "Name a file in a writable folder (-o table.csv)."):
             disk.replace(Path(options.output).absolute(), text.encode("utf-8", "surrogateescape"))

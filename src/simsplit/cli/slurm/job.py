@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from ..._version import __version__
 from ...errors import InputError, SimsplitError
-from ...util.formatting import counted, readable
+from ...util.formatting import counted, readable, say
 from ..commands.plan import look
-from ..commands.run import read, require_apart
+from ..commands.run import is_folder, read, require_apart, require_no_root
 from ..problem_file.settings import resolve
 
 if TYPE_CHECKING:
@@ -72,14 +72,20 @@ def command(options: Options) -> None:
     settings = resolve(options, None if options.problem is None else read(options.problem))
     require_apart(settings, options.problem)
     nodes, tasks = options.nodes or 1, options.ntasks_per_node or 1
+    if options.serial or options.expect_ranks not in (None, nodes * tasks):
+        raise InputError(f"the job starts {counted(nodes * tasks, 'rank')}: leave out --serial and --expect-ranks")
     found = replace(look(settings, nodes * tasks, tasks), left=None)  # the memory of the nodes counts, not of this host
     if found.obstacles:
         raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
+    where = options.output or f"runs/{_name(options)}-<number>"
+    if not is_folder(where):
+        raise InputError(f"the output of a job is a folder for everything about the run, not {where!r}")
+    require_no_root(options, settings.replace(output=where), found.problem)
     text = script(options, settings, found)
     if options.submit:
-        print(submit(text), flush=True)
+        say(submit(text))
     else:
-        print(text, end="", flush=True)
+        say(text, exact=True)
 
 
 def limits(options: Options, settings: Settings, found: Outlook) -> Limits:

@@ -14,8 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...util.formatting import counted, say
+from ..commands.plan import look
+from ..commands.run import read as read_problem
+from ..commands.run import require_no_root
 from ..parser import parse
-from ..problem_file.settings import Settings
+from ..problem_file.settings import Settings, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,18 +60,33 @@ def command(options: Options) -> None:
     table = Path(str(options.table))
     rows = read(table)
     folder = Path(options.runs or f"runs/{table.stem}")
-    for number, row in enumerate(rows, 1):
-        error = parse(["run", *options.words, *row.words]).error
-        if error is not None:
-            raise InputError(f"{table}: row {number}: {error}")
     if options.row is None:
-        print("\n".join(_overview(table, rows, folder, options.words)), flush=True)
+        text = None if options.problem is None else read_problem(options.problem)
+        for number, row in enumerate(rows, 1):
+            try:
+                _require_possible(row, options.words, text, folder)
+            except InputError as error:
+                raise InputError(f"{table}: row {number}: {error}") from None
+        say("\n".join(_overview(table, rows, folder, options.words)), exact=True)
         return
     if options.row > len(rows):
-        raise InputError(f"{table} has {len(rows)} rows: there is no row {options.row}. Submit: {_array(rows)}")
+        raise InputError(
+            f"{table} has {counted(len(rows), 'row')}: there is no row {options.row}. Submit: {_array(rows)}"
+        )
     row = rows[options.row - 1]
     _require_same(folder / row.name, [*options.words, *row.words])
-    print("\n".join([str(folder / row.name), *row.words]), flush=True)
+    say("\n".join([str(folder / row.name), *row.words]), exact=True)
+
+
+def _require_possible(row: Row, words: Sequence[str], problem: str | None, folder: Path) -> None:
+    """Refuse what would fail in the queue."""
+    options = parse(["run", *words, *row.words])
+    if options.error is not None:
+        raise options.error
+    if options.output is not None:
+        raise InputError("-o: each row has a run directory of its own. Name the folder of them: --runs DIR")
+    settings = resolve(options, problem).replace(output=str(folder / row.name))
+    require_no_root(options, settings, look(settings, 1, 1).problem)
 
 
 def read(path: Path) -> list[Row]:
@@ -145,6 +164,8 @@ def _row(cells: dict[str, str], where: str, width: int, number: int) -> tuple[st
     for column, value in cells.items():
         if column == _NAME or not value:
             continue
+        if column == "output":
+            raise InputError(f"{where}: each row has a run directory of its own. Its name goes into the column `name`.")
         if not column.isidentifier():
             raise InputError(f"{where}: {column!r} is neither an option of simsplit run nor a parameter's name")
         if not value.isprintable():
