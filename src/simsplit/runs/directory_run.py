@@ -189,7 +189,8 @@ def resume(
                         directory.log(note)
             result = stepped(problem, communicator, how, plan, parameters, history, keeper=keeper, start=start)
             require_identical(result, communicator)
-            return result.replace(note="; ".join([f"resumed at step {start.next_step:,}", *notes]))
+            notes = [f"resumed at step {start.next_step:,}", *notes, *([] if result.note is None else [result.note])]
+            return result.replace(note="; ".join(notes))
 
 
 def history_of(problem: Problem, plan: Plan, record: dict[str, Any], path: Path) -> HistoryFile:
@@ -223,7 +224,7 @@ def problem_facts(problem: Problem, plan: Plan) -> dict[str, Any]:
 def _fact(value: Any) -> Any:
     if value is None or isinstance(value, np.ndarray):
         return "by row"
-    return str(value) if isinstance(value, complex) else value
+    return value if isinstance(value, (int, float)) else str(value)  # of complex and long double JSON has none
 
 
 def _require_same(history: dict[str, Any], plan: Plan, path: Path) -> None:

@@ -11,7 +11,7 @@ from ...errors import InputError
 from ...kernels.base import UnknownParameterError
 from ...kernels.registry import RESERVED, load
 from ...problem import Problem
-from ...util.dtypes import is_numeric, spelled
+from ...util.dtypes import as_array, first_rounded, is_numeric, spelled
 from ...util.memory_limits import require
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _parameter(name: str, value: Any, *, root: bool) -> Any:
             return None
         from ...history.formats.npy import read_npy
 
-        return read_npy(value)
+        return read_npy(value, f"the file of parameter {name},")
     if isinstance(value, list):
         return value if root else None
     return value
@@ -85,7 +85,7 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
     if settings.output is not None and _same_file(settings.input, settings.output):
         raise InputError(f"--output would replace the input {settings.input}. Name another file.")
     from ...history.formats.npy import read_npy
-    from ...history.stored_array import StoredArray, stored_array
+    from ...history.stored_array import StoredArray, converted, stored_array
 
     stored = stored_array(settings.input)
     array: Any = stored
@@ -101,7 +101,7 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
             raise InputError(
                 f"--dtype {settings.dtype}: the {array.dtype} of {settings.input} would lose more than precision"
             )
-        array = array.astype(wanted, copy=False)
+        array = array.astype(wanted) if isinstance(array, StoredArray) else converted(array, wanted, settings.input)
     if in_memory and isinstance(array, StoredArray):
         require(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
         return array.rows(0, len(array))
@@ -111,11 +111,18 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
 def listed(rows: list[Any], wanted: np.dtype[Any] | None) -> Array:
     """Return the array of rows that stand in a file or an option."""
     try:
-        array = np.asarray(rows)
+        array = as_array(rows)
         if array.dtype.kind not in "iufc":
             raise ValueError("there is something else than numbers in it")  # noqa: TRY301, told like what NumPy raises
         if wanted is None:
             wanted = np.result_type(array.dtype, np.float64)
+            if array.dtype.kind in "iu" and (rounded := first_rounded(array)) is not None:
+                raise ValueError(f"float64 would round {rounded}: give a dtype, {array.dtype}")  # noqa: TRY301, the same
+        if array.dtype.kind in "iu" and wanted.kind in "iu":
+            for each in [array.min(), array.max()] if array.size else []:
+                if not np.iinfo(wanted).min <= int(each) <= np.iinfo(wanted).max:
+                    raise ValueError(f"{wanted} does not hold {each}")  # noqa: TRY301, the same
+            return array.astype(wanted)
         if not np.can_cast(array.dtype, wanted, casting="same_kind"):
             raise ValueError(f"its numbers are {array.dtype}, which {wanted} does not hold")  # noqa: TRY301, the same
         return array.astype(wanted)
