@@ -7,7 +7,7 @@ import sys
 from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
-from ...communicator import Agreement, connect
+from ...communicator import Agreement, Turn, connect
 from ...communicator import launchers as launch
 from ...errors import InputError, OutputError
 from ...monitor.stop_requests import stoppable
@@ -36,7 +36,8 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    with stoppable() as stopping:  # also before it is known whether the run can be stopped in order
+    # Also before it is known whether the run can be stopped in order; and no kernel may run on its own ranks.
+    with stoppable() as stopping, Turn(None, serial=options.serial):
         _command(options, stopping)
 
 
