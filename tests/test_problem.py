@@ -65,6 +65,8 @@ def test_the_array_may_be_left_out_away_from_root() -> None:
             np.ma.masked_array([1.0, 2.0], [True, False]),
             "initial must be a plain array: a mask would be lost. Use initial.filled(...).",
         ),
+        ([np.ma.masked_array([1.0, 2.0], [True, False])] * 2, "initial must be a plain array: a mask would be lost."),
+        ([(1.0, np.ma.masked)], "initial must be a plain array: a mask would be lost."),
     ],
     ids=[
         "text",
@@ -78,6 +80,8 @@ def test_the_array_may_be_left_out_away_from_root() -> None:
         "too many axes in fields",
         "ragged",
         "masked",
+        "masked arrays in a list",
+        "a masked value in a list",
     ],
 )
 def test_an_array_that_cannot_be_split_is_refused_by_name(initial: Any, message: str) -> None:
@@ -98,7 +102,36 @@ def test_what_makes_kernels_is_not_a_kernel(kernel: Any) -> None:
     with pytest.raises(InputError) as caught:
         make(kernel=kernel)
     name = kernel.__name__
-    assert str(caught.value) == f"the function {name} must take the rows as its first argument"
+    assert str(caught.value).startswith(f"{name} ")
+    assert f"and is none by itself: give an object, with its parameters, such as {name}(" in str(caught.value)
+
+
+class Forgetful(kernels.Kernel):
+    """Leaves out super().__init__()."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def evaluate(self, x: Any, block: kernels.Block, out: Any) -> None:
+        """Compute."""
+        np.multiply(x, self.rate, out=out)
+
+
+def test_a_kernel_whose_init_does_not_call_that_of_kernel_is_told_to() -> None:
+    with pytest.raises(InputError) as caught:
+        make(kernel=Forgetful(0.5))
+    assert str(caught.value) == (
+        "the kernel Forgetful is not finished: its __init__ must call super().__init__(...) with its parameters by "
+        "name, such as super().__init__(rate=rate)"
+    )
+
+
+def test_whole_numbers_in_lists_are_not_rounded() -> None:
+    initial = make(initial=[2**64 - 1, 1]).initial
+    assert initial is not None
+    assert (initial.dtype, initial.tolist()) == (np.uint64, [2**64 - 1, 1])
+    with pytest.raises(InputError, match=r"^initial cannot be made an array: float64 would round 90071992547"):
+        make(initial=[2**53 + 1, 0.5])
 
 
 @pytest.mark.parametrize("function", [np.sqrt, np.add, lambda x: x, lambda x, t: x * t], ids=str)

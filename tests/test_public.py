@@ -21,10 +21,11 @@ def test_every_public_name_can_be_imported_and_is_documented(name: str) -> None:
 def test_names_come_from_their_modules() -> None:
     for name in simsplit.__all__:
         value = getattr(simsplit, name)
-        if not isinstance(value, str) and name not in {"bounds", "errors", "kernels"}:
+        if not isinstance(value, str) and name not in {"bounds", "errors", "kernels", "remote"}:
             assert getattr(import_module(value.__module__), name) is value
     assert simsplit.bounds is import_module("simsplit.bounds")
     assert simsplit.kernels is import_module("simsplit.kernels")
+    assert simsplit.remote is import_module("simsplit.remote")
     assert simsplit.errors.InputError is simsplit.InputError
 
 
@@ -32,6 +33,8 @@ def test_dir_lists_the_public_names_sorted() -> None:
     assert dir(simsplit) == sorted(simsplit.__all__)
     assert list(simsplit.__all__) == sorted(simsplit.__all__)
     assert len(set(simsplit.__all__)) == len(simsplit.__all__)
+    assert dir(simsplit.kernels) == sorted(simsplit.kernels.__all__)
+    assert {"expression", "function", "lorenz"} <= set(dir(simsplit.kernels))
 
 
 def test_an_unknown_attribute_is_named() -> None:

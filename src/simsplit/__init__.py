@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from . import bounds, errors, kernels
+    from . import bounds, errors, kernels, remote
     from .errors import (
         InputError,
         KernelError,
@@ -42,6 +44,7 @@ __all__ = [
     "bounds",
     "errors",
     "kernels",
+    "remote",
     "run",
     "script",
 ]
@@ -57,8 +60,20 @@ _HOMES = {
 }
 
 
+forked_from_mpi = False  # whether this process was forked from one in which MPI was running
+
+
+def _note_fork() -> None:
+    global forked_from_mpi  # noqa: PLW0603, of the process
+    mpi = sys.modules.get("mpi4py.MPI")
+    forked_from_mpi = mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized()
+
+
+os.register_at_fork(after_in_child=_note_fork)
+
+
 def __getattr__(name: str) -> Any:
-    if name in ("bounds", "errors", "kernels"):
+    if name in ("bounds", "errors", "kernels", "remote"):
         return import_module(f".{name}", __name__)
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import InputError
 from .kernels import Kernel
-from .util.dtypes import axes_within, is_numeric, plain, spelled
+from .util.dtypes import as_array, axes_within, is_masked, is_numeric, plain, spelled
 from .util.validation import finite, integer
 
 if TYPE_CHECKING:
@@ -105,6 +105,11 @@ class Problem:
             from .kernels.functions import function
 
             kernel = function(kernel)
+        if not hasattr(kernel, "parameters"):
+            raise InputError(
+                f"the kernel {kernel.name} is not finished: its __init__ must call super().__init__(...) with its "
+                "parameters by name, such as super().__init__(rate=rate)"
+            )
         if kernel.kind not in ("map", "step"):
             raise InputError(f'the kind of the kernel {kernel.name} must be "map" or "step", not {kernel.kind!r}')
         self.initial = None if initial is None else _array(initial)
@@ -242,10 +247,10 @@ def _require_rows(kernel: Kernel, initial: npt.NDArray[Any] | None) -> None:
 def _array(initial: Any) -> Any:
     if isinstance(initial, StoredRows):  # which an array is not
         return _checked(initial)
-    if hasattr(initial, "mask") and isinstance(initial, np.ma.MaskedArray):  # numpy.ma is loaded on demand
+    if is_masked(initial):
         raise InputError("initial must be a plain array: a mask would be lost. Use initial.filled(...).")
     try:
-        array = np.asarray(initial)
+        array = as_array(initial)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"initial cannot be made an array: {error}") from error
     return _checked(array)

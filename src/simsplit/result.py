@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine import Timings
+from .kernels.result_dtype import taken_by_row
 from .util.records import Record
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def result_of(
             "gathered": plan.gathered_nbytes,
         },
         verification=verification,
+        note=None if problem.initial is None else taken_by_row(problem.kernel, problem.initial.shape),
         shares=_shares(roots),
         backend=backend,
     )

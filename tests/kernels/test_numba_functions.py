@@ -124,6 +124,82 @@ def test_an_error_names_step_rows_and_time() -> None:
     assert "ZeroDivisionError: division by zero" in str(caught.value)
 
 
+X = np.arange(4.0)
+
+
+@numba.njit
+def with_default(x: float, rate: float = 0.5, shift: float = 1.0) -> float:
+    return x * rate if x > 1 else shift
+
+
+@numba.njit(["float64(float64, float64)", "float32(float32, float64)"])
+def explicit(x: float, t: float) -> float:
+    return x * t if x > 1 else 0.0
+
+
+@numba.njit("float64(float64, float64)")
+def explicit_with_default(x: float, rate: float = 0.5) -> float:
+    return x * rate if x > 1 else 0.0
+
+
+@numba.njit("float64[:](float64[:], float64[:], int64)")
+def explicit_of_arrays(x: Any, rate: Any, power: int = 2) -> Any:
+    result = np.empty_like(x)
+    for i in range(len(x)):
+        result[i] = x[i] * rate[i] ** power
+    return result
+
+
+@numba.njit("void(float64[:], float64, float64[:])")
+def explicit_into_out(x: Any, t: float, out: Any) -> None:
+    out[:] = x * t
+
+
+@numba.njit
+def of_arrays_with_default(x: Any, rate: float = 0.5) -> Any:
+    result = np.empty_like(x)
+    for i in range(len(x)):
+        result[i] = x[i] * rate
+    return result
+
+
+@pytest.mark.parametrize(
+    ("asked", "parameters", "expected"),
+    [
+        (with_default, {}, [1, 1, 1, 1.5]),
+        (with_default, {"shift": 3.0}, [3, 3, 1, 1.5]),
+        (with_default, {"shift": np.arange(4.0), "rate": 2}, [0, 1, 4, 6]),
+        (explicit, {}, [0, 0, 1, 1.5]),
+        (explicit_with_default, {}, [0, 0, 1, 1.5]),
+        (explicit_with_default, {"rate": np.arange(4.0)}, [0, 0, 4, 9]),
+        (explicit_of_arrays, {"rate": np.arange(4.0)}, [0, 1, 8, 27]),
+        (explicit_of_arrays, {"rate": np.arange(4.0), "power": 1}, [0, 1, 4, 9]),
+        (explicit_into_out, {}, [0, 0.5, 1, 1.5]),
+        (of_arrays_with_default, {}, [0, 0.5, 1, 1.5]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["map", "step"])
+def test_explicit_signatures_and_defaults(
+    asked: Any, parameters: dict[str, Any], expected: list[float], kind: Any
+) -> None:
+    problem = Problem(X, function(asked, kind=kind, **parameters), delta_t=0.5, steps=2)
+    result = simsplit.run(problem, serial=True, verify=True, block_size=24)
+    assert result.history is not None
+    if kind == "map" or "t" not in asked.py_func.__code__.co_varnames:
+        assert result.history[1].tolist() == expected
+
+
+def test_an_explicit_signature_may_widen_what_it_is_given() -> None:
+    assert history_of(Problem(X.astype("f4"), function(explicit), delta_t=0.5, steps=2)).dtype == np.float32
+    assert history_of(Problem(np.arange(4), function(explicit), delta_t=0.5, steps=2))[1].tolist() == [0, 0, 1, 1.5]
+
+
+def test_a_default_on_a_reserved_name_is_refused() -> None:
+    spring = numba.njit(lambda x, k=10.0: -k * x)
+    with pytest.raises(simsplit.InputError, match=r"has the default k=10.0, but k is what simsplit fills in"):
+        function(spring)
+
+
 def test_other_functions_are_not_numbas() -> None:
     assert not function(lambda x: x, name="mine").is_numba
     assert not FunctionKernel(np.negative).is_numba

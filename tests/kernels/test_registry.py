@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -178,6 +179,70 @@ def test_a_kernel_that_is_made_already(tmp_path: Path, module: Callable[..., str
 def test_the_source_is_another_when_the_file_is(tmp_path: Path, module: Callable[..., str]) -> None:
     one, other = (load(f"{module(SOURCE + extra)}:plain", folder=str(tmp_path)) for extra in ("", "# changed\n"))
     assert one.source != other.source
+
+
+def test_a_function_of_another_module_has_a_source_that_changes_with_that_module(
+    tmp_path: Path, module: Callable[..., str]
+) -> None:
+    digests = set()
+    for addition in (3, 4):
+        helper = module(f"def g(x): return x + {addition}")
+        front = module("import importlib; g = importlib.import_module('HELPER').g".replace("HELPER", helper))
+        kernel = load(f"{front}:g", folder=str(tmp_path))
+        assert history(kernel)[0] == [addition, addition + 1, addition + 2]
+        digests.add(kernel.source)
+    assert len(digests) == 2
+
+
+LATER = """
+import numpy as np
+import simsplit
+
+def f(x):
+    from HELPER import g
+    return g(x)
+
+class Kernel(simsplit.kernels.Kernel):
+    def evaluate(self, x, block, out):
+        import HELPER
+        np.copyto(out, HELPER.g(x))
+
+def by_name(x):
+    from importlib import import_module
+    return import_module("HELP" + "ER").g(x)
+"""
+
+
+@pytest.mark.parametrize("name", ["f", "Kernel", "by_name"])
+def test_a_kernel_may_import_from_its_folder_when_it_is_called(
+    tmp_path: Path, module: Callable[..., str], name: str
+) -> None:
+    helper = module("def g(x): return x + 3")
+    text = LATER.replace("HELPER", helper).replace('"HELP" + "ER"', f'"{helper}"')
+    before = list(sys.path)
+    assert history(load(f"{module(text)}:{name}", folder=str(tmp_path))) == [[3, 4, 5]] * 2
+    assert sys.path == before
+
+
+def test_a_package_may_import_its_own_modules_when_it_is_called(tmp_path: Path, module: Callable[..., str]) -> None:
+    package = f"simsplit_package_of_test_{next(_NUMBERS)}"
+    inner = module("def g(x): return x + 3", package).rpartition(".")[2]
+    name = module(f"def f(x):\n    from .{inner} import g\n    return g(x)", package)
+    assert history(load(f"{name}:f", folder=str(tmp_path))) == [[3, 4, 5]] * 2
+
+
+def test_the_own_folder_comes_first_for_what_a_kernel_names_and_last_for_all_else(
+    tmp_path: Path, module: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    named, other = module("where = 1"), module("where = 1")
+    for each in (named, other):
+        (elsewhere / f"{each}.py").write_text("where = 2")
+    monkeypatch.syspath_prepend(elsewhere)
+    name = module(f"def f(x):\n    import {named}\n    return x * {named}.where")
+    assert history(load(f"{name}:f", folder=str(tmp_path)))[0] == [0, 1, 2]
+    assert importlib.import_module(other).where == 2
 
 
 def test_a_ufunc_of_a_library_and_what_has_no_file() -> None:

@@ -251,7 +251,8 @@ def test_a_changed_problem_or_kernel_is_refused_unless_told_otherwise(tmp_path: 
     (folder / "problem.toml").write_text((folder / "problem.toml").read_text() + "# changed\n")
     ended = run(command, 30)
     assert ended.status == 2
-    assert "changed since the run began: the source of the kernel, the file of input, problem.toml" in ended.err
+    what = "the source of the kernel (its module, or what that imports from beside it), the file of input, problem.toml"
+    assert f"changed since the run began: {what}. The" in ended.err
     assert "--accept-changes" in ended.err
     ended = run([PYTHON, *SIMSPLIT, "run", str(folder / "problem.toml"), "--serial", "-o", str(tmp_path / "b")], 30)
     assert ended.status == 2

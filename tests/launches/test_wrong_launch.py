@@ -82,3 +82,33 @@ def test_one_process_where_several_are_expected() -> None:
 def test_an_allocation_without_a_step_is_an_ordinary_start() -> None:
     ended = run([PYTHON, *SIMSPLIT, "run", "--json"], env=environment(SLURM_NTASKS="4", SLURM_JOB_ID="1"))
     assert (ended.status, json.loads(ended.out)["ranks"]) == (0, 1)
+
+
+def test_a_process_that_multiprocessing_starts_from_a_rank_is_no_rank(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(SPAWNS)
+    ended = run(mpiexec(2, program))
+    assert ended.status == 0, ended.err
+    assert (
+        sorted(ended.out.splitlines()) == ["LaunchError: this process was started from a rank"] * 2 + ["ran on 2"] * 2
+    )
+
+
+SPAWNS = """
+from multiprocessing import get_context
+import simsplit
+
+def work():
+    problem = simsplit.Problem([1.0, 2.0], simsplit.kernels.affine(), delta_t=0.5, steps=2)
+    try:
+        line = f"ran on {simsplit.run(problem).ranks}\\n"
+    except simsplit.LaunchError as error:
+        line = f"LaunchError: {str(error).partition(',')[0]}\\n"
+    print(line, end="", flush=True)
+
+if __name__ == "__main__":
+    child = get_context("spawn").Process(target=work)
+    child.start()
+    child.join()
+    work()
+"""

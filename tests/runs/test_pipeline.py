@@ -243,9 +243,31 @@ def test_a_kernel_that_gives_no_number_is_told_what_it_must_give(dtype: np.dtype
     with pytest.raises(KernelError) as caught:
         run(make(kernel=GivesDtype(dtype)), serial=True)
     assert (
-        f"the kernel affine gives {given} for an array of float64: it must be a numeric or complex dtype in the "
-        "machine's byte order"
+        "the kernel affine failed for the first row, of float64:\nTypeError: "
+        f"it gives {given}: it must be a numeric or complex dtype in the machine's byte order\n"
     ) in str(caught.value)
+
+
+@pytest.mark.parametrize(("shape", "parameter"), [((3, 3), (3, 3)), ((3, 3), (3,)), ((2, 4, 2), (2, 4, 2))])
+def test_what_a_parameter_was_taken_for_is_told_where_a_constant_may_be_meant(
+    shape: tuple[int, ...], parameter: tuple[int, ...]
+) -> None:
+    remark = (
+        f"each of the {shape[0]} rows has its own part of offset of shape {parameter}; a constant array belongs in the "
+        "kernel's code"
+    )
+    kernel = kernels.affine(offset=np.ones(parameter))
+    assert run(make(np.ones(shape), kernel=kernel), serial=True).note == remark
+    product = kernels.function(lambda x, offset: x @ offset[0] @ offset[1], offset=np.ones(parameter))
+    with pytest.raises(KernelError, match=r"failed for the first row, of float64 \(each of the"):
+        run(make(np.ones(shape), kernel=product), serial=True)
+
+
+@pytest.mark.parametrize(("shape", "parameter"), [((3,), (3,)), ((4, 3), (4, 3)), ((1, 1), (1,))])
+def test_a_parameter_that_is_by_row_without_a_doubt_is_not_remarked_upon(
+    shape: tuple[int, ...], parameter: tuple[int, ...]
+) -> None:
+    assert run(make(np.ones(shape), kernel=kernels.affine(offset=np.ones(parameter))), serial=True).note is None
 
 
 @pytest.mark.parametrize("dtype", [ValueError("not for me"), "no dtype"])

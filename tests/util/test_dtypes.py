@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as from_numpy
 
-from simsplit.util.dtypes import is_numeric, leaves, not_a_number, packed, plain, spelled
+from simsplit.util.dtypes import as_array, is_masked, is_numeric, leaves, not_a_number, packed, plain, spelled
 from tests.support.arrays import NUMERIC
 
 BODY = np.dtype([("mass", ">f4"), ("place", "f8", (3,)), ("state", [("alive", "?"), ("charge", "c8")])], align=True)
@@ -86,3 +86,64 @@ def test_rows_with_nan_are_found_whatever_the_field(shape: tuple[int, ...]) -> N
         array["state"]["charge"][3] = complex(0, np.nan)
         assert not_a_number(array).tolist() == [False, True, False, True]
     assert not_a_number(np.arange(3)).tolist() == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        ([1, 2], "int64"),
+        ([2**53 + 1, -(2**63)], "int64"),
+        ([2**64 - 1, 1], "uint64"),
+        ([[2**63], [1]], "uint64"),
+        ((np.uint64(2**63 + 1), np.int64(1)), "uint64"),
+        ([2**53, 0.5], "float64"),
+        ([10**20, 1], "float64"),
+        ([2**63, -1], "float64"),
+        ([2**64, 0.5], "float64"),
+        ([2**53, 1j], "complex128"),
+        ([], "float64"),
+        ([True, 2.5], "float64"),
+        ([1e300, float("nan")], "float64"),
+    ],
+    ids=repr,
+)
+def test_an_array_of_a_list_has_its_numbers(values: Any, dtype: str) -> None:
+    array = as_array(values)
+    assert array.dtype == dtype
+    assert repr(array.tolist()) == repr(np.array(values, object).astype(dtype).tolist())
+    if array.dtype.kind in "iu":
+        assert array.tolist() == np.array(values, object).tolist()
+
+
+@pytest.mark.parametrize(
+    ("values", "rounded", "as_float"),
+    [
+        ([2**53 + 1, 0.5], 2**53 + 1, "9007199254740992.0"),
+        ([[-(2**53) - 1, 1j]], -(2**53) - 1, "-9007199254740992.0"),
+        ([2**63 + 1, -1], 2**63 + 1, "9.223372036854776e+18"),
+        ([2**64 + 1, 1], 2**64 + 1, "1.8446744073709552e+19"),
+    ],
+)
+def test_a_list_whose_whole_numbers_would_be_rounded_is_refused(values: Any, rounded: int, as_float: str) -> None:
+    with pytest.raises(ValueError, match=rf"^float64 would round {rounded}: write .* if that is meant$") as caught:
+        as_array(values)
+    assert f"write {as_float} if" in str(caught.value)
+
+
+@pytest.mark.parametrize("values", [["a"], [None, 2**64], [2**64, "a"]], ids=repr)
+def test_what_is_no_list_of_numbers_does_not_become_an_array_of_them(values: Any) -> None:
+    assert not is_numeric(as_array(values).dtype)
+
+
+@pytest.mark.parametrize("values", [[[1], [1, 2]], [10**400], [10**400, 1.5]], ids=repr)
+def test_what_cannot_be_an_array_of_numbers_is_an_error(values: Any) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        as_array(values)
+
+
+def test_a_mask_is_found_in_lists() -> None:
+    masked = np.ma.masked_array([1.0, 2.0], [True, False])
+    assert is_masked(masked)
+    assert is_masked([1.0, [2.0, (masked,)]])
+    assert is_masked([np.ma.masked])
+    assert not is_masked([1.0, [np.ones(2)]])

@@ -1,7 +1,7 @@
 """How ranks talk: one contract, with MPI behind it or with a single process."""
 
 from .agreement import Agreement
-from .connect import connect
+from .connect import Turn, connect
 from .interface import Communicator, SharedFile
 from .interrupts import interrupts
 from .mpi import abort_job
@@ -10,6 +10,7 @@ __all__ = [
     "Agreement",
     "Communicator",
     "SharedFile",
+    "Turn",
     "abort_job",
     "connect",
     "interrupts",

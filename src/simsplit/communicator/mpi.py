@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
 from ..util.records import Record
+from . import launchers as launch
 from .datatypes import exchange
 from .interrupts import interrupts
 
@@ -33,6 +34,10 @@ _PINGS = 20
 _UNKNOWN: Any = object()
 _keyval: int | None = None
 _SMALL = 256 * 2**10  # bytes of a rank's rows of a step: for less, one message for several steps is faster
+_NO_RANK = (
+    "this process was {} from a rank, and must not talk to the other ranks in its place. Run in the rank itself, or "
+    "give serial=True to run in this process alone."
+)
 _PAUSE = 1e-3  # seconds between looks at whether those that work are done
 
 
@@ -43,11 +48,25 @@ def load() -> Any:
     ------
     ImportError, RuntimeError
         If mpi4py is missing, or the MPI library is.
+    LaunchError
+        If this is a process that `multiprocessing` started from a rank: the library would end it.
     """
+    if "multiprocessing.spawn" in sys.modules and "mpi4py.MPI" not in sys.modules and launch.detect() is not None:
+        from multiprocessing import parent_process
+
+        if parent_process() is not None:
+            raise LaunchError(_NO_RANK.format("started"))
     with interrupts.default(), warnings.catch_warnings():  # the launch guard looks at more launchers, and ends the run
         warnings.filterwarnings("ignore", "suspicious MPI execution environment", RuntimeWarning)
         from mpi4py import MPI
     return MPI
+
+
+def forked() -> bool:
+    """Return whether this process was forked from one in which MPI was running."""
+    from .. import forked_from_mpi
+
+    return forked_from_mpi
 
 
 def abort_job(status: int) -> None:
@@ -98,7 +117,14 @@ class MPICommunicator:
 
         if not MPI.Is_initialized() or MPI.Is_finalized():
             raise LaunchError("MPI is not running: it was finalized, or never initialized (mpi4py.rc.initialize).")
-        if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+        if forked():
+            raise LaunchError(_NO_RANK.format("forked"))
+        if isinstance(comm, MPI.Comm) and comm == MPI.COMM_NULL:
+            raise InputError(
+                "comm is COMM_NULL: it was freed, or this rank is none of its ranks. Free it after the last run, and "
+                "run on its ranks only."
+            )
+        if not isinstance(comm, MPI.Intracomm):
             raise InputError(f"comm must be an intracommunicator of mpi4py or None, not {comm!r}")
         self._mpi = MPI
         self.comm = comm

@@ -30,6 +30,20 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
     return FORMATS.get(Path(path).suffix.lower())
 
 
+def converted(found: Array, dtype: np.dtype[Any], path: str) -> Array:
+    """Return numbers of a file with another dtype.
+
+    Raises
+    ------
+    InputError
+        If it is one of whole numbers, and does not hold one of these.
+    """
+    result = found.astype(dtype, copy=False)
+    if dtype.kind in "iu" and (changed := found[result != found]).size:
+        raise InputError(f"--dtype {dtype}: {path} holds {changed[0]}, which {dtype} does not. Choose a wider --dtype.")
+    return result
+
+
 @dataclass(frozen=True, eq=False)
 class StoredArray:
     """An array in a file that any rank can read rows of. It is small, and can be sent to other ranks.
@@ -115,7 +129,7 @@ class StoredArray:
             raise unreadable(self.path, getattr(error, "strerror", None) or str(error)) from error
         if self.stored is None or self.stored == self.dtype:
             return found
-        return found.astype(self.dtype)
+        return converted(found, self.dtype, self.path)
 
     def _npy(self, index: slice, within: tuple[slice, ...]) -> Array:
         dtype = self.stored or self.dtype

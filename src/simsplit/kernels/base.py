@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..util.dtypes import spelled
+from ..util.dtypes import as_array, is_masked, spelled
 from ..util.validation import number
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ class Kernel(ABC):
         is_step = self.kind == "step"
         if not is_step:
             x = self.prepare(x, block, out[-1])
-            if not isinstance(x, np.ndarray):
+            if not isinstance(x, np.ndarray) or is_masked(x):
                 raise TypeError(f"prepare() returned {type(x).__name__}; it must return x, or scratch")
         for k, t, target in zip(steps, times, out, strict=True):
             block.k, block.t = k, t
@@ -340,10 +340,10 @@ def _parameter(name: str, value: Any) -> Any:
     """Return a parameter as a Python number, which changes no precision, as an array, or None for root's array."""
     if value is None:
         return None
-    if hasattr(value, "mask") and isinstance(value, np.ma.MaskedArray):  # numpy.ma is loaded on demand
+    if is_masked(value):
         raise InputError(f"parameter {name} must be a plain array: a mask would be lost. Use filled(...).")
     try:
-        array = np.asarray(value)
+        array = as_array(value)
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"parameter {name} cannot be made an array: {error}") from error
     if array.ndim == 0:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..util.dtypes import packed, spelled
+from ..util.dtypes import is_masked, packed, spelled
 from .base import Kernel, UnknownParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -38,6 +38,7 @@ class FunctionKernel(Kernel):
         super().__init__(**parameters)
         self.kind = kind
         self._function = function
+        _require_no_maker(function, parameters)
         self._name = name or str(getattr(function, "__name__", type(function).__name__))
         for reserved in (*OFFERED, "x"):
             if reserved in parameters:
@@ -50,7 +51,9 @@ class FunctionKernel(Kernel):
         if hasattr(function, "nin") or not about:
             about = f"{self._name.rpartition(':')[2]}({', '.join(['x', *self._wanted])})"
         self.formula = about.strip().partition("\n")[0]
-        self._by_value: Any = None  # the ufunc that a Numba function for single values becomes; False if it is none
+        self._defaults = _defaults(function, self._wanted) if self.is_numba and hasattr(function, "py_func") else {}
+        # What applies a function of single values to all; False if the function takes whole arrays.
+        self._by_value: Any = function if isinstance(function, np.vectorize) else None
 
     @property
     def is_numba(self) -> bool:
@@ -90,6 +93,8 @@ class FunctionKernel(Kernel):
 
     def _call(self, x: Array, block: Block, out: Array | None) -> Any:
         values = {name: _value(name, block, out) for name in self._wanted}
+        if self._defaults:
+            values = {name: values.get(name, default) for name, default in self._defaults.items()}
         if hasattr(self._function, "nin"):
             return self._function(x, *values.values())
         if self._by_value is None:
@@ -97,12 +102,20 @@ class FunctionKernel(Kernel):
         if self._by_value:
             if "row" in values:
                 values["row"] = values["row"].reshape(-1, *[1] * (x.ndim - 1))
+            if isinstance(self._by_value, np.vectorize):
+                return self._by_value(x, **values)
             return self._by_value(x, *values.values())
+        if self.is_numba and not getattr(self._function, "_can_compile", True):
+            # The types of an explicit signature are those of arrays that can be written to.
+            x = x.copy()
+            values = {n: v.copy() if isinstance(v, np.ndarray) and n != "out" else v for n, v in values.items()}
         return self._function(x, **values)
 
     def _checked(self, x: Array, result: Any) -> Array:
         if result is None:
             raise TypeError(f"{self._name} returned nothing; it must return an array of shape {x.shape}")
+        if is_masked(result):
+            raise TypeError(f"{self._name} returned a masked array, and the mask would be lost: return filled(...)")
         array = np.asarray(result)
         if array.shape != x.shape:
             raise ValueError(f"{self._name} returned an array of shape {array.shape} for rows of shape {x.shape}")
@@ -146,21 +159,40 @@ def _as_ufunc(function: Any, x: Array, values: Mapping[str, Any]) -> Any:
     """Return a function of Numba's as a ufunc, or False if it is not one of single values."""
     import numba
 
-    names = list(inspect.signature(function.py_func).parameters)
-    if "out" in values or list(values) != names[1 : len(values) + 1]:  # a ufunc gets all by position
-        return False
+    arguments = list(inspect.signature(function.py_func).parameters.values())
+    if "out" in values or list(values) != [each.name for each in arguments[1 : len(values) + 1]]:
+        return False  # a ufunc gets all by position
     single = [value.dtype.type(0) if isinstance(value, np.ndarray) else value for value in (x, *values.values())]
-    types = tuple(map(numba.typeof, single))
-    try:
-        function.compile(types)
-    except numba.core.errors.NumbaError:  # it is for arrays, or for nothing: then it says so when it is called
+    left = arguments[len(single) :]  # they have defaults
+    types = (*map(numba.typeof, single), *(numba.types.Omitted(each.default) for each in left))
+    plain = numba.types.Number | numba.types.Boolean
+    if function._can_compile:  # noqa: SLF001, Numba has no public name for it
+        try:
+            function.compile(types)
+        except numba.core.errors.NumbaError:  # it is for arrays, or for nothing: then it says so when it is called
+            return False
+        signatures = [function.overloads[types].signature]
+    else:  # it has an explicit signature, and takes no others
+        signatures = function.nopython_signatures
+    if not any(isinstance(each.return_type, plain) and _are(plain, each.args[: len(single)]) for each in signatures):
         return False
-    if not isinstance(function.overloads[types].signature.return_type, numba.types.Number | numba.types.Boolean):
-        return False
-    arguments = ", ".join(f"a{number}" for number in range(len(types)))
+    names = ", ".join(f"a{number}" for number in range(len(single)))
     # A ufunc has as many inputs as the function that it is made of has arguments, and these are not the user's.
-    call = eval(f"lambda function: lambda {arguments}: function({arguments})")  # noqa: S307, no text of anyone else
+    call = eval(f"lambda function: lambda {names}: function({names})")  # noqa: S307, no text of anyone else
     return numba.vectorize(call(function))
+
+
+def _defaults(function: Any, wanted: list[str]) -> dict[str, Any]:
+    """Return what a function of Numba's is to be called with, and the default of each.
+
+    Those that are numbers are given, for an explicit signature has no argument that may be left out.
+    """
+    arguments = list(inspect.signature(function.py_func).parameters.values())[1:]
+    return {a.name: a.default for a in arguments if a.name in wanted or isinstance(a.default, (int, float, complex))}
+
+
+def _are(kind: Any, types: Iterable[Any]) -> bool:
+    return all(isinstance(each, kind) for each in types)
 
 
 def _exactly(array: Array) -> str:
@@ -172,6 +204,19 @@ def _value(name: str, block: Block, out: Array | None) -> Any:
     if name in block.parameters:
         return block[name]
     return out if name == "out" else getattr(block, name)
+
+
+def _require_no_maker(function: Any, parameters: Mapping[str, Any]) -> None:
+    """Refuse what makes kernels, where a kernel or a function is wanted."""
+    own = str(getattr(function, "__module__", "")).startswith(f"{__package__}.") and inspect.isfunction(function)
+    if own or (isinstance(function, type) and issubclass(function, Kernel)):
+        example = parameters or getattr(function, "__kwdefaults__", None) or {"rate": 0.5}
+        given = ", ".join(f"{name}={value!r}" for name, value in example.items())
+        what = "makes a kernel" if own else "is a class"
+        raise InputError(
+            f"{function.__name__} {what}, and is none by itself: give an object, with its parameters, "
+            f"such as {function.__name__}({given})"
+        )
 
 
 def _wanted_by_ufunc(name: str, ufunc: Any, parameters: Mapping[str, Any]) -> list[str]:
@@ -188,8 +233,10 @@ def _wanted_by(name: str, function: Any, parameters: Mapping[str, Any]) -> list[
     """Return the names of the arguments that a function gets after the first, by keyword."""
     if not callable(function):
         raise InputError(f"a kernel must be a function, a ufunc or a Kernel, not {function!r}")
+    of_values = isinstance(function, np.vectorize)
+    inner = function.pyfunc if of_values else getattr(function, "py_func", function)  # py_func: Numba's
     try:
-        signature = inspect.signature(getattr(function, "py_func", function)).parameters  # py_func: Numba's
+        signature = inspect.signature(inner).parameters
     except (ValueError, TypeError):
         raise InputError(f"the arguments of {name} are not known. Wrap it: lambda x: {name}(x)") from None
     kinds = inspect.Parameter
@@ -207,6 +254,15 @@ def _wanted_by(name: str, function: Any, parameters: Mapping[str, Any]) -> list[
         wanted = [wish for wish in names if wish not in OFFERED]
         raise UnknownParameterError(f"the function {name}", unwanted[0], wanted)
     for p in named:
+        if p.name in OFFERED and p.default is not kinds.empty and p.default is not None:
+            raise InputError(
+                f"the function {name} has the default {p.name}={p.default!r}, but {p.name} is what simsplit fills in "
+                f"(see docs/kernels.md). If it is a parameter of yours, rename it; if not, leave the default out."
+            )
+        if of_values and p.name in ("random", "out"):
+            raise InputError(
+                f"the function {name} is called value by value, and cannot ask for {p.name}. Write it for whole arrays."
+            )
         if p.name not in parameters and p.name not in OFFERED and p.default is kinds.empty:
             raise InputError(
                 f"the function {name} wants {p.name}, which is not given. Give it as a parameter, "

@@ -47,17 +47,30 @@ def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, s
         if given is None:
             raise TypeError("result_dtype() returned nothing")  # noqa: TRY301, reported like what it raises itself
         result: np.dtype[Any] = np.dtype(given)
+        if not is_numeric(result) or not result.isnative:
+            what = "it" if result.names is None else "each field"
+            raise TypeError(  # noqa: TRY301, as above
+                f"it gives {result}: {what} must be a numeric or complex dtype in the machine's byte order"
+            )
     except (SimsplitError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise KernelError(f"the kernel {kernel.name} failed for the first row, of {spelled(initial.dtype)}") from error
-    if not is_numeric(result) or not result.isnative:
-        what = "it" if result.names is None else "each field"
-        raise KernelError(
-            f"the kernel {kernel.name} gives {result} for an array of {spelled(initial.dtype)}: "
-            f"{what} must be a numeric or complex dtype in the machine's byte order"
-        )
+        what = f"the kernel {kernel.name} failed for the first row, of {spelled(initial.dtype)}"
+        remark = taken_by_row(kernel, initial.shape)
+        raise KernelError(what if remark is None else f"{what} ({remark})") from error
     return packed(result)
+
+
+def taken_by_row(kernel: Kernel, shape: tuple[int, ...]) -> str | None:
+    """Say which parameters are taken as values by row that might be meant as constants, if there are any.
+
+    They might if the array, of shape `shape`, has as many rows as a row has values along an axis.
+    """
+    names = [name for name, value in kernel.parameters.items() if isinstance(value, np.ndarray)]
+    if not names or shape[0] not in shape[1:] or shape[0] == 1:
+        return None
+    these = ", ".join(f"{name} of shape {kernel.parameters[name].shape}" for name in names)
+    return f"each of the {shape[0]} rows has its own part of {these}; a constant array belongs in the kernel's code"
 
 
 def _first(array: Array) -> Array:

@@ -6,14 +6,17 @@ import importlib
 import os
 import sys
 from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError
 from .base import Kernel
+from .sources import defining, digest, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from importlib.machinery import ModuleSpec
 
 
 def imported(
@@ -43,7 +46,11 @@ def imported(
     kernel = _made(where, found, kind, f"{module}:{name}", parameters)
     if kind not in (None, kernel.kind):
         raise InputError(f"{where} is a {kernel.kind} kernel, not a {kind} kernel")
-    kernel.source = _digest(sys.modules[module])
+    modules = [each for each in (sys.modules[module], defining(found)) if each is not None]
+    files = sources(folder, modules)
+    kernel.source = digest(files)
+    if folder is not None:
+        _Later.look_in(str(Path(folder).resolve()), files)
     return kernel
 
 
@@ -81,11 +88,30 @@ def _path(folder: str | None) -> Iterator[None]:
         sys.path[:] = before
 
 
-def _digest(module: Any) -> str | None:
-    import hashlib
+class _Later:
+    """Finds what a kernel imports from its own folder when it is called, though the folder is not on Python's path.
 
-    file = getattr(module, "__file__", None)
-    try:
-        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    except OSError:
-        return None
+    Modules that the kernel's sources name come before others of the same name, as if the folder were first on the
+    path. Any other module there is found only if there is none elsewhere: the folder hides nothing from simsplit.
+    """
+
+    def __init__(self, folder: str, names: set[str] | None) -> None:
+        self.folder = folder
+        self.names = names  # None is any
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        """Return where a module of the folder is; those within packages are found by Python."""
+        if path is not None or not (self.names is None or name in self.names):
+            return None
+        return PathFinder.find_spec(name, [self.folder])
+
+    @classmethod
+    def look_in(cls, folder: str, modules: Iterable[str]) -> None:
+        """Let it look in a folder for good."""
+        names = {name.partition(".")[0] for name in modules}
+        for finder in sys.meta_path:
+            if isinstance(finder, cls) and finder.folder == folder and finder.names is not None:
+                finder.names |= names
+                return
+        sys.meta_path.insert(0, cls(folder, names))
+        sys.meta_path.append(cls(folder, None))

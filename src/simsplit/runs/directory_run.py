@@ -191,7 +191,8 @@ def resume(
                         directory.log(note)
             result = stepped(problem, communicator, how, plan, parameters, history, keeper=keeper, start=start)
             _finish(result, communicator, directory, record)
-            return result.replace(note="; ".join([f"resumed at step {start.next_step:,}", *notes]))
+            notes = [f"resumed at step {start.next_step:,}", *notes, *([] if result.note is None else [result.note])]
+            return result.replace(note="; ".join(notes))
 
 
 def _finish(result: Result, communicator: Communicator, directory: RunDirectory | None, record: dict[str, Any]) -> None:
@@ -233,7 +234,7 @@ def problem_facts(problem: Problem, plan: Plan) -> dict[str, Any]:
 def _fact(value: Any) -> Any:
     if value is None or isinstance(value, np.ndarray):
         return "by row"
-    return str(value) if isinstance(value, complex) else value
+    return value if isinstance(value, (int, float)) else str(value)  # of complex and long double JSON has none
 
 
 def _require_same(history: dict[str, Any], plan: Plan, path: Path) -> None:

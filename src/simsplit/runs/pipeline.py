@@ -6,7 +6,7 @@ import os
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..communicator import Agreement, Communicator, connect, interrupts
+from ..communicator import Agreement, Communicator, Turn, connect, interrupts
 from ..engine import Plan, Rows, Timings, block_nbytes, run_steps
 from ..engine import backend_selection as backends
 from ..engine.cache_blocking import FALLBACK
@@ -93,10 +93,11 @@ def run(
     array([[0. , 0. , 0. ],
            [1.5, 4. , 6.5]])
     """
-    communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
-    how = How(verify=verify, output=output, transport=transport, block_size=block_size, backend=backend)
-    result = execute(problem, communicator, how)
-    require_identical(result, communicator)
+    with Turn(comm, serial=serial) as turn:
+        communicator = turn.communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
+        how = How(verify=verify, output=output, transport=transport, block_size=block_size, backend=backend)
+        result = execute(problem, communicator, how)
+        require_identical(result, communicator)
     return result
 
 

@@ -270,7 +270,7 @@ class Keeper:
             seconds |= {name: getattr(self._timings, name) for name in ("scatter", "compute", "gather")}
         attempt |= {
             "ended": now(),
-            "to_step": self._reached,
+            "to_step": max(self._reached, attempt["from_step"]),
             "seconds": seconds,
             "exit": {"status": exit_status, "reason": reason},
         }

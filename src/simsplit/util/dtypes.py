@@ -1,4 +1,4 @@
-"""Which dtypes an array may have, and how they are laid out, written, and looked at field by field.
+"""Which dtypes an array may have, how they are laid out, written, and looked at, and how lists become arrays.
 
 A *structured* dtype has named fields, which hold numbers, arrays of numbers, or fields again. Between
 fields there may be padding, whose bytes hold anything; results have none, so that all their bytes count.
@@ -6,6 +6,7 @@ fields there may be padding, whose bytes hold anything; results have none, so th
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+_EXACT = 2.0**53  # smaller whole numbers are float64 exactly
+_BEYOND = 2**64  # the least that uint64 does not hold
 _NUMBERS = "biufc"  # dtype kinds: bool, integers, floats, complex
 
 
@@ -123,3 +126,42 @@ def _tuples(written: Any) -> Any:
         (each[0], _tuples(each[1]) if isinstance(each[1], list) else each[1], *(tuple(shape) for shape in each[2:]))
         for each in written
     ]
+
+
+def is_masked(value: Any) -> bool:
+    """Return whether a value is, or holds in a list, a masked array, of which NumPy would drop the mask."""
+    if "numpy.ma" not in sys.modules:  # it is loaded on demand
+        return False
+    if isinstance(value, (list, tuple)):
+        return any(map(is_masked, value))
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def as_array(values: Any) -> Array:
+    """Return an array of what is given; of the whole numbers in lists none is rounded.
+
+    Raises
+    ------
+    ValueError, TypeError, OverflowError
+        If it cannot be made an array.
+    """
+    array = np.asarray(values)
+    if not isinstance(values, (list, tuple)) or array.dtype.kind not in "fcO" or not array.size:
+        return array
+    if array.dtype.kind != "O" and not (np.abs(array) >= _EXACT).any():
+        return array
+    exact = np.asarray(values, dtype=object)
+    whole = [int(each) for each in exact.flat if isinstance(each, (int, np.integer))]
+    if len(whole) == exact.size and min(whole) >= 0 and max(whole) < _BEYOND:
+        return exact.astype(np.uint64)  # NumPy makes float64 of these if some are small
+    if (rounded := first_rounded(whole)) is not None:
+        raise ValueError(f"float64 would round {rounded}: write {float(rounded)!r} if that is meant")
+    if array.dtype.kind == "O" and all(isinstance(each, (int, float, np.number)) for each in exact.flat):
+        return exact.astype(np.float64)
+    return array
+
+
+def first_rounded(whole: Array | list[int]) -> int | None:
+    """Return the first whole number that is no float64, if there is one."""
+    large = whole if isinstance(whole, np.ndarray) else np.array(whole, dtype=object)
+    return next((each for each in large[abs(large) >= _EXACT].tolist() if each != int(float(each))), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from math import inf, isfinite
 from numbers import Number, Real
 from operator import index
 from typing import Any
@@ -20,12 +20,21 @@ def finite(name: str, value: Any) -> float:
     raise InputError(f"{name} must be a finite real number, not {value!r}")
 
 
+_LONG = ("g", "G")  # the dtypes long double and clongdouble, by the letters of NumPy
+
+
 def number(name: str, value: Any) -> complex:
-    """Return `value` as a finite number of Python, or raise an `InputError` that names it."""
+    """Return `value` as a finite number of Python, or raise an `InputError` that names it.
+
+    One of long double stays what it is: Python has none of its precision.
+    """
     plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
     try:
-        if isinstance(plain, (bool, int)) and abs(plain) < 2**63:
+        if isinstance(plain, int) and isfinite(plain):
             return plain
+        if getattr(getattr(value, "dtype", None), "char", "") in _LONG and abs(value) < inf:
+            long: complex = value[()]
+            return long
         if isinstance(plain, Number) and isfinite(abs(complex(plain))):  # type: ignore[call-overload]
             return complex(plain) if isinstance(plain, complex) else float(plain)  # type: ignore[arg-type]
     except (OverflowError, TypeError):

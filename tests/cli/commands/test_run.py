@@ -225,6 +225,64 @@ def test_an_input_of_a_single_value_is_refused(tmp_path: Path) -> None:
     assert "initial must have an axis 0" in error_of(InputError, "--input", file)
 
 
+@pytest.mark.parametrize(
+    ("rows", "dtype", "expected"),
+    [
+        ("[18446744073709551615, 1]", "uint64", [2**64 - 1, 1]),
+        ("[9007199254740993, 1]", "int64", [2**53 + 1, 1]),
+        ("[1, 2]", "uint8", [1, 2]),
+        ("[100000000000000000000, 1]", None, [1e20, 1.0]),
+        ("[9007199254740993, 1]", "float64", [2.0**53, 1.0]),
+    ],
+)
+def test_whole_numbers_in_brackets_keep_their_value(
+    tmp_path: Path, rows: str, dtype: str | None, expected: list[Any]
+) -> None:
+    options = ["--input", rows, "--kernel", "x", "--steps", 1, *([] if dtype is None else ["--dtype", dtype])]
+    assert history_of(tmp_path, *options)[0].tolist() == expected
+    file = tmp_path / "problem.toml"
+    file.write_text(f'input = {rows}\nkernel = "x"\nsteps = 1\n' + ("" if dtype is None else f'dtype = "{dtype}"\n'))
+    assert history_of(tmp_path, file)[0].tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("rows", "dtype", "message"),
+    [
+        ("[9007199254740993, 1]", None, "float64 would round 9007199254740993: give a dtype, int64"),
+        ("[18446744073709551615]", None, "float64 would round 18446744073709551615: give a dtype, uint64"),
+        ("[9007199254740993, 0.5]", None, "float64 would round 9007199254740993: write 9007199254740992.0 if that is"),
+        ("[18446744073709551615]", "int64", "int64 does not hold 18446744073709551615"),
+        ("[1, 300]", "int8", "int8 does not hold 300"),
+        ("[1, -1]", "uint64", "uint64 does not hold -1"),
+    ],
+)
+def test_whole_numbers_in_brackets_that_would_change_are_refused(rows: str, dtype: str | None, message: str) -> None:
+    options = ["--input", rows, *([] if dtype is None else ["--dtype", dtype])]
+    assert f", but {message}" in error_of(InputError, *options)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_narrower_dtype_must_hold_the_numbers_of_the_input(tmp_path: Path, order: Any) -> None:
+    file = save(tmp_path / "a.npy", np.array([[1, 300], [2, 3]], order=order))
+    assert error_of(InputError, "--input", file, "--dtype", "int8") == (
+        f"--dtype int8: {file} holds 300, which int8 does not. Choose a wider --dtype."
+    )
+    options = ["--input", file, "--dtype", "int16", "--kernel", "x", "--steps", 1]
+    assert history_of(tmp_path, *options)[0].tolist() == [[1, 300], [2, 3]]
+
+
+def test_a_parameter_beyond_int64_is_not_rounded(tmp_path: Path) -> None:
+    options = ["--dtype", "uint64", "--size", 2, "--kernel", "x+p", "--set", "p=9223372036854775809", "--steps", 1]
+    assert history_of(tmp_path, *options)[0].tolist() == [2**63 + 1, 2**63 + 2]
+
+
+def test_a_file_of_a_parameter_that_is_not_there_is_called_that(tmp_path: Path) -> None:
+    missing, text = tmp_path / "p.npy", "cannot read the file of parameter offset, "
+    assert error_of(InputError, "--set", f"offset={missing}").startswith(f"{text}{missing}: there is no such file.")
+    with pytest.raises(InputError, match=f"^{text}"):
+        main(["plan", "--ranks", "2", "--set", f"offset={missing}"])
+
+
 def test_an_input_that_is_not_there_is_named(tmp_path: Path) -> None:
     file = tmp_path / "a.npy"
     assert error_of(InputError, "--input", file).startswith(f"cannot read the input {file}: there is no such file.")

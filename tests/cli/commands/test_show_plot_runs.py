@@ -85,6 +85,8 @@ def test_show_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, "show", "runs/c")
     assert lines[0].startswith("runs/c · failed: the kernel affine failed")
     assert "no step is complete yet" in lines
+    assert any(" · no steps in " in line for line in lines)
+    assert not any("steps 0 to 0" in line for line in lines)
 
 
 def test_show_names_a_kernel_by_its_signature_and_the_launcher_that_a_run_needs(

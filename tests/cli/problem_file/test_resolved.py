@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simsplit import InputError, StoppedError
+from simsplit.cli import main
 from simsplit.cli.parser import Options
 from simsplit.cli.problem_file.resolved import absolute, as_toml
 from simsplit.cli.problem_file.settings import Settings, resolve
+from tests.support.environment import forget_launchers
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True)
-NUMBERS = st.integers(-(2**63) + 1, 2**63 - 1) | FLOATS | st.complex_numbers(allow_nan=False, allow_infinity=False)
+NUMBERS = st.integers(-(2**63), 2**65) | FLOATS | st.complex_numbers(allow_nan=False, allow_infinity=False)
 
 
 @given(
@@ -52,3 +60,22 @@ def test_paths_become_absolute_and_where_results_go_is_left_out() -> None:
     assert "zarr" not in text
     read = resolve(Options(problem="/elsewhere/problem.toml"), text)
     assert (read.input, read.import_from, read.parameters) == (moved.input, here, moved.parameters)
+
+
+@pytest.mark.parametrize("imports", ["from {} import g", "def f(x):\n    from {} import g\n    return g(x)"])
+def test_a_run_is_not_resumed_with_another_helper_of_its_kernel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, imports: str
+) -> None:
+    forget_launchers(monkeypatch)
+    front, helper = (f"resolved_{word}_{len(imports)}" for word in ("front", "helper"))
+    (tmp_path / f"{front}.py").write_text(imports.format(helper) + "\n")
+    (tmp_path / f"{helper}.py").write_text("def g(x): return x + 3\n")
+    run = ["--kernel", f"{front}:{'f' if 'def' in imports else 'g'}", "--import-from", str(tmp_path), "--steps", "9"]
+    folder = str(tmp_path / "run")
+    with pytest.raises(StoppedError):
+        main(["run", "--serial", "--quiet", *run, "--time-limit", "0", "-o", folder])
+    (tmp_path / f"{helper}.py").write_text("def g(x): return x + 4\n")
+    with pytest.raises(InputError, match="changed since the run began: the source of the kernel") as caught:
+        main(["resume", "--serial", "--quiet", folder])
+    assert "(its module, or what that imports from beside it)" in str(caught.value)
+    assert main(["resume", "--serial", "--quiet", "--accept-changes", folder]) == 0

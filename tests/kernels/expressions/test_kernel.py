@@ -34,6 +34,45 @@ def history(kernel: Any, initial: Any = X, steps: int = 3) -> Array:
     return result.history
 
 
+BIG = 2**63 + 1
+
+
+@pytest.mark.parametrize("given", [BIG, np.uint64(BIG)])
+@pytest.mark.parametrize("text", ["x + p", "x + (p + 1) - 1", "where(x > 0, p + x, x + p)", "x + p // 1"])
+@pytest.mark.parametrize("backend", ["numpy", "auto"])
+def test_a_whole_number_beyond_int64_is_what_it_is(text: str, given: Any, backend: Any) -> None:
+    problem = Problem(np.arange(3, dtype=np.uint64), expression(text, p=given), delta_t=0.5, steps=1)
+    found = run(problem, serial=True, verify=True, backend=backend).history
+    assert found is not None
+    assert (found.dtype, found[0].tolist()) == (np.uint64, [BIG, BIG + 1, BIG + 2])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text", "parameter"),
+    [
+        ("f8", "x + p", BIG),
+        ("f4", "x * p", 2**70 + 1),
+        ("g", "x + p", BIG),
+        ("u8", "x / p", BIG),
+        ("f8", "x + p * p", BIG),
+        ("f8", "x * p", np.longdouble("0.1")),
+        ("f4", "x + p * t", np.longdouble("0.1")),
+        ("c8", "x * p", np.clongdouble(1j) / 3),
+    ],
+)
+def test_a_large_or_long_number_gives_what_numpy_gives(dtype: str, text: str, parameter: Any) -> None:
+    x = np.arange(3, dtype=dtype)
+    found = history(expression(text, p=parameter), x, steps=1)
+    expected = eval(text, {"x": x, "p": parameter, "t": 1.0})  # noqa: S307, our own text
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found[0], expected, strict=True)  # the padding of long double is anything
+
+
+def test_a_number_that_the_dtype_does_not_hold_is_numpys_error() -> None:
+    with pytest.raises(KernelError, match="OverflowError"):
+        history(expression("x + p", p=BIG), np.arange(3))
+
+
 @pytest.mark.parametrize(
     ("text", "parameters", "expected"),
     [

@@ -176,17 +176,17 @@ def _initial(settings: Settings) -> tuple[tuple[int, ...], np.dtype[Any], Any]:
 
 def _first_row(name: str, value: Any, rows: int) -> Any:
     """Return a parameter as it is, or of an array its first row."""
-    array = _header(value) if isinstance(value, str) and value.endswith(".npy") else value
+    array = _header(value, f"the file of parameter {name},") if str(value).endswith(".npy") else value
     if not isinstance(array, (list, np.ndarray)):
         return value
     if len(array) != rows:
         raise InputError(
             f"parameter {name} has {counted(len(array), 'row')}, but the array has {rows:,}. Give each row a value."
         )
-    return np.array(array[:1]) if rows else None
+    return array[:1] if rows else None
 
 
-def _header(path: str) -> Any:
+def _header(path: str, what: str = "the input") -> Any:
     """Return the array in a file, mapped, so that only what is used is read."""
     from ...rundir.recorded_run import require_finished
 
@@ -196,7 +196,7 @@ def _header(path: str) -> Any:
     except Exception:  # noqa: BLE001, whatever it is: reading it the ordinary way says it better
         from ...history.formats.npy import read_npy
 
-        return read_npy(path)
+        return read_npy(path, what)
 
 
 def as_json(found: Outlook) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...communicator import Agreement
+from ...communicator import Agreement, Turn
 from ...errors import InputError
 from ...monitor.stop_requests import stoppable
 from ...rundir.digest import digest_of_text
@@ -33,7 +33,8 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    with stoppable() as stopping:
+    # No kernel may run on its own ranks.
+    with stoppable() as stopping, Turn(None, serial=options.serial):
         _command(options, stopping)
 
 

@@ -7,7 +7,7 @@ import sys
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from ...communicator import Agreement, connect
+from ...communicator import Agreement, Turn, connect
 from ...communicator import launchers as launch
 from ...errors import InputError
 from ...monitor.stop_requests import stoppable
@@ -39,7 +39,7 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    with stoppable() as stopping:
+    with stoppable() as stopping, Turn(None, serial=options.serial):  # no kernel may run on its own ranks
         _command(options, stopping)
 
 

@@ -9,6 +9,7 @@ from ...communicator.serial import SingleProcess
 from ...engine import Rows, Timings
 from ...errors import InputError, SimsplitError
 from ...history.gathered import GatheredHistory
+from ...kernels.result_dtype import taken_by_row
 from ...remote import join, local, simulate
 from ...remote.simulation import require_built_in
 from ...result import Result
@@ -68,7 +69,9 @@ def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
             "gathered": outcome.history.nbytes * away,
         }
         timings = Timings(scatter=outcome.seconds_prepare, compute=outcome.seconds_steps, steps=outcome.seconds_steps)
-        facts = (bounds, nbytes, timings, verification, f"by remote objects: {outcome}")
+        remark = None if problem.initial is None else taken_by_row(problem.kernel, problem.initial.shape)
+        note = "; ".join([f"by remote objects: {outcome}", *([] if remark is None else [remark])])
+        facts = (bounds, nbytes, timings, verification, note)
     bounds, nbytes, timings, verification, note = communicator.bcast(facts)
     return Result(
         history=None if outcome is None else outcome.history,

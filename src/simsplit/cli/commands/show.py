@@ -87,11 +87,12 @@ def status(run: PastRun) -> str:
 def _attempts(run: PastRun) -> list[str]:
     text = []
     for attempt in run.record["attempts"]:
-        to = "?" if attempt["to_step"] is None else f"{attempt['to_step']:,}"
+        begin, end = attempt["from_step"], attempt["to_step"]
+        steps = f"steps {begin:,} to {'?' if end is None else f'{end:,}'}" if end is None or end > begin else "no steps"
         seconds = "" if attempt["seconds"] is None else f" in {lasting(attempt['seconds']['total'])}"
         exit_ = attempt["exit"] or {"status": "?"}
         text.append(
-            f"{attempt['started']} · steps {attempt['from_step']:,} to {to}{seconds} · "
+            f"{attempt['started']} · {steps}{seconds} · "
             f"{counted(attempt['ranks'], 'rank')} on {', '.join(attempt['hosts'])} · {attempt['mpi'] or 'no MPI'} · "
             f"exit status {exit_['status']}"
         )

@@ -113,7 +113,7 @@ def _as_json(value: Any) -> Any:
     """Return a number, or the words that stand for one that JSON does not have."""
     if isinstance(value, np.ndarray):
         return f"array of {value.dtype.name}, shape {value.shape}"
-    return str(value) if isinstance(value, complex) else value
+    return value if isinstance(value, (int, float)) else str(value)
 
 
 def _array(array: Array) -> str:

@@ -12,7 +12,7 @@ from ...errors import InputError
 from ...kernels.base import UnknownParameterError
 from ...kernels.registry import RESERVED, load
 from ...problem import Problem
-from ...util.dtypes import is_numeric, spelled
+from ...util.dtypes import as_array, first_rounded, is_numeric, spelled
 from ...util.memory_limits import require
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _parameter(name: str, value: Any, *, root: bool) -> Any:
         from ...rundir.recorded_run import require_finished
 
         require_finished(value)
-        return read_npy(value)
+        return read_npy(value, f"the file of parameter {name},")
     if isinstance(value, list):
         return value if root else None
     return value
@@ -89,7 +89,7 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
     if isinstance(settings.input, list):
         return listed(settings.input, wanted)
     from ...history.formats.npy import read_npy
-    from ...history.stored_array import StoredArray
+    from ...history.stored_array import StoredArray, converted
 
     array: Any = stored(settings.input)
     if array is None:
@@ -107,7 +107,7 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
             raise InputError(
                 f"--dtype {settings.dtype}: the {array.dtype} of {settings.input} would lose more than precision"
             )
-        array = array.astype(wanted, copy=False)
+        array = array.astype(wanted) if isinstance(array, StoredArray) else converted(array, wanted, settings.input)
     if in_memory and isinstance(array, StoredArray):
         require(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
         return array.rows(0, len(array))
@@ -149,11 +149,18 @@ def stored(text: str) -> StoredArray | None:
 def listed(rows: list[Any], wanted: np.dtype[Any] | None) -> Array:
     """Return the array of rows that stand in a file or an option."""
     try:
-        array = np.asarray(rows)
+        array = as_array(rows)
         if array.dtype.kind not in "iufc":
             raise ValueError("there is something else than numbers in it")  # noqa: TRY301, told like what NumPy raises
         if wanted is None:
             wanted = np.result_type(array.dtype, np.float64)
+            if array.dtype.kind in "iu" and (rounded := first_rounded(array)) is not None:
+                raise ValueError(f"float64 would round {rounded}: give a dtype, {array.dtype}")  # noqa: TRY301, the same
+        if array.dtype.kind in "iu" and wanted.kind in "iu":
+            for each in [array.min(), array.max()] if array.size else []:
+                if not np.iinfo(wanted).min <= int(each) <= np.iinfo(wanted).max:
+                    raise ValueError(f"{wanted} does not hold {each}")  # noqa: TRY301, the same
+            return array.astype(wanted)
         if not np.can_cast(array.dtype, wanted, casting="same_kind"):
             raise ValueError(f"its numbers are {array.dtype}, which {wanted} does not hold")  # noqa: TRY301, the same
         return array.astype(wanted)

@@ -79,7 +79,10 @@ def require_unchanged(expected: Mapping[str, str], found: dict[str, str]) -> Non
     InputError
         With the names of what was changed.
     """
-    names = {"kernel": "the source of the kernel", "problem": "problem.toml"}
+    names = {
+        "kernel": "the source of the kernel (its module, or what that imports from beside it)",
+        "problem": "problem.toml",
+    }
     changed = [names.get(name, f"the file of {name}") for name in expected if found.get(name) != expected[name]]
     if changed:
         raise InputError(

@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-def read_npy(path: str | os.PathLike[str]) -> Array:
+def read_npy(path: str | os.PathLike[str], what: str = "the input") -> Array:
     """Read an array. Not collective; nothing in the file is executed.
 
     Parameters
     ----------
     path : path-like
         A ``.npy`` file: any shape, byte order and memory order.
+    what : str
+        What messages call it.
 
     Returns
     -------
@@ -43,9 +45,9 @@ def read_npy(path: str | os.PathLike[str]) -> Array:
     file = Path(path)
     if not file.is_file():
         reason = "it is not a regular file" if file.exists() else "there is no such file"
-        raise _unreadable(file, reason)
+        raise _unreadable(what, file, reason)
     try:
-        require(file.stat().st_size, f"the input {file}", "Use a node with more memory.")
+        require(file.stat().st_size, f"{what} {file}", "Use a node with more memory.")
         with file.open("rb") as opened:
             array = np.load(opened, allow_pickle=False)
     except InputError:
@@ -56,15 +58,15 @@ def read_npy(path: str | os.PathLike[str]) -> Array:
             reason = error.strerror
         if "pickle" in reason:
             reason = "it holds Python objects or is not a .npy file"
-        raise _unreadable(file, reason) from error
+        raise _unreadable(what, file, reason) from error
     if not isinstance(array, np.ndarray):
-        raise _unreadable(file, "it is an archive of several arrays")
+        raise _unreadable(what, file, "it is an archive of several arrays")
     return array
 
 
-def _unreadable(file: Path, reason: str) -> InputError:
+def _unreadable(what: str, file: Path, reason: str) -> InputError:
     return InputError(
-        f"cannot read the input {file}: {reason}. Give a .npy file of a numeric dtype, as numpy.save writes it."
+        f"cannot read {what} {file}: {reason}. Give a .npy file of a numeric dtype, as numpy.save writes it."
     )
 
 

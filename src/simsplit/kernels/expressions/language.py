@@ -53,8 +53,6 @@ _OPERATORS_AND_UFUNCS = (
     "Mod mod remainder, Pow pow power, UAdd pos positive, USub neg negative, "
     "Eq eq equal, NotEq ne not_equal, Lt lt less, LtE le less_equal, Gt gt greater, GtE ge greater_equal"
 )
-_ELSEWHERE = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
-_ELSEWHERE |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
 _ACCEPTED = "Accepted are numbers, names, + - * / // % **, comparisons, and, or, not, a if c else b, and functions"
 _INSTEAD = {"^": "A power is written **", "&": "Write `and`", "|": "Write `or`", "~": "Write `not`", "!": "Write `not`"}
 _INSTEAD["="] = "Write == to compare; the arguments of a function have no names"
@@ -90,7 +88,10 @@ class _Operator:
                 result = self.floating(*(each if isinstance(each, complex) else float(each) for each in operands))
         if isinstance(result, np.generic | np.ndarray):
             result = result.item()
-        return float(result) if isinstance(result, int) and result not in _INTEGERS else result
+        if not isinstance(result, int) or result in _INTEGERS:
+            return result
+        beyond = any(isinstance(each, int) and each not in _INTEGERS for each in operands)
+        return result if beyond and 0 <= result < 2**64 else float(result)
 
 
 def _grows(base: Any, exponent: Any) -> bool:

@@ -1,0 +1,119 @@
+"""The files of the user's code behind a kernel: its module, and what that imports from beside it."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from hashlib import sha256
+from importlib.machinery import BYTECODE_SUFFIXES, EXTENSION_SUFFIXES, SOURCE_SUFFIXES
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import ModuleType
+
+_LIBRARY = str(Path(os.__file__).resolve().parent)  # Python's own
+_ENDINGS = ("/__init__.py", *EXTENSION_SUFFIXES, *SOURCE_SUFFIXES, *BYTECODE_SUFFIXES)  # in Python's order
+
+
+def sources(folder: str | None, modules: Iterable[ModuleType]) -> dict[str, str]:
+    """Return the files of some modules, and of what they import from the same places, by the names of the modules.
+
+    The places are `folder`, which the user named, and those that the modules are found in; of a package that is
+    installed it is the folder of the module alone. What is imported is read from the sources: what a function imports
+    when it is called counts, and what else is loaded does not.
+    """
+    search = _Search(folder, [module for module in modules if getattr(module, "__file__", None)])
+    return search.files
+
+
+def digest(files: dict[str, str]) -> str | None:
+    """Return the digest of files: of a single one that of its bytes. None if there is none that can be read."""
+    try:
+        digests = {name: sha256(Path(file).read_bytes()).hexdigest() for name, file in files.items()}
+    except OSError:
+        return None
+    if len(digests) == 1:
+        return next(iter(digests.values()))
+    lines = "".join(f"{name}:{digests[name]}\n" for name in sorted(digests))
+    return sha256(lines.encode()).hexdigest() if digests else None
+
+
+def defining(found: Any) -> ModuleType | None:
+    """Return the module that defines what is found in another one."""
+    while inner := getattr(found, "func", None) or getattr(found, "pyfunc", None):  # functools.partial, numpy.vectorize
+        found = inner
+    module = sys.modules.get(getattr(found, "__module__", None) or "")
+    return None if module is None or str(getattr(module, "__file__", "")).startswith(f"{_LIBRARY}/") else module
+
+
+class _Search:
+    def __init__(self, folder: str | None, modules: list[ModuleType]) -> None:
+        self.files: dict[str, str] = {}
+        self.places = [] if folder is None else [str(Path(folder).resolve())]
+        self.packages: dict[str, str] = {}  # those that are installed, and where
+        self.beside: set[str] = set()
+        for module in modules:
+            self.beside.add(_folder_of(module.__file__))
+            top = sys.modules.get(name := module.__name__.partition(".")[0], module)
+            packages = list(getattr(top, "__path__", []))
+            place = _folder_of(packages[0] if packages else module.__file__)
+            if Path(place).name in ("site-packages", "dist-packages") or place == _LIBRARY:
+                self.packages[name] = place
+            elif place not in self.places:
+                self.places.append(place)
+        waiting = [(each.__name__, str(each.__file__), hasattr(each, "__path__")) for each in modules]
+        while waiting:
+            name, file, is_package = waiting.pop()
+            if name not in self.files:
+                self.files[name] = file
+                package = name if is_package else name.rpartition(".")[0]
+                waiting.extend(each for wanted in _imported(file, package) for each in self.found(wanted))
+
+    def found(self, name: str) -> Iterator[tuple[str, str, bool]]:
+        """Return a module and the packages that it is in, as far as they count: name, file, whether it is a package."""
+        first, *rest = name.split(".")
+        if first == __name__.partition(".")[0]:
+            return
+        own = [self.packages[first]] if first in self.packages else []
+        for place in [*self.places, *own]:
+            file = _file(place, first)
+            if file is None and not Path(place, first).is_dir():
+                continue
+            names, folder = [first], place
+            while True:
+                if file is not None and (place in self.places or _folder_of(file) in self.beside):
+                    yield ".".join(names), file, file.endswith(_ENDINGS[0])
+                if not rest:
+                    return
+                folder = f"{folder}/{names[-1]}"
+                names.append(rest.pop(0))
+                file = _file(folder, names[-1])
+
+
+def _folder_of(file: str | None) -> str:
+    return str(Path(str(file)).resolve().parent)
+
+
+def _file(folder: str, name: str) -> str | None:
+    """Return the file of a module in a folder, if there is one."""
+    return next((f"{folder}/{name}{end}" for end in _ENDINGS if Path(f"{folder}/{name}{end}").is_file()), None)
+
+
+def _imported(file: str, package: str) -> Iterator[str]:
+    """Return what a file imports anywhere in it: modules, and names that may be those of modules within packages."""
+    if not file.endswith(".py"):
+        return
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):  # it has been imported: what it imports is not known
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (f"{base}.{each.name}" for each in node.names if base)
