@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.launching import SIMSPLIT, finish, mpiexec, run, start
+from tests.launching import LIMIT, SIMSPLIT, finish, mpiexec, run, start
 
 if TYPE_CHECKING:
     import subprocess
@@ -33,7 +33,6 @@ PROBLEMS = (
     ["--kernel", "paced:step", "--kind", "step", "--set", f"nap={NAP}", "--size", "777", "--format", "h5"],
 )
 COMMON = ["--import-from", str(PROGRAMS), "--steps", str(STEPS), "--checkpoint-every", "3steps", "--quiet"]
-LIMIT = 60  # seconds for a job
 
 
 def main() -> int:

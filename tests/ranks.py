@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-GRACE = 10.0
-PATIENCE = 60.0
+GRACE = 60.0
+PATIENCE = 300.0
 _OUTCOMES = ("passed", "skipped", "failed")
 
 

@@ -22,6 +22,7 @@ from simsplit.cli import main
 from simsplit.kernels import Affine
 from tests.arrays import COMPLEX, FLOATS, INTEGERS, NUMERIC
 from tests.environment import forget_launchers
+from tests.launching import LIMIT
 
 module = import_module("simsplit.cli.run")
 
@@ -324,7 +325,7 @@ def test_a_full_disk_behind_stdout_ends_the_program_with_status_5_and_one_messag
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=LIMIT,
             check=False,
         )
     assert found.stderr == "simsplit: cannot write to stdout: No space left on device\n"

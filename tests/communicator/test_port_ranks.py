@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simsplit.communicator.port import Message, Port, Take
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpi]
 
 
 @pytest.fixture

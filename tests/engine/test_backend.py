@@ -14,6 +14,7 @@ from simsplit import InputError, Problem, VerificationError, kernels
 from simsplit.engine import backend
 from simsplit.kernels.compiled import machine_code
 from tests.blocks import history_of
+from tests.launching import LIMIT
 
 WITH_LLVM = pytest.mark.skipif(machine_code.missing() is not None, reason="Numba is not installed")
 
@@ -39,7 +40,7 @@ problem = simsplit.Problem([0.0, 1.0], simsplit.kernels.affine(), delta_t=0.5, s
 simsplit.run(problem, serial=True, verify=True)
 print(sorted({"numba", "llvmlite", "simsplit.kernels.compiled"} & set(sys.modules)))
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     assert found.stdout == "[]\n"
 
 

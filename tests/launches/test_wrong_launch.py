@@ -13,7 +13,7 @@ from tests.launching import BIN, SIMSPLIT, VENVS, environment, mpiexec, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch]
 
 PYTHON = str(BIN / "python")
 

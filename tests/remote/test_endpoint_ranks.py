@@ -17,7 +17,7 @@ from simsplit.remote.frame import Arrived, Frame, FrameKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpi]
 HOOKS = Hooks(inline=1000)
 LIMIT = 6 * 10**7
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.launching import run
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.launch]
 FUZZ = str(Path(__file__).with_name("fuzz.py"))
 
 

@@ -13,7 +13,6 @@ from tests.remote.objects import Calculator
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(30)
 QUICK = remote.Settings(lookup_wait=0.05)
 
 

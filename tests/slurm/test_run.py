@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.launching import BIN, SIMSPLIT, run
+from tests.launching import BIN, LIMIT, SIMSPLIT, run
 
 from .jobs import BY_SRUN, slurm
 
@@ -148,9 +148,9 @@ def require_finished_after(job: Job, warnings: int) -> None:
 
 def wait_for_step(job: Job, step: int) -> None:
     """Wait until the kernel has come to a step."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LIMIT
     while not (job.folder / f"reached-{step // 10}").exists():
-        assert time.monotonic() < deadline, f"not at step {step} after 60 s: {job.record()}\n{job.output}"
+        assert time.monotonic() < deadline, f"not at step {step} after {LIMIT} s: {job.record()}\n{job.output}"
         time.sleep(0.05)
 
 

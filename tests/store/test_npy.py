@@ -18,6 +18,7 @@ import pytest
 from simsplit import InputError, OutputError, memory
 from simsplit.store.npy import NpyOutput, read_npy
 from tests.arrays import NUMERIC, random_array
+from tests.launching import LIMIT
 
 
 def names(folder: Path) -> list[str]:
@@ -305,7 +306,7 @@ problem = simsplit.Problem([1.0] * 1000, simsplit.kernels.affine(), delta_t=0.5,
 simsplit.script(lambda: simsplit.run(problem, serial=True, output="h.npy") and None)
 """
     found = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT, check=False
     )
     assert found.stderr == (
         "simsplit: cannot write the output h.npy: File too large. Name a file in a writable folder with room for it.\n"
