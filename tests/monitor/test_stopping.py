@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +14,18 @@ import pytest
 from simsplit.communicator import interrupts
 from simsplit.monitor import stopping
 from simsplit.monitor.stopping import Stopping
+from tests.launching import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+AGES = 1000.0  # seconds
+
+
 @pytest.fixture
-def watched() -> Iterator[Stopping]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopping]:
+    monkeypatch.setattr(stopping, "_SAME_KEY", AGES)  # two keys of a test are one, however busy the machine is
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
     found = Stopping()
     found.install()
@@ -49,7 +55,7 @@ def test_one_key_that_comes_twice_is_one_and_a_second_one_ends_all(watched: Stop
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
         assert watched.poll() == stopping.CTRL_C
-        watched._first_key = time.monotonic() - 1
+        watched._first_key = time.monotonic() - AGES - 1
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -70,24 +76,24 @@ def test_a_thread_can_see_the_second_key(watched: Stopping) -> None:
     assert watched.wakeup is not None
     assert not select.select([watched.wakeup], [], [], 0)[0]
     os.kill(os.getpid(), signal.SIGUSR1)
-    assert select.select([watched.wakeup], [], [], 1)[0]
+    assert select.select([watched.wakeup], [], [], LIMIT)[0]
     assert not watched.second_key()
     os.kill(os.getpid(), signal.SIGINT)
     assert not watched.second_key()
     assert not watched.second_key()  # there is nothing more to be read
-    watched._first_key = time.monotonic() - 1
+    watched._first_key = time.monotonic() - AGES - 1
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
     assert watched.second_key()
 
 
 def test_the_time_limit_counts_from_the_beginning_of_the_program() -> None:
-    watched = Stopping()
-    watched.watch(time_limit=0.05, environment={})
-    assert watched.poll() == 0
-    time.sleep(0.06)
-    assert watched.poll() == stopping.TIME_LIMIT
-    assert watched.poll() == stopping.TIME_LIMIT
+    young, old = Stopping(), Stopping()
+    old.begun -= AGES
+    for watched, bits in ((young, 0), (old, stopping.TIME_LIMIT)):
+        watched.watch(time_limit=AGES, environment={})
+        assert watched.poll() == bits
+        assert watched.poll() == bits
 
 
 @pytest.mark.parametrize(("left", "bits"), [(30, stopping.SLURM_END), (600, 0)])
@@ -106,17 +112,18 @@ def test_an_end_that_is_no_time_is_none(text: str) -> None:
 
 
 def test_the_file_is_looked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[float] = []
+    now, looks = [AGES], []
 
     def asked() -> bool:
-        looks.append(time.monotonic())
+        looks.append(now[0])
         return len(looks) == 2
 
+    monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
     watched = Stopping()
     watched.watch(asked=asked, environment={})
     assert [watched.poll() for _ in range(100)] == [0] * 100
     assert len(looks) == 1
-    monkeypatch.setattr(stopping, "_FILE_EVERY", 0.0)
+    now[0] += stopping._FILE_EVERY
     assert watched.poll() == stopping.STOP_FILE
     assert stopping.reason(stopping.STOP_FILE | stopping.TERM) == "SIGTERM, the file stop"
 
