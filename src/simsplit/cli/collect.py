@@ -106,9 +106,12 @@ def draw(runs: list[PastRun], output: str) -> None:
         history = run.history()
         means = np.array([statistics(history, k).mean for k in steps])
         colour = f"C{number}" if len(drawn) <= _TELLABLE else colormaps["viridis"](number / (len(drawn) - 1))
-        marker = "." if len(steps) == 1 else None
-        axes.plot(run.times()[steps], means, color=colour, label=run.path.name, marker=marker)
-    axes.set_title(f"{len(drawn)} of {len(runs)} runs in {runs[0].path.parent}")
+        marker = "." if len(steps) == 1 or len(steps) < run.complete else None
+        style = "" if len(steps) < run.complete else "-"  # a line would claim to know what is between
+        axes.plot(run.times()[steps], means, style, color=colour, label=run.path.name, marker=marker)
+    left_out = any(run.complete > _POINTS for run in drawn)
+    some = f"\nat {_POINTS} steps of each at most: none between them is shown" if left_out else ""
+    axes.set_title(f"{len(drawn)} of {len(runs)} runs in {runs[0].path.parent}{some}", fontsize="medium")
     axes.set_xlabel(drawn[0].label("time", "time_unit"))
     axes.set_ylabel(drawn[0].label("mean over all rows", "unit"))
     axes.grid(visible=True, alpha=0.3)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from .locking import is_locked
-from .reading import StoredArray, stored_array
+from .reading import AT_ONCE, StoredArray, stored_array
 from .rundir import RECORD, read_record
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
-
-AT_ONCE = 16 * 2**20  # bytes that are read of a step
 
 
 @dataclass(frozen=True, slots=True)
