@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from simsplit import remote
 from simsplit.errors import InputError, UnknownNameError
+from tests.launching import LIMIT
 from tests.remote.objects import Calculator
 
 if TYPE_CHECKING:
@@ -65,9 +67,7 @@ def test_wrong_arguments_are_refused(ranks: list[remote.Here], arguments: tuple[
 
 
 def test_a_lookup_waits_for_a_name_that_is_still_to_come() -> None:
-    with remote.local(2, threads=True) as (here, there):
-        import threading
-
+    with remote.local(2, settings=remote.Settings(lookup_wait=LIMIT), threads=True) as (here, there):
         timer = threading.Timer(0.1, lambda: there.serve(Calculator(), name="late"))
         timer.start()
         assert here.proxy("MPINAME:late").add(1) == 2
