@@ -124,7 +124,6 @@ IGNORED := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
 $(LOWEST)/test: pyproject.toml tests/lowest.py | $(LOWEST)/bin/python
 	$(LOWEST)/bin/python -m tests.lowest > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python $(PIP) install --only-binary :all: -c $(LOWEST)/constraints.txt -e '.[mpich,test,fast]'
-	$(compile)
 	@touch $@
 
 .venv-lint/lint: pyproject.toml | .venv-lint/bin/python
