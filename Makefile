@@ -121,8 +121,8 @@ $(BARE)/run: pyproject.toml | $(BARE)/bin/python
 # What else these packages need is as new as ever, and warns of uses that are out of date.
 IGNORED := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
 
-$(LOWEST)/test: pyproject.toml tests/lowest.py | $(LOWEST)/bin/python
-	$(LOWEST)/bin/python -m tests.lowest > $(LOWEST)/constraints.txt
+$(LOWEST)/test: pyproject.toml tests/support/lowest.py | $(LOWEST)/bin/python
+	$(LOWEST)/bin/python -m tests.support.lowest > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python $(PIP) install --only-binary :all: -c $(LOWEST)/constraints.txt -e '.[mpich,test,fast]'
 	@touch $@
 

@@ -22,9 +22,9 @@ import numpy as np
 
 from simsplit.communicator import Communicator, connect
 from simsplit.engine import Plan
-from simsplit.store import npy
-from simsplit.store.checkpoint import KEPT, Checkpoints
-from simsplit.store.history import Layout, OneFile, WrittenHistory
+from simsplit.history.file import Layout, OneFile, WrittenHistory
+from simsplit.history.formats import npy
+from simsplit.rundir.checkpoint import KEPT, Checkpoints
 
 if TYPE_CHECKING:
     from collections.abc import Callable

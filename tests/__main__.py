@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from tests.running import in_one_line, run_counted
+from tests.support.running import in_one_line, run_counted
 
 RANKS = (1, 2, 3, 4)
 LIMIT = 1800  # seconds for each run, which ends one that hangs

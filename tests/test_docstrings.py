@@ -10,7 +10,7 @@ import pytest
 
 import simsplit
 from simsplit import kernels
-from simsplit.record import Record
+from simsplit.util.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

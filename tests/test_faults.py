@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit import SimsplitError, disk
+from simsplit import SimsplitError
 from simsplit.cli import main
-from simsplit.store.reading import stored_array
+from simsplit.history.stored_array import stored_array
+from simsplit.util import durable as disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, Problem, kernels
 
-from .arrays import NUMERIC
+from .support.arrays import NUMERIC
 
 
 def make(**changes: Any) -> Problem:

@@ -20,7 +20,7 @@ from simsplit import (
     program,
     script,
 )
-from tests.launching import LIMIT
+from tests.support.launching import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

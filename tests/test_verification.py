@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from simsplit import Verification
 from simsplit.verification import different, ulps
 
-from .arrays import COMPLEX, FLOATS, NUMERIC, arrays, random_array
+from .support.arrays import COMPLEX, FLOATS, NUMERIC, arrays, random_array
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__
+
 if TYPE_CHECKING:
     from . import bounds, errors, kernels
     from .errors import (
@@ -20,10 +22,9 @@ if TYPE_CHECKING:
     from .problem import Problem
     from .program import script
     from .result import Result
-    from .runner import run
+    from .runs.pipeline import run
     from .verification import Verification
 
-__version__ = "0.1.0"
 
 __all__ = [
     "InputError",
@@ -51,7 +52,7 @@ _HOMES = {
     "Problem": "problem",
     "Result": "result",
     "Verification": "verification",
-    "run": "runner",
+    "run": "runs.pipeline",
     "script": "program",
 }
 

@@ -22,14 +22,12 @@ with the particulars of each rank that failed in `SimsplitError.failures`.
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from .record import Record
+from typing import ClassVar, NamedTuple
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for a program that Ctrl-C ended
 
 
-class RankFailure(Record):
+class RankFailure(NamedTuple):
     """What went wrong on one rank.
 
     Attributes

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from .checks import finite, integer
-from .dtypes import is_numeric, plain, spelled
 from .errors import InputError
 from .kernels import Kernel
+from .util.dtypes import is_numeric, plain, spelled
+from .util.validation import finite, integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

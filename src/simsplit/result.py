@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .engine import Timings
-from .record import Record
+from .util.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .dtypes import leaves
+from .util.dtypes import leaves
 
 if TYPE_CHECKING:
     import numpy.typing as npt

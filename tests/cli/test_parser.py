@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import simsplit
 from simsplit import InputError
 from simsplit.cli.parser import Options, parse
-from tests.arrays import FINITE
+from tests.support.arrays import FINITE
 
 OPTIONS = [
     "--kernel",

@@ -10,16 +10,9 @@ import pytest
 
 from simsplit.communicator import Agreement, agreement
 from simsplit.communicator.interrupts import Interrupts
-from simsplit.communicator.single import SingleProcess
-from simsplit.errors import (
-    InputError,
-    KernelError,
-    LaunchError,
-    OutputError,
-    SimsplitError,
-    VerificationError,
-)
-from tests.threads import ThreadRank, on_ranks
+from simsplit.communicator.serial import SingleProcess
+from simsplit.errors import InputError, KernelError, LaunchError, OutputError, SimsplitError, VerificationError
+from tests.support.threads import ThreadRank, on_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ import pytest
 
 from simsplit import InputError, LaunchError
 from simsplit.communicator import connect
-from simsplit.communicator.single import SingleProcess
-from tests.environment import forget_launchers
+from simsplit.communicator.serial import SingleProcess
+from tests.support.environment import forget_launchers
 
 module = import_module("simsplit.communicator.connect")  # the package has the function under this name
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit import disk
 from simsplit.communicator import files
-from simsplit.communicator.single import SingleProcess
+from simsplit.communicator.serial import SingleProcess
+from simsplit.util import durable as disk
 
 if TYPE_CHECKING:
     from pathlib import Path

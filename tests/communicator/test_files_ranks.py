@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit import OutputError, disk
+from simsplit import OutputError
 from simsplit.communicator import Agreement, Communicator, connect
+from simsplit.util import durable as disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

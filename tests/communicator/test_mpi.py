@@ -7,7 +7,7 @@ import pytest
 
 from simsplit.bounds import bounds
 from simsplit.communicator import connect, mpi
-from simsplit.communicator.exchange import exchange
+from simsplit.communicator.datatypes import exchange
 from simsplit.communicator.mpi import MPICommunicator, library
 from simsplit.errors import InputError
 

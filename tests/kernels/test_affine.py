@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from simsplit import InputError, Problem, run
 from simsplit.kernels import Affine, Kernel, affine
 from simsplit.verification import different
-from tests.arrays import FINITE, NUMERIC, arrays
-from tests.blocks import block_of
+from tests.support.arrays import FINITE, NUMERIC, arrays
+from tests.support.blocks import block_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit.kernels.language import _FUNCTIONS, _OPERATORS
+from simsplit.kernels.expressions.language import _FUNCTIONS, _OPERATORS
 from simsplit.verification import different, ulps
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every run have several blocks."""
-    monkeypatch.setattr("simsplit.runner.block_nbytes", lambda: 24)
+    monkeypatch.setattr("simsplit.runs.pipeline.block_nbytes", lambda: 24)
 
 
 def history(kernel: Any, initial: Any = None, steps: int = 3, **changes: Any) -> Array:

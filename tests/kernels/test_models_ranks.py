@@ -13,7 +13,7 @@ import pytest
 
 import simsplit
 from simsplit import Problem, kernels
-from simsplit.kernels.loading import BUILT_IN
+from simsplit.kernels.registry import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import simsplit
 from simsplit import KernelError, Problem
 from simsplit.kernels import function
 from simsplit.kernels.functions import FunctionKernel
-from tests.blocks import history_of
+from tests.support.blocks import history_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.launching import SIMSPLIT, mpiexec, run
+from tests.support.launching import SIMSPLIT, mpiexec, run
 
 if TYPE_CHECKING:
     from pathlib import Path

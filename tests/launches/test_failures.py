@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.launching import BIN, LIMIT, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
+from tests.support.launching import BIN, LIMIT, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
 
 pytestmark = [pytest.mark.launch]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from mpi4py import MPI
 
-from tests.launching import BIN, ROOT, SIMSPLIT, environment, run
+from tests.support.launching import BIN, ROOT, SIMSPLIT, environment, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.launching import BIN, ROOT, Ended, environment, run
+from tests.support.launching import BIN, ROOT, Ended, environment, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from simsplit.kernels.compiled import machine_code
-from tests.launching import BIN, ROOT, environment, run
+from simsplit.backends.llvm import object_code as machine_code
+from tests.support.launching import BIN, ROOT, environment, run
 
 if TYPE_CHECKING:
     from pathlib import Path

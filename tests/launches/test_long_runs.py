@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simsplit.monitor import stopping
-from tests import killing
-from tests.launching import LIMIT, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
+from simsplit.monitor import stop_requests as stopping
+from tests.support import killing
+from tests.support.launching import LIMIT, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
 
 pytestmark = pytest.mark.launch
 
@@ -204,7 +204,7 @@ def test_a_disk_that_gets_full_ends_the_run_and_one_with_room_goes_on(tmp_path: 
     filler = small_disk / "filler"
     filler.write_bytes(bytes(700_000))
     with (tmp_path / "patched.py").open("w") as file:
-        file.write("import simsplit.longrun as l, sys\nl.require_room = lambda *_: None\n")
+        file.write("import simsplit.runs.directory_run as l, sys\nl.require_room = lambda *_: None\n")
         file.write("from simsplit.__main__ import main\nmain()\n")
     ended = finish(start(mpiexec(2, tmp_path / "patched.py", "run", *options, "-o", folder), env=environment()))
     assert ended.status == 5, ended.err

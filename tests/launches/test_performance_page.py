@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from simsplit import Problem, kernels
-from simsplit.engine import backend
-from simsplit.kernels.compiled import count_operations, machine_code
-from tests.compiling import loop_of
-from tests.launching import BIN, ROOT, environment, run
+from simsplit.backends.llvm import count_operations
+from simsplit.backends.llvm import object_code as machine_code
+from simsplit.engine import backend_selection as backend
+from tests.support.compiling import loop_of
+from tests.support.launching import BIN, ROOT, environment, run
 
 if TYPE_CHECKING:
     from pathlib import Path

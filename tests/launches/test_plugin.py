@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.launching import LIMIT, ROOT, Ended, environment, mpiexec, run
+from tests.support.launching import LIMIT, ROOT, Ended, environment, mpiexec, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +26,9 @@ def session(folder: Path, source: str, *, ranks: int = 3, grace: float = LIMIT) 
     """Run a file of tests under mpiexec."""
     (folder / "test_it.py").write_text(HEAD + source)
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = mpi\n")
-    short = f"import tests.ranks as r, sys, pytest; r.GRACE = {grace}; sys.exit(pytest.main(sys.argv[1:]))"
-    options = ("-q", "--color=no", "--with-mpi", "-p", "tests.ranks", "-p", "no:cacheprovider", f"--rootdir={folder}")
+    short = f"import tests.support.ranks as r, sys, pytest; r.GRACE = {grace}; sys.exit(pytest.main(sys.argv[1:]))"
+    plugins = ("-p", "tests.support.ranks", "-p", "no:cacheprovider")
+    options = ("-q", "--color=no", "--with-mpi", *plugins, f"--rootdir={folder}")
     return run(mpiexec(ranks, "-c", short, *options, folder), env=environment(PYTHONPATH=str(ROOT)), cwd=folder)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.launching import BIN, ROOT, environment, run
+from tests.support.launching import BIN, ROOT, environment, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
 
 
 def test_every_stop_and_every_name_of_the_folder_is_there() -> None:
-    from simsplit.store import rundir
+    from simsplit.rundir import directory as rundir
 
     named = set(re.findall(r"^\| `([a-z.]+)/?`", TEXT, re.MULTILINE))
     assert {rundir.PROBLEM, rundir.RECORD, rundir.LOG, rundir.CHECKPOINTS, rundir.STACKS, "lock"} <= named

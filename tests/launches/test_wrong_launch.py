@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.launching import BIN, SIMSPLIT, VENVS, environment, mpiexec, run
+from tests.support.launching import BIN, SIMSPLIT, VENVS, environment, mpiexec, run
 
 if TYPE_CHECKING:
     from pathlib import Path

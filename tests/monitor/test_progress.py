@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from simsplit.monitor.progress import Progress
-from tests.launching import LIMIT
+from tests.support.launching import LIMIT
 
 
 class Clock:

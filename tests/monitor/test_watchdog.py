@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from simsplit.monitor import stopping, watchdog
+from simsplit.monitor import stop_requests as stopping
+from simsplit.monitor import watchdog
 from simsplit.monitor.watchdog import Watchdog
-from tests.launching import LIMIT
+from tests.support.launching import LIMIT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +123,7 @@ INTERRUPTED = """
 import sys, os, hashlib
 from pathlib import Path
 from simsplit.monitor import watchdog
-from simsplit.monitor.stopping import Stopping
+from simsplit.monitor.stop_requests import Stopping
 stopping = Stopping()
 stopping.install()
 watched = watchdog.Watchdog(

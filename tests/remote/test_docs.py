@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from simsplit import remote
-from tests.launching import ROOT
+from tests.support.launching import ROOT
 
 DOCS = ROOT / "docs"
 _SNIPPET = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -44,4 +44,5 @@ def test_every_promise_names_a_test_that_exists() -> None:
     named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", (DOCS / "security.md").read_text())
     assert len(named) > 15
     for file, name in named:
-        assert f"def {name}(" in (ROOT / "tests" / "remote" / file).read_text(), f"{file}::{name}"
+        (path,) = (ROOT / "tests" / "remote").rglob(file)
+        assert f"def {name}(" in path.read_text(), f"{file}::{name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.launching import BIN, ROOT, mpiexec, run
+from tests.support.launching import BIN, ROOT, mpiexec, run
 
 pytestmark = [pytest.mark.launch]
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from simsplit import remote
 from simsplit.errors import CodecError, RefusedError
-from simsplit.remote.frame import Arrived, Frame, FrameKind
-from simsplit.remote.handshake import Peer
-from tests.remote.objects import Calculator
+from simsplit.remote.link.identity import Peer
+from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
+from tests.support.remote_objects import Calculator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.running import in_one_line, run_counted
 from tests.slurm import cluster
+from tests.support.running import in_one_line, run_counted
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 LIMIT = 1800  # seconds for the tests

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.launching import LIMIT, ROOT, VENVS, environment
+from tests.support.launching import LIMIT, ROOT, VENVS, environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.launching import BIN, ROOT, environment, run
+from tests.support.launching import BIN, ROOT, environment, run
 
 from .jobs import CONFIGURATION, Submitter
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.launching import BIN, environment, run
+from tests.support.launching import BIN, environment, run
 
 from .jobs import CONFIGURATION, Job
 

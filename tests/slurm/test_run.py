@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.launching import BIN, LIMIT, SIMSPLIT, run
+from tests.support.launching import BIN, LIMIT, SIMSPLIT, run
 
 from .jobs import BY_SRUN, slurm
 

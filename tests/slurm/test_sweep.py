@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.launching import LIMIT
+from tests.support.launching import LIMIT
 
 from .jobs import SCRIPTS, Job, slurm
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ..communicator import launch
+from ..communicator import launchers as launch
 from ..errors import LaunchError
 from .parser import parse
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     if words[:1] == ["remote"]:  # programs of one job, each with options of its own: they meet by other rules
-        from ..remote.commands import main as remote
+        from ..remote.cli import main as remote
 
         return remote(words[1:])
     options = parse(words)
@@ -48,9 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if launcher is None or launcher.count == 1:
             return 0
         with suppress(LaunchError):  # help is given under a wrong launch, too
-            import_module(".run", __name__).meet(options)  # the others may run: none is to wait for this one
+            import_module(".commands.run", __name__).meet(options)  # the others may run: none is to wait for this one
         return 0
     # The module of a command is loaded when it is called for.
     module = {"verify": "run"}.get(options.command, options.command)
-    import_module(f".{module}", __name__).command(options)
+    room = "slurm" if module in {"job", "sweep", "collect"} else "commands"
+    import_module(f".{room}.{module}", __name__).command(options)
     return 0

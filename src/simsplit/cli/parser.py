@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from .. import __version__
+from .._version import __version__
 from ..errors import InputError
-from ..record import Record
-from .long_options import add_long_runs, add_plot, add_resume, add_runs, add_show
-from .problem_options import add_problem, add_ranks, add_results
-from .values import integer
+from ..util.records import Record
+from .options.problem import add_problem, add_ranks, add_results
+from .options.run_directory import add_long_runs, add_plot, add_resume, add_runs, add_show
+from .options.types import integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -236,19 +236,19 @@ def _add_example(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:
-    from .job_options import add_job
+    from .options.slurm import add_job
 
     add_job(parser, integer(1))
 
 
 def _add_sweep(parser: argparse.ArgumentParser) -> None:
-    from .job_options import add_sweep
+    from .options.slurm import add_sweep
 
     add_sweep(parser, integer(1))
 
 
 def _add_collect(parser: argparse.ArgumentParser) -> None:
-    from .job_options import add_collect
+    from .options.slurm import add_collect
 
     add_collect(parser)
 

@@ -2,7 +2,7 @@
 
 from .agreement import Agreement
 from .connect import connect
-from .contract import Communicator, SharedFile
+from .interface import Communicator, SharedFile
 from .interrupts import interrupts
 from .mpi import abort_job
 

@@ -12,21 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import (
-    InputError,
-    KernelError,
-    RankFailure,
-    SimsplitError,
-    nearest_of_ours,
-    one_of_ours,
-)
-from ..text import ranks_in_short
+from ..errors import InputError, KernelError, RankFailure, SimsplitError, nearest_of_ours, one_of_ours
+from ..util.formatting import ranks_in_short
 from .interrupts import interrupts
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from .contract import Communicator
+    from .interface import Communicator
 
 _PACKAGE = __file__.removesuffix("communicator/agreement.py")
 _FAILED = 1  # the lowest bit of what the ranks tell each other

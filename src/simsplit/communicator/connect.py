@@ -6,14 +6,14 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from . import launch
+from . import launchers as launch
 from .agreement import Agreement
 from .mpi import MPICommunicator, load
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
 
-    from .contract import Communicator
+    from .interface import Communicator
 
 
 def connect(comm: Intracomm | None = None, *, serial: bool = False, expect_ranks: int | None = None) -> Communicator:
@@ -74,6 +74,6 @@ def _world(launcher: launch.Launcher | None) -> Communicator:
 
 
 def _this_process() -> Communicator:
-    from .single import SingleProcess
+    from .serial import SingleProcess
 
     return SingleProcess()

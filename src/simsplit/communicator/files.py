@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import disk
+from ..util import durable as disk
 
 if TYPE_CHECKING:
-    from .contract import Array
+    from .interface import Array
 
 
 def _bytes(data: Array) -> Array:

@@ -15,17 +15,16 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
-from ..record import Record
-from .exchange import exchange
+from ..util.records import Record
+from .datatypes import exchange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from mpi4py.MPI import Datatype, Intracomm
 
-    from .contract import Array, Plainly, SharedFile, Steps
+    from .interface import Array, Plainly, SharedFile, Steps
     from .node import Node
-    from .port import Port
 
 T = TypeVar("T")
 
@@ -101,7 +100,7 @@ class MPICommunicator:
         if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
             raise InputError(f"comm must be an intracommunicator of mpi4py or None, not {comm!r}")
         self._mpi = MPI
-        self._comm = comm
+        self.comm = comm
         self.rank = comm.Get_rank()
         self.size = comm.Get_size()
         self.host = MPI.Get_processor_name()
@@ -116,17 +115,17 @@ class MPICommunicator:
 
     def bcast(self, value: T | None) -> T:
         """Return root's `value` on every rank."""
-        result: T = self._comm.bcast(value, root=0)
+        result: T = self.comm.bcast(value, root=0)
         return result
 
     def allgather(self, value: T) -> list[T]:
         """Return the `value` of every rank."""
-        return self._comm.allgather(value)
+        return self.comm.allgather(value)
 
     def bitwise_or(self, bits: int) -> int:
         """Return the bits that are set on at least one rank."""
         self._mine[0] = bits
-        self._comm.Allreduce(self._mine, self._everyones, op=self._mpi.BOR)
+        self.comm.Allreduce(self._mine, self._everyones, op=self._mpi.BOR)
         return self._everyones[0]
 
     def ping(self) -> float | None:
@@ -141,18 +140,18 @@ class MPICommunicator:
                 if number == 1:  # the first one may have to open a connection
                     begun = perf_counter()
                 if first:
-                    self._comm.Send(message, partner)
-                    self._comm.Recv(message, partner)
+                    self.comm.Send(message, partner)
+                    self.comm.Recv(message, partner)
                 else:
-                    self._comm.Recv(message, partner)
-                    self._comm.Send(message, partner)
+                    self.comm.Recv(message, partner)
+                    self.comm.Send(message, partner)
             if first:
                 seconds = (perf_counter() - begun) / _PINGS
         return seconds
 
     def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
         """Send arrays to some ranks, and receive arrays from some."""
-        exchange(self._mpi, self._comm, sends, receives, self.largest_count)
+        exchange(self._mpi, self.comm, sends, receives, self.largest_count)
 
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Send each rank its rows of root's `whole`."""
@@ -163,9 +162,9 @@ class MPICommunicator:
             return
         with self._rows_of(row_nbytes) as row:
             if whole is None:
-                self._comm.Scatterv(None, [part, len(part), row], root=0)
+                self.comm.Scatterv(None, [part, len(part), row], root=0)
             else:
-                self._comm.Scatterv([whole, _layout(spans), row], self._mpi.IN_PLACE, root=0)
+                self.comm.Scatterv([whole, _layout(spans), row], self._mpi.IN_PLACE, root=0)
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Bring each rank's `parts` into root's `wholes`: a message a step, or one for many small steps."""
@@ -179,9 +178,9 @@ class MPICommunicator:
             layout = _layout(spans)
             for k in range(len(parts)):
                 if wholes is None:
-                    self._comm.Gatherv([parts[k], len(parts[k]), row], None, root=0)
+                    self.comm.Gatherv([parts[k], len(parts[k]), row], None, root=0)
                 else:
-                    self._comm.Gatherv(self._mpi.IN_PLACE, [wholes[k], layout, row], root=0)
+                    self.comm.Gatherv(self._mpi.IN_PLACE, [wholes[k], layout, row], root=0)
 
     def _countable(self, spans: Sequence[tuple[int, int]], row_nbytes: int) -> bool:
         """Return whether the library can count the rows, and the bytes of one; without a byte there is no type."""
@@ -207,10 +206,10 @@ class MPICommunicator:
         global _keyval  # noqa: PLW0603, one key for all communicators of the process
         if _keyval is None:
             _keyval = self._mpi.Comm.Create_keyval(delete_fn=_forget)
-        kept: Any = self._comm.Get_attr(_keyval)
+        kept: Any = self.comm.Get_attr(_keyval)
         if kept is None:
-            kept = _Kept(*self.node_of(self._comm.Split_type(self._mpi.COMM_TYPE_SHARED, self.rank)))
-            self._comm.Set_attr(_keyval, kept)
+            kept = _Kept(*self.node_of(self.comm.Split_type(self._mpi.COMM_TYPE_SHARED, self.rank)))
+            self.comm.Set_attr(_keyval, kept)
         found: Node | None = kept.node
         return found
 
@@ -219,12 +218,12 @@ class MPICommunicator:
         from .node import Node
 
         lowest = local.bcast(self.rank)
-        of_rank = self._comm.allgather(lowest)
+        of_rank = self.comm.allgather(lowest)
         members = [[rank for rank in range(self.size) if of_rank[rank] == first] for first in sorted(set(of_rank))]
         if len(members) == self.size:
             return None, [local]
         leads = lowest == self.rank
-        leaders: Any = self._comm.Split(0 if leads else self._mpi.UNDEFINED, self.rank)
+        leaders: Any = self.comm.Split(0 if leads else self._mpi.UNDEFINED, self.rank)
         index = next(index for index, ranks in enumerate(members) if ranks[0] == lowest)
         node = Node(MPICommunicator(local), MPICommunicator(leaders) if leads else None, members, index)
         return node, [local, leaders] if leads else [local]
@@ -232,13 +231,13 @@ class MPICommunicator:
     @contextmanager
     def first(self, count: int) -> Iterator[MPICommunicator | None]:
         """Return a context with a communicator of the ranks below `count`."""
-        part, none = self._comm.Split(0 if self.rank < count else self._mpi.UNDEFINED, self.rank), self._mpi.COMM_NULL
+        part, none = self.comm.Split(0 if self.rank < count else self._mpi.UNDEFINED, self.rank), self._mpi.COMM_NULL
         try:
             yield MPICommunicator(part) if isinstance(part, self._mpi.Intracomm) and part != none else None
         finally:
             if part != none:
                 part.Free()
-            everyone = self._comm.Ibarrier()  # a Barrier would take a core from those that work
+            everyone = self.comm.Ibarrier()  # a Barrier would take a core from those that work
             while not everyone.Test():
                 sleep(_PAUSE)
 
@@ -246,19 +245,13 @@ class MPICommunicator:
         """Scatter once; for each step compute and gather."""
         from .plain import plainly
 
-        return plainly(self._mpi, self._comm, initial, spans, steps)
+        return plainly(self._mpi, self.comm, initial, spans, steps)
 
     def open(self, path: str) -> SharedFile:
         """Open a file for writing by MPI-IO."""
         from .files import MPIFile
 
         return MPIFile(path)
-
-    def port(self) -> Port:
-        """Return a port on a duplicate of the communicator."""
-        from .mpi_port import MPIPort
-
-        return MPIPort(self._comm, self.host)
 
 
 def _layout(spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..lending import fitting
-from .windows import Offer, accept
+from ..util.buffer_pool import fitting
+from .shared_memory import Offer, accept
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from ..lending import Segment
-    from .contract import Communicator
+    from ..util.buffer_pool import Segment
+    from .interface import Communicator
 
 
 class Window(NamedTuple):

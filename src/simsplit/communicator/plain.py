@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .contract import Array, Plainly, Steps
+    from .interface import Array, Plainly, Steps
 
 
 def plainly(mpi: Any, comm: Any, initial: Array | None, spans: Sequence[tuple[int, int]], steps: Steps) -> Plainly:

@@ -1,10 +1,10 @@
 """The way of the data: plan → scatter → tile by tile: step, deliver → verify."""
 
-from .blocks import block_nbytes
-from .contract import HistoryReceiver, Position, Timings, Watcher
+from .cache_blocking import block_nbytes
+from .interfaces import HistoryReceiver, Position, Timings, Watcher
 from .plan import Plan, Tile
-from .scattering import scatter, scatter_by_nodes
-from .stepping import Rows, run_steps
+from .scatter import scatter, scatter_by_nodes
+from .time_loop import Rows, run_steps
 
 __all__ = [
     "HistoryReceiver",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bounds import bounds, part
 from ..problem import kept_steps
-from ..record import Record
+from ..util.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

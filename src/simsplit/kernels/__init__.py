@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .affine import Affine, affine
-from .contract import Block, Kernel
+from .base import Block, Kernel
 
 if TYPE_CHECKING:
-    from .expressions import expression
+    from .expressions.kernel import expression
     from .functions import function
-    from .loading import load
     from .models import gbm, logistic, lorenz, oscillator, sir
+    from .registry import load
 
 __all__ = [
     "Affine",
@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 # Imported when first asked for: most runs need one of them.
-_HOMES = {"expression": "expressions", "function": "functions", "load": "loading"}
+_HOMES = {"expression": "expressions.kernel", "function": "functions", "load": "registry"}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .contract import Kernel, require_plain
+from .base import Kernel, require_plain
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .compiled.tracing import Traced
-    from .contract import Block
+    from .base import Block
+    from .tracing import Traced
 
     Array = npt.NDArray[Any]
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..dtypes import packed, spelled
 from ..errors import InputError
-from .contract import Kernel, UnknownParameterError
+from ..util.dtypes import packed, spelled
+from .base import Kernel, UnknownParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
-    from .contract import Block
+    from .base import Block
 
     Array = npt.NDArray[Any]
 

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..text import lasting
+from ..util.formatting import lasting
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .stopping import Stopping
+    from .stop_requests import Stopping
 
 GRACE = 3.0  # seconds for the other ranks to write their stacks
 _TURN = 1.0  # seconds, or less where the limit is short

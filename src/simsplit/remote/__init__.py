@@ -17,20 +17,20 @@
             print(future.result(timeout=10))
 """
 
-from .batches import Batch, send
-from .cluster import join, local
-from .context import CallContext, call_context
-from .exposing import expose, oneway
-from .failures import RemoteTraceback
-from .futures import RemoteFuture
-from .handshake import Connection
-from .here import Here, registry
-from .names import NameServer
-from .proxy import AttributeProxy, Proxy, RemoteMethod, StaticProxy, uri_of
+from .client.batch import Batch, send
+from .client.futures import RemoteFuture
+from .client.proxy import AttributeProxy, Proxy, RemoteMethod, StaticProxy, uri_of
+from .client.streams import RemoteIterator
+from .exposure import expose, oneway
+from .link.identity import Connection
+from .server.context import CallContext, call_context
+from .server.nameserver import NameServer
+from .session import Here, registry
 from .settings import Settings
 from .simulation import RemoteResult, simulate
-from .streams import RemoteIterator
+from .startup import join, local
 from .uri import URI, MetaURI, NameURI, ObjectURI, parse
+from .wire.exceptions import RemoteTraceback
 
 register = registry.add
 

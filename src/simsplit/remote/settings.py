@@ -6,8 +6,8 @@ import os
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from ..checks import finite, integer
 from ..errors import InputError
+from ..util.validation import finite, integer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

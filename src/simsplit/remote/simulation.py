@@ -16,22 +16,22 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..bounds import bounds
-from ..dtypes import not_a_number
 from ..errors import InputError, KernelError, UnknownNameError
 from ..kernels import Block
-from ..kernels.contract import beside, read_only
-from ..kernels.loading import BUILT_IN, load
-from ..kernels.results import history_dtype
-from ..text import rows_in_short
-from .exposing import expose
-from .proxy import uri_of
+from ..kernels.base import beside, read_only
+from ..kernels.registry import BUILT_IN, load
+from ..kernels.result_dtype import history_dtype
+from ..util.dtypes import not_a_number
+from ..util.formatting import rows_in_short
+from .client.proxy import uri_of
+from .exposure import expose
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..kernels import Kernel
     from ..problem import Problem
-    from .here import Here
+    from .session import Here
 
     Array = npt.NDArray[Any]
 

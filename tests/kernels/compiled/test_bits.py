@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import Problem, kernels
+from simsplit.backends.llvm import NotCompilable, inexact
 from simsplit.kernels import Kernel, affine, expression
-from simsplit.kernels.compiled import NotCompilable, inexact
-from tests.arrays import random_array
-from tests.blocks import dtype_of, history_of
-from tests.compiling import compiled_history, loop_of
+from tests.support.arrays import random_array
+from tests.support.blocks import dtype_of, history_of
+from tests.support.compiling import compiled_history, loop_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -15,8 +15,9 @@ import pytest
 pytest.importorskip("llvmlite")
 
 from simsplit import Problem, kernels
-from simsplit.kernels.compiled import assembly, machine_code
-from tests.compiling import loop_of
+from simsplit.backends.llvm import assembly
+from simsplit.backends.llvm import object_code as machine_code
+from tests.support.compiling import loop_of
 
 ON_X86_64 = pytest.mark.skipif(platform.machine() != "x86_64", reason="an assembly of x86-64")
 DOUBLE = """

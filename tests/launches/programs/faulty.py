@@ -1,6 +1,6 @@
 """simsplit with a disk that fails: ``faulty.py CALL NUMBER WHAT RANK …``, then the arguments of the command.
 
-The NUMBER-th call of `simsplit.disk.CALL` on rank RANK fails as WHAT says: with an error of the system by its
+The NUMBER-th call of `simsplit.util.durable.CALL` on rank RANK fails as WHAT says: with an error of the system by its
 name (EIO, ENOSPC), or by a SIGKILL before or after it is done. What was called is counted in the file of
 COUNT_CALLS, if that is set.
 """
@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from simsplit import disk
 from simsplit.__main__ import main
-from simsplit.communicator import launch
+from simsplit.communicator import launchers as launch
+from simsplit.util import durable as disk
 
 call, number, what, rank, *arguments = sys.argv[1:]
 launcher = launch.detect()

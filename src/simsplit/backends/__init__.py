@@ -1,0 +1,1 @@
+"""Who does the arithmetic of a kernel."""

@@ -1,0 +1,69 @@
+"""``simsplit resume``: continue the run in a run directory, on any number of ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...communicator import Agreement
+from ...errors import InputError
+from ...monitor.stop_requests import stoppable
+from ...rundir.digest import digest_of_text
+from ...rundir.directory import PROBLEM, read_record
+from ...runs.directory_run import resume
+from ...runs.setup import How
+from ..problem_file import build as problems
+from ..problem_file.resolved import digests, require_unchanged
+from ..problem_file.settings import resolve
+from .run import meet, read
+from .run_directory import care_of, summarize
+
+if TYPE_CHECKING:
+    from ...communicator import Communicator
+    from ...monitor.stop_requests import Stopping
+    from ..parser import Options
+
+
+def command(options: Options) -> None:
+    """Continue a run. Collective.
+
+    Raises
+    ------
+    SimsplitError
+        On every rank.
+    """
+    with stoppable() as stopping:
+        _command(options, stopping)
+
+
+def _command(options: Options, stopping: Stopping) -> None:
+    communicator = meet(options)
+    folder = Path(str(options.name))
+    record, text = _read(communicator, folder)
+    if record["status"] == "finished":
+        if communicator.rank == 0 and not options.quiet:
+            print(f"the run in {folder} is finished: nothing to do", flush=True)
+        return
+    with Agreement(communicator):
+        settings = resolve(options.replace(problem=str(folder / PROBLEM), output=None, format=None), text)
+        problem = problems.make(settings, root=communicator.rank == 0)
+    found = digests(settings, problem, communicator) | {"problem": digest_of_text(text)}
+    with Agreement(communicator):
+        if not options.accept_changes:
+            require_unchanged(record["problem"]["digests"], found)
+    how = How(output=folder, block_size=settings.block_size, backend=settings.backend)
+    result = resume(problem, communicator, how, stopping=stopping, care=care_of(options, record["problem"]["care"]))
+    if result is not None:
+        summarize(options, problem, result, str(folder), communicator)
+
+
+def _read(communicator: Communicator, folder: Path) -> tuple[dict[str, Any], str]:
+    """Return the record and the problem file. One rank asks the file system, not all of them."""
+    found = None
+    with Agreement(communicator):
+        if communicator.rank == 0:
+            record = read_record(folder)
+            if "digests" not in record["problem"]:
+                raise InputError(f"the run in {folder} was begun from Python: resume it there.")
+            found = record, read(str(folder / PROBLEM))
+    return communicator.bcast(found)

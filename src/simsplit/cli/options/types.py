@@ -1,0 +1,61 @@
+"""What the values of options may be: from texts of the command line, or messages that say what is accepted."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from ...errors import InputError
+from ...util import validation as checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def finite(text: str) -> float:
+    """Return a finite number."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if not isfinite(number):
+        raise ArgumentTypeError(f"must be a finite number, not {text!r}")
+    return number
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a text such as 90s, 5min or 2h."""
+    try:
+        return checks.duration("it", text)
+    except InputError as error:
+        raise ArgumentTypeError(str(error)) from None
+
+
+def interval(text: str) -> str:
+    """Return a text such as 5min or 500steps as it is."""
+    try:
+        checks.interval("it", text)
+    except InputError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return text
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """Return the integers of a text such as 0,3,17."""
+    return tuple(integer(0)(word) for word in text.split(","))
+
+
+def integer(least: int) -> Callable[[str], int]:
+    """Return what reads an integer of `least` or more."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if number < least:
+            raise ArgumentTypeError(f"must be an integer of {least} or more, not {text!r}")
+        return number
+
+    return read

@@ -1,0 +1,43 @@
+"""Pictures: an empty figure of matplotlib, and saving it."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from ...util import durable as disk
+from ...util import optional as extras
+
+
+def figure(width: float, height: float) -> Any:
+    """Return an empty figure, so many inches wide and high.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is missing.
+    """
+    module = extras.load("matplotlib.figure", "pictures need matplotlib", "plot")
+    return module.Figure(figsize=(width, height), layout="constrained")
+
+
+def save(drawn: Any, output: str) -> None:
+    """Save a figure in the format that the name of the file asks for; it appears whole or not at all.
+
+    Raises
+    ------
+    InputError
+        If matplotlib does not know the format, or cannot draw values as great.
+    OutputError
+        If the file cannot be written.
+    """
+    target = Path(output).absolute()
+    content = BytesIO()
+    try:
+        drawn.savefig(content, format=target.suffix[1:] or "png", dpi=150)
+    except (ValueError, OverflowError) as error:  # it knows no such format, or the values are too great for it
+        raise InputError(f"cannot draw {output}: {error}") from error
+    with disk.reported(output, "Name a file in a writable folder."):
+        disk.replace(target, content.getvalue())

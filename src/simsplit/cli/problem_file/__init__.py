@@ -1,0 +1,1 @@
+"""Problem files: from TOML and options to a problem, and back."""

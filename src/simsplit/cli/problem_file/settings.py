@@ -1,0 +1,269 @@
+"""The problem, as a file and the options say it: options override the file, the file overrides the defaults.
+
+A key of the file is the option's name with underscores, and ``[parameters]`` stands for ``--set``. Paths
+in a file are relative to its folder, those of options to the current one. Numbers in brackets, in a file
+as in an option, are an array.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping  # noqa: TC003, msgspec looks at the types of the fields
+from typing import TYPE_CHECKING, Any, Literal
+
+from ...errors import InputError
+from ...util.records import Record
+from ...util.validation import number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..parser import Options
+
+PATHS = ("input", "output", "import_from")
+
+
+class Settings(Record):
+    """What is simulated.
+
+    Attributes
+    ----------
+    kernel : str
+        Built in, ``package.module:function``, or an expression.
+    parameters : dict of str to number, list or str
+        Of the kernel: a number, a value for each row, or the ``.npy`` file that has one for each row.
+    kind : {"map", "step"} or None
+        Of a function or an expression; None is "map".
+    import_from : str or None
+        Folder that modules may be in.
+    size : int or None
+        Start from 0 … size - 1 …
+    input : str, list or None
+        … or from the array in this ``.npy`` file, or from these rows.
+    dtype : str or None
+        Of the initial array; None is float64, or that of the ``.npy`` file.
+    delta_t, start_time : float
+        In your unit of time.
+    steps : int
+    seed : int
+        Of random numbers.
+    nan : {"allow", "error"}
+        Whether a result that is not a number ends the run.
+    keep : str
+        Which steps the history holds: "all", "last", "none" or "every:K".
+    reduce : str
+        What is computed over all rows of every step, such as "mean,std".
+    time_unit, unit : str or None
+        Of time and of the values, for people.
+    output : str or None
+        The file that the history is written to, or the run directory.
+    format : {"npy", "zarr", "h5"} or None
+        Of the history in a run directory; None is "npy".
+    backend : {"auto", "numpy", "numba"}
+        What does the arithmetic.
+    transport : {"auto", "gatherv", "shared"}
+        How the results come to root.
+    block_size : int or None
+        Bytes of the result of a step that are computed at a time.
+    digests : dict of str to str
+        Of the files behind the problem, as a run directory's ``problem.toml`` has them: they must not have changed.
+    origins : dict of str to str
+        Where each parameter was given, for messages; no key of a file.
+    """
+
+    kernel: str = "affine"
+    parameters: Mapping[str, Any] = {}
+    kind: Literal["map", "step"] | None = None
+    import_from: str | None = None
+    size: int | None = None
+    input: str | list[Any] | None = None
+    dtype: str | None = None
+    delta_t: float = 0.5
+    start_time: float = 0.0
+    steps: int = 5
+    seed: int = 0
+    nan: Literal["allow", "error"] = "allow"
+    keep: str = "all"
+    reduce: str = ""
+    time_unit: str | None = None
+    unit: str | None = None
+    output: str | None = None
+    format: Literal["npy", "zarr", "h5"] | None = None
+    backend: Literal["auto", "numpy", "numba"] = "auto"
+    transport: Literal["auto", "gatherv", "shared"] = "auto"
+    block_size: int | None = None
+    digests: Mapping[str, str] = {}
+    origins: Mapping[str, str] = {}
+
+
+KEYS = tuple(name for name in Settings.fields() if name != "origins")
+
+
+def resolve(options: Options, text: str | None) -> Settings:
+    """Return what the options and the text of the problem file say.
+
+    Raises
+    ------
+    InputError
+        If one of them is wrong; the message names the file and the key, or the option.
+    """
+    settings = Settings() if text is None or options.problem is None else _from_file(text, options.problem)
+    changes: dict[str, Any] = {}
+    for key in KEYS:
+        value = getattr(options, key, None)
+        if value is not None:
+            changes[key] = value
+    if str(changes.get("input", "")).startswith("["):
+        changes["input"] = _listed("--input", changes["input"])
+    if "size" in changes:
+        changes["input"] = None
+    elif "input" in changes:
+        changes["size"] = None
+    kernel = changes.get("kernel", settings.kernel)
+    parameters = {} if kernel != settings.kernel else dict(settings.parameters)
+    origins = {name: f"{options.problem}: `parameters.{name}`" for name in parameters}
+    given = _set(options.set)
+    parameters.update(given)
+    origins.update({name: f"--set {name}" for name in given})
+    for name in ("offset", "multiplier"):
+        value = getattr(options, name)
+        if value is not None:
+            if kernel != "affine":
+                raise InputError(f"--{name} is for the kernel affine. Use --set {name}={value:g} instead.")
+            parameters[name], origins[name] = value, f"--{name}"
+    return settings.replace(**changes, parameters=parameters, origins=origins)
+
+
+def _set(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of ``--set NAME=VALUE``."""
+    parameters: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(f"--set must be NAME=VALUE, such as --set rate=0.5, not {text!r}")
+        if name in parameters:
+            raise InputError(f"--set {name} is given twice. Give each parameter once.")
+        if value.startswith("["):
+            parameters[name] = _listed(f"--set {name}", value)
+        elif value.endswith(".npy"):
+            parameters[name] = value
+        elif (found := _number(f"--set {name}", value)) is not None:
+            parameters[name] = found
+        else:
+            raise InputError(
+                f"--set {name} must be a number, numbers in brackets ([0.1, 0.2, 0.3], a value for each row) or a .npy "
+                f"file, not {value!r}"
+            )
+    return parameters
+
+
+def _number(option: str, text: str) -> Any:
+    """Return the number that a text is, or None if it is none."""
+    for kind in (int, float, complex):
+        try:
+            return number(option, kind(text))
+        except ValueError as error:
+            if isinstance(error, InputError):
+                raise
+    return None
+
+
+def _listed(option: str, text: str) -> list[Any]:
+    """Return numbers in brackets; within them may stand brackets again, for rows of several values."""
+    from re import findall
+
+    whole: list[Any] = []
+    opened = [whole]  # the list that is being read is the last one
+    free = True  # for a value: at the start, and after a comma
+    for word in findall(r"[\[\],]|[^\[\],\s]+", text):
+        if word == "]" and len(opened) > 1:
+            opened.pop()
+            free = False
+        elif word == "," and not free and len(opened) > 1:
+            free = True
+        elif word == "[" and free:
+            opened[-1].append([])
+            opened.append(opened[-1][-1])
+        elif free and len(opened) > 1 and (value := _number(option, word)) is not None:
+            opened[-1].append(value)
+            free = False
+        else:
+            raise InputError(f"{option} must be numbers in brackets, such as [0.1, 0.2], but in {text} stands {word!r}")
+    if len(opened) > 1:
+        raise InputError(f"{option} must be numbers in brackets, such as [0.1, 0.2], but {text} does not end")
+    first: list[Any] = whole[0]
+    return first
+
+
+def _from_file(text: str, path: str) -> Settings:
+    import tomllib
+    from typing import TypedDict, get_type_hints
+
+    import msgspec
+
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: this is not TOML: {error or 'nested too deeply'}") from None
+    for key in document:
+        if key not in KEYS:
+            raise InputError(f"{path}: unknown key `{key}`. {_near(key, list(KEYS))}")
+    try:
+        table = TypedDict("table", get_type_hints(Settings), total=False)  # type: ignore[misc]  # for mypy it is dynamic
+        checked = Settings(**msgspec.convert(document, table))
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$.")
+        key = where.rstrip("`")
+        raise InputError(f"{path}: `{key}`: {message[:1].lower()}{message[1:]}. {_accepted(key)}") from None
+    if checked.size is not None and checked.input is not None:
+        raise InputError(f"{path}: `size` and `input` exclude each other: give one of them")
+    folder = os.path.dirname(path)  # noqa: PTH120, pathlib is not worth loading for this
+    moved: dict[str, Any] = {
+        name: os.path.join(folder, value)  # noqa: PTH118, the same
+        for name in PATHS
+        if isinstance(value := getattr(checked, name), str)
+    }
+    parameters = {
+        name: _parameter(folder, value) if isinstance(value, str) else value
+        for name, value in checked.parameters.items()
+    }
+    return checked.replace(**moved, parameters=parameters)
+
+
+def _parameter(folder: str, text: str) -> Any:
+    """Return the path of a file, or the complex number that TOML has to write as a text."""
+    if text.endswith(".npy"):
+        return os.path.join(folder, text)  # noqa: PTH118, as above
+    try:
+        return complex(text)
+    except ValueError:
+        return text
+
+
+def _near(key: str, known: list[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"Did you mean `{near[0]}`?  " if near else ""
+    return f"{hint}Known: {', '.join(known)}.  (see: simsplit example affine)"
+
+
+def _accepted(key: str) -> str:
+    accepted = {
+        "kind": '"map" or "step" is accepted.',
+        "nan": '"allow" or "error" is accepted.',
+        "keep": '"all", "last", "none" or "every:K" is accepted.',
+        "backend": '"auto", "numpy" or "numba" is accepted.',
+        "transport": '"auto", "gatherv" or "shared" is accepted.',
+        "block_size": "A whole number of bytes is accepted.",
+        "input": "A .npy file in quotes, or a list of rows is accepted.",
+        "format": '"npy", "zarr" or "h5" is accepted.',
+        "digests": "A table of names and digests is accepted.",
+        "size": "A whole number is accepted.",
+        "steps": "A whole number is accepted.",
+        "seed": "A whole number is accepted.",
+        "delta_t": "A number is accepted.",
+        "start_time": "A number is accepted.",
+        "parameters": "A table of names and values is accepted.",
+    }
+    return accepted.get(key, "A text in quotes is accepted.")

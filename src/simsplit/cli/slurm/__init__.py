@@ -1,0 +1,1 @@
+"""Slurm scripts, sweeps over a table, and their results."""

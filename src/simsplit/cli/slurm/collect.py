@@ -1,0 +1,130 @@
+"""``simsplit collect``: one table and one picture of all runs in a folder."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import InputError
+from ...rundir.recorded_run import PastRun, runs_in, spread, statistics
+from ...util import durable as disk
+from ..output import figure as picture
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..parser import Options
+
+_TELLABLE = 10  # curves with a colour of their own
+_LAST = ("last_time", "least", "mean", "greatest", "deviation", "not_numbers")  # of the last step
+
+
+def command(options: Options) -> None:
+    """Write them. Not collective.
+
+    Raises
+    ------
+    InputError
+        If there are no runs, or the picture cannot be drawn.
+    OutputError
+        If a file cannot be written.
+    """
+    if options.error is not None:
+        raise options.error
+    found = runs_in(Path(str(options.name)))
+    if not found:
+        raise InputError(f"there are no runs in {options.name}. Give the folder that holds run directories.")
+    text = as_csv([row(run) for run in found])
+    if options.output is None:
+        sys.stdout.write(text)
+    else:
+        with disk.reported(f"the table {options.output}", "Name a file in a writable folder (-o table.csv)."):
+            disk.replace(Path(options.output).absolute(), text.encode())
+    if options.plot is not None:
+        draw(found, options.plot)
+
+
+def row(run: PastRun) -> dict[str, Any]:
+    """Return what the table says of a run: how it ended, the problem, and statistics of its last step."""
+    record, attempts = run.record, run.record["attempts"]
+    problem = {name: value for name, value in record["problem"].items() if name != "parameters"}
+    seconds = sum(each["seconds"]["total"] for each in attempts if each["seconds"] is not None)
+    cells = {
+        "run": run.path.name,
+        "status": run.status,
+        "steps_done": run.complete,
+        **{name: value for name, value in problem.items() if _fits_a_cell(value)},
+        **{name: value for name, value in record["problem"]["parameters"].items() if _fits_a_cell(value)},
+        "ranks": attempts[-1]["ranks"] if attempts else None,
+        "starts": len(attempts),
+        "seconds": f"{seconds:.6g}",
+    }
+    if run.complete:
+        last = statistics(run.history(), run.complete - 1)
+        numbers = (last.least, last.mean, last.greatest, last.deviation, last.not_numbers)
+        cells |= dict(zip(_LAST, (float(run.times()[run.complete - 1]), *numbers), strict=True))
+    return cells
+
+
+def _fits_a_cell(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, str))
+
+
+def as_csv(rows: list[dict[str, Any]]) -> str:
+    """Return a table with a column for whatever any of the rows has."""
+    columns = dict.fromkeys(name for each in rows for name in each if name not in _LAST)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [*columns, *_LAST], restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def draw(runs: list[PastRun], output: str) -> None:
+    """Draw the mean over all rows against the time, a curve of all steps for each run that has one.
+
+    Raises
+    ------
+    InputError
+        If no run has one, or matplotlib is missing.
+    OutputError
+        If the picture cannot be written.
+    """
+    figure = picture.figure(10, 6)
+    drawn = [run for run in runs if run.complete]
+    if not drawn:
+        raise InputError("no run has a complete step yet: there is nothing to draw.")
+    from matplotlib import colormaps
+
+    axes = figure.subplots()
+    for number, run in enumerate(drawn):
+        times = run.times()[: run.complete]
+        colour = f"C{number}" if len(drawn) <= _TELLABLE else colormaps["viridis"](number / (len(drawn) - 1))
+        marker = "." if len(times) == 1 else None
+        axes.plot(times, _means(run), color=colour, label=run.path.name, marker=marker)
+    axes.set_title(f"{len(drawn)} of {len(runs)} runs in {runs[0].path.parent}")
+    axes.set_xlabel(drawn[0].label("time", "time_unit"))
+    axes.set_ylabel(drawn[0].label("mean over all rows", "unit"))
+    axes.grid(visible=True, alpha=0.3)
+    shown = axes.get_lines() if len(drawn) <= _TELLABLE else [axes.get_lines()[k] for k in spread(len(drawn), 5)]
+    axes.legend(handles=shown, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    picture.save(figure, output)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of great values, and of steps without a number
+def _means(run: PastRun) -> npt.NDArray[np.float64]:
+    """Return the mean of each step of a run, of the values that are numbers; of complex ones the absolute values."""
+    history = run.history()
+    sums, counts = np.zeros(run.complete), np.zeros(run.complete, np.int64)
+    for steps, within in history.pieces(run.complete):
+        block = history.block(steps, within)
+        values = np.abs(block) if np.iscomplexobj(block) else block.astype(np.float64)
+        numbers, axes = np.isfinite(values), tuple(range(1, values.ndim))
+        sums[steps] += np.where(numbers, values, 0).sum(axis=axes, dtype=np.float64)
+        counts[steps] += numbers.sum(axis=axes)
+    return sums / counts

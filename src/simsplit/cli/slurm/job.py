@@ -1,0 +1,229 @@
+"""``simsplit job``: a Slurm script for one problem, its memory and time limits taken from the plan.
+
+The script is a header made here, and below it that of ``jobs/run.sbatch``, which comes with the package.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from math import ceil, prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..._version import __version__
+from ...errors import InputError, SimsplitError
+from ...util.formatting import counted, readable
+from ..commands.plan import look
+from ..commands.run import read
+from ..problem_file.settings import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..commands.plan import Outlook
+    from ..parser import Options
+    from ..problem_file.settings import Settings
+
+_BODY = Path(__file__).with_name("run.sbatch")  # a link to the one in jobs/; in an installed package its copy
+_OF_A_RANK = 256 * 10**6  # bytes of a rank beside its arrays: Python, NumPy, a compiler, the MPI library's buffers
+_SPARE = 1.1  # times the bytes of the plan
+_CHECKPOINT_RATE = 100 * 10**6  # bytes a second, of a slow shared file system
+_WARNING = 120  # seconds before the time limit; Slurm may be a minute late or early
+_SAFETY = 3  # times the estimated seconds
+_SHORTEST = 10 * 60  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is asked of Slurm.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes on each node.
+    seconds : int
+        The time limit.
+    estimated : float or None
+        Seconds that the run takes at the speed of this machine; None if nobody asked.
+    warning : int
+        How many seconds before the time limit the run is told to stop.
+    """
+
+    memory: int
+    seconds: int
+    estimated: float | None
+    warning: int
+
+
+def command(options: Options) -> None:
+    """Print the script, or submit it and print the number of the job. Not collective: it needs no MPI.
+
+    Raises
+    ------
+    InputError
+        If the problem is wrong, or Slurm does not take the job.
+    """
+    if options.error is not None:
+        raise options.error
+    settings = resolve(options, None if options.problem is None else read(options.problem))
+    nodes, tasks = options.nodes or 1, options.ntasks_per_node or 1
+    found = replace(look(settings, nodes * tasks, tasks), left=None)  # the memory of the nodes counts, not of this host
+    if found.obstacles:
+        raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
+    text = script(options, settings, found)
+    if options.submit:
+        print(submit(text), flush=True)
+    else:
+        print(text, end="", flush=True)
+
+
+def limits(options: Options, settings: Settings, found: Outlook) -> Limits:
+    """Return the limits for a plan; without ``--time`` the kernel is tried for a moment."""
+    tasks = min(found.ranks_per_node, found.plan.ranks)
+    plan = found.plan
+    state = plan.history_row_nbytes * plan.shape[0] if found.problem.kernel.kind == "step" else 0
+    warning = _WARNING + state // _CHECKPOINT_RATE
+    estimated = None
+    seconds = options.time
+    if seconds is None:
+        from .estimate import seconds as estimate
+
+        try:
+            estimated = estimate(settings, found)
+        except SimsplitError as error:
+            raise InputError(
+                f"how long it takes cannot be tried here: {error}\nGive the limit: --time 2:00:00"
+            ) from None
+        seconds = _up(max(_SHORTEST, 2 * warning + _SAFETY * estimated), 5 * 60)
+    return Limits(
+        memory=_up(arrays(found) * _SPARE + tasks * _OF_A_RANK, 10**6),
+        seconds=seconds,
+        estimated=estimated,
+        warning=min(warning, seconds // 3),
+    )
+
+
+def arrays(found: Outlook) -> int:
+    """Return the bytes of arrays on the fullest node: in a run directory the ranks write the history, root has none."""
+    plan = found.plan
+    tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
+    return max(found.node - plan.history_nbytes + tile, found.other_node)
+
+
+def _up(number: float, step: int) -> int:
+    return ceil(number / step) * step
+
+
+def script(options: Options, settings: Settings, found: Outlook) -> str:
+    """Return the text of the script."""
+    template = _BODY.read_text("utf-8")
+    header, mark, body = template.partition("set -euo pipefail\n")
+    fixed = dict(re.findall(r"^#SBATCH --([\w-]+)(.*)$", header, re.MULTILINE))
+    limit = limits(options, settings, found)
+    asked = {
+        "job-name": f"={_name(options)}",
+        "account": None if options.account is None else f"={options.account}",
+        "partition": None if options.partition is None else f"={options.partition}",
+        "nodes": f"={options.nodes or 1}",
+        "ntasks-per-node": f"={options.ntasks_per_node or 1}",
+        "cpus-per-task": f"={options.cpus_per_task or 1}",
+        "mem": f"={ceil(limit.memory / 2**20)}M",
+        "time": f"={clock(limit.seconds)}",
+        "signal": f"=B:USR1@{limit.warning}",
+    }
+    return "\n".join(
+        [
+            "#!/bin/bash",
+            *(f"# {line}".rstrip() for line in _about(options, found, limit)),
+            "#",
+            *(f"#SBATCH --{name}{value}" for name, value in {**fixed, **asked}.items() if value is not None),
+            "",
+            *_settings(options),
+            "",
+            mark + body,
+        ]
+    )
+
+
+def _about(options: Options, found: Outlook, limit: Limits) -> Iterator[str]:
+    """Return what the header says to people."""
+    yield (
+        f"{options.problem or 'A problem'} on {counted(options.nodes or 1, 'node')} × "
+        f"{counted(options.ntasks_per_node or 1, 'rank')}, made by simsplit {__version__}."
+    )
+    yield "Submit it in the folder it was made in: paths are relative to that. Arguments of sbatch go before its name,"
+    yield "those of `simsplit run` after it."
+    yield ""
+    yield (
+        f"Memory: {readable(arrays(found))} for arrays on the fullest node, and {readable(_OF_A_RANK)} for each rank "
+        "beside them."
+    )
+    if limit.estimated is None:
+        yield "Time: as given. What is not finished by then goes back into the queue, and resumes."
+    else:
+        yield (
+            f"Time: about {_duration(limit.estimated)} at the speed of the machine this was made on; {_SAFETY} times "
+            "that is asked for, at least 10 minutes."
+        )
+
+
+def _settings(options: Options) -> Iterator[str]:
+    """Return the variables that the rest of the script reads, and its arguments."""
+    if sys.prefix != sys.base_prefix:
+        yield _default("SIMSPLIT_SETUP", sys.prefix)
+    if options.launch is not None:
+        yield _default("SIMSPLIT_LAUNCH", options.launch)
+    if options.output is not None:
+        yield _default("SIMSPLIT_RUN", options.output)
+    if options.words:
+        yield f'set -- {shlex.join(options.words)} "$@"'
+
+
+def _default(name: str, value: str) -> str:
+    return f"{name}=${{{name}:-{shlex.quote(value)}}}"
+
+
+def _name(options: Options) -> str:
+    """Return a name for the job that neither Slurm nor a file system minds."""
+    stem = "simsplit" if options.problem is None else Path(options.problem).stem
+    return re.sub(r"[^\w.+-]", "_", stem, flags=re.ASCII) or "simsplit"
+
+
+def clock(seconds: int) -> str:
+    """Write a time limit as Slurm reads it.
+
+    >>> clock(7200), clock(90061)
+    ('02:00:00', '1-01:01:01')
+    """
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return f"{f'{days}-' if days else ''}{hours:02}:{minutes:02}:{seconds:02}"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 100 else clock(ceil(seconds))  # noqa: PLR2004, three digits
+
+
+def submit(text: str) -> str:
+    """Give a script to Slurm; return the number of the job."""
+    try:
+        done = subprocess.run(
+            ["sbatch", "--parsable"],  # noqa: S607, the one that the site has put on the PATH
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise InputError(
+            f"cannot submit: there is no sbatch here ({error.strerror}). Run this on a login node of the cluster, or "
+            "leave out --submit to get the script."
+        ) from None
+    if done.returncode:
+        raise InputError(f"Slurm does not take the job:\n{done.stderr.strip() or f'status {done.returncode}'}")
+    return done.stdout.strip().partition(";")[0]  # the name of the cluster may follow

@@ -1,0 +1,182 @@
+"""``simsplit sweep``: one run for each row of a table of parameters. ``jobs/sweep.sbatch`` asks it what a row is.
+
+A column is called what the option of ``simsplit run`` is called, such as ``steps``; any other is a parameter of the
+kernel. An empty cell leaves the option out. The column ``name`` gives the run directory; without it that is the
+number of the row.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError
+from ..parser import parse
+from ..problem_file.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ..parser import Options
+
+_OPTIONS = {*Settings.fields()} - {"parameters", "output"}
+_NAME = "name"
+_SHOWN = 20  # rows of a longer table are left out
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One run of a sweep.
+
+    Attributes
+    ----------
+    name : str
+        Of its run directory.
+    words : list of str
+        Its arguments for ``simsplit run``.
+    """
+
+    name: str
+    words: list[str]
+
+
+def command(options: Options) -> None:
+    """Print the rows, or what one of them is to a script: run directory and arguments, a line each. Not collective.
+
+    Raises
+    ------
+    InputError
+        If the table is wrong, or a run directory was made by a row with other arguments.
+    """
+    if options.error is not None:
+        raise options.error
+    table = Path(str(options.table))
+    rows = read(table)
+    folder = Path(options.runs or f"runs/{table.stem}")
+    for number, row in enumerate(rows, 1):
+        error = parse(["run", *options.words, *row.words]).error
+        if error is not None:
+            raise InputError(f"{table}: row {number}: {error}")
+    if options.row is None:
+        print("\n".join(_overview(table, rows, folder, options.words)), flush=True)
+        return
+    if options.row > len(rows):
+        raise InputError(f"{table} has {len(rows)} rows: there is no row {options.row}. Submit: {_array(rows)}")
+    row = rows[options.row - 1]
+    _require_same(folder / row.name, [*options.words, *row.words])
+    print("\n".join([str(folder / row.name), *row.words]), flush=True)
+
+
+def read(path: Path) -> list[Row]:
+    """Return the rows of a table, ``.csv`` or ``.toml`` with a ``[[run]]`` for each row.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or makes no sense.
+    """
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"cannot read the table {path}: {reason}. Give a .csv or .toml file.") from None
+    readers = {".csv": _from_csv, ".toml": _from_toml}
+    if path.suffix not in readers:
+        raise InputError(f"a table must end in .csv or .toml, not {str(path)!r}")
+    tables = list(readers[path.suffix](text, path))
+    if not tables:
+        raise InputError(f"{path} has no rows. Give one for each run.")
+    width = len(str(len(tables)))
+    rows = [Row(*_row(cells, f"{path}: row {number}", width, number)) for number, cells in enumerate(tables, 1)]
+    for number, row in enumerate(rows, 1):
+        first = next(k for k, other in enumerate(rows, 1) if other.name == row.name)
+        if first != number:
+            raise InputError(f"{path}: rows {first} and {number} have one name, {row.name!r}. Give each its own.")
+    return rows
+
+
+def _from_csv(text: str, path: Path) -> Iterator[dict[str, str]]:
+    import csv
+    from io import StringIO
+
+    try:
+        cells = [[cell.strip() for cell in line] for line in csv.reader(StringIO(text, newline=""), strict=True)]
+        header, *lines = [line for line in cells if any(line)]
+    except (csv.Error, ValueError) as error:
+        reason = error if isinstance(error, csv.Error) else "it is empty"
+        raise InputError(f"{path}: this is not CSV: {reason}. The first line names the columns.") from None
+    for number, line in enumerate(lines, 1):
+        if len(line) != len(header):
+            raise InputError(
+                f"{path}: row {number} has {len(line)} cells, but there are {len(header)} columns: {', '.join(header)}"
+            )
+    if len(set(header)) != len(header):
+        raise InputError(f"{path}: two columns have one name: {', '.join(header)}")
+    for line in lines:
+        yield dict(zip(header, line, strict=True))
+
+
+def _from_toml(text: str, path: Path) -> Iterator[dict[str, str]]:
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: this is not TOML: {error or 'nested too deeply'}") from None
+    runs = document.pop("run", None)
+    if document or not isinstance(runs, list) or not all(isinstance(each, dict) for each in runs):
+        raise InputError(f"{path}: a table of runs has a [[run]] for each of them, and nothing else")
+    for number, run in enumerate(runs, 1):
+        for key, value in run.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+                raise InputError(f"{path}: row {number}: `{key}` must be a number or a text, not {value!r}")
+        yield {key: value if isinstance(value, str) else repr(value) for key, value in run.items()}
+
+
+def _row(cells: dict[str, str], where: str, width: int, number: int) -> tuple[str, list[str]]:
+    """Return name and arguments of a row."""
+    name = cells.get(_NAME) or f"{number:0{width}}"
+    if not re.fullmatch(r"[\w+=-][\w.,+=-]{0,199}", name):
+        raise InputError(f"{where}: the name {name!r} is no good for a folder: use letters, digits and . , + = _ -")
+    words = []
+    for column, value in cells.items():
+        if column == _NAME or not value:
+            continue
+        if not column.isidentifier():
+            raise InputError(f"{where}: {column!r} is neither an option of simsplit run nor a parameter's name")
+        if not value.isprintable():
+            raise InputError(f"{where}: {column}: {value!r} holds what cannot be printed")
+        if column in _OPTIONS:
+            words.append(f"--{column.replace('_', '-')}={value}")
+        else:
+            words += ["--set", f"{column}={value}"]
+    return name, words
+
+
+def _require_same(run: Path, words: Sequence[str]) -> None:
+    """Refuse a run directory that other arguments made: what is in it is not this row's result."""
+    from ...rundir.directory import RECORD, read_record
+
+    if not (run / RECORD).exists():
+        return
+    _, command, *made_by = shlex.split(read_record(run)["attempts"][0]["command"])
+    if command != "run" or made_by[: len(words)] != list(words):
+        raise InputError(
+            f"{run} was made by other arguments: {shlex.join(made_by)}\nThe table now says: {shlex.join(words)}\n"
+            "Remove that folder, or give the row another name."
+        )
+
+
+def _overview(table: Path, rows: list[Row], folder: Path, words: Sequence[str]) -> Iterator[str]:
+    for row in rows[:_SHOWN]:
+        yield f"{folder / row.name}  {shlex.join([*words, *row.words])}"
+    if len(rows) > _SHOWN:
+        yield f"…  {len(rows) - _SHOWN:,} more"
+    yield f"submit    sbatch {_array(rows)} jobs/sweep.sbatch {shlex.join([str(table), *words])}"
+
+
+def _array(rows: Sequence[Any]) -> str:
+    return f"--array=1-{len(rows)}%{min(4, len(rows))}"

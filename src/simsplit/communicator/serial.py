@@ -1,0 +1,75 @@
+"""A single process: the same contract without MPI, so that every code path is the same."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from .interface import Array, SharedFile, Steps
+    from .node import Node
+
+T = TypeVar("T")
+
+
+class SingleProcess:
+    """One rank that is root. Never imports mpi4py."""
+
+    comm = None
+    rank = 0
+    size = 1
+    library = None
+    thread_level = None
+    whole_job = True
+    largest_count = sys.maxsize
+
+    def __init__(self) -> None:
+        self.host = platform.node()
+
+    def bcast(self, value: T | None) -> T:
+        """Return `value`."""
+        assert value is not None  # noqa: S101, for the type checker: root always has a value
+        return value
+
+    def allgather(self, value: T) -> list[T]:
+        """Return `value` in a list."""
+        return [value]
+
+    def bitwise_or(self, bits: int) -> int:
+        """Return `bits`."""
+        return bits
+
+    def ping(self) -> float | None:
+        """Return None: there is nobody else."""
+        return None
+
+    def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
+        """Do nothing: there is nobody else."""
+
+    def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
+        """Do nothing: all rows are root's own."""
+
+    def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
+        """Do nothing: all rows are root's own."""
+
+    def node(self) -> Node | None:
+        """Return None: there is nobody to share with."""
+        return None
+
+    def first(self, count: int) -> AbstractContextManager[SingleProcess]:
+        """Return a context with this process."""
+        return nullcontext(self)
+
+    def plainly(self, initial: Array | None, spans: Sequence[tuple[int, int]], steps: Steps) -> None:
+        """Do nothing: there is no MPI."""
+
+    def open(self, path: str) -> SharedFile:
+        """Open a file for writing."""
+        from .files import PlainFile
+
+        return PlainFile(path)

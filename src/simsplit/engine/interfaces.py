@@ -1,0 +1,143 @@
+"""What the engine asks of whatever receives a history or watches a run, and what it reports of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..util.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from .plan import Tile
+
+    Array = npt.NDArray[Any]
+
+
+class HistoryReceiver(Protocol):
+    """Where the results of the steps go.
+
+    It says where a rank computes its rows, so that they can be computed straight into their final place
+    (root's rows of a gathered history, memory shared by a node, the buffer that a file is written from).
+
+    Of a run that succeeds all ranks call `rows` and `deliver` for each tile that holds kept steps, in the
+    order of the plan, then, if they like, `fetch`, and at the end `finish`. Of a run that fails they call
+    `abort` instead of what was left.
+
+    Attributes
+    ----------
+    in_place : bool
+        Whether this rank computes its results where they stay, in memory that was touched before: then they are
+        best written past the cache. Fresh memory is in the cache anyway, since the system has just cleared it.
+    """
+
+    in_place: bool
+
+    def rows(self, tile: Tile) -> Array:
+        """Return where this rank is to put its results of `tile`. Not collective.
+
+        An array of shape ``(len(tile.steps), rows, *shape of a row)``, each step's rows C-contiguous.
+        """
+
+    def deliver(self, tile: Tile) -> None:
+        """Pass on the results of `tile`, which are all in place. Collective."""
+
+    def fetch(self, position: int, spans: Sequence[tuple[int, int]]) -> Array:
+        """Return rows of the history again, for verification. Collective.
+
+        Parameters
+        ----------
+        position : int
+            Which of the kept steps, by its place in the history.
+        spans : sequence of (int, int)
+            The rows ``[lower, upper)`` of each rank, not overlapping.
+
+        Returns
+        -------
+        ndarray, shape (upper - lower, ...), C-contiguous
+            This rank's; not to be written to, and valid until the next call.
+        """
+
+    def finish(self) -> None:
+        """Make the history last: all that is to be delivered was. Collective.
+
+        A run that was stopped before its end has delivered some of the kept steps only.
+
+        Raises
+        ------
+        OutputError
+            On every rank, if it cannot be made to last.
+        """
+
+    def abort(self) -> None:
+        """Give up what is held: the run failed. Not collective, and does not raise."""
+
+
+class Position(Record):
+    """How far a run is, at the end of a stretch of steps.
+
+    Attributes
+    ----------
+    next_step : int
+        The step that comes next: those before it are computed.
+    kept : int
+        How many steps of the history are delivered.
+    state : ndarray, shape (m, ...), or None
+        This rank's rows of the state of step ``next_step - 1``, of the history's dtype, which a step kernel
+        goes on from; None for a map kernel, which needs none, and before step 0.
+    """
+
+    next_step: int = 0
+    kept: int = 0
+    state: Array | None = None
+
+
+class Watcher(Protocol):
+    """Watches a run at the ends of its stretches of steps: shows progress, writes checkpoints, stops it.
+
+    What the bits mean is the watcher's own business; the engine gathers them in the message by which the
+    ranks agree on errors, so that asking costs none of its own.
+    """
+
+    def requests(self) -> int:
+        """Return the bits that this rank raises now, 0 to 2^28 - 1. Not collective; asked often, so cheap."""
+
+    def most_steps(self) -> int:
+        """Return how many steps the next stretch may have, 1 or more, the same on every rank. Not collective."""
+
+    def boundary(self, position: Position, requested: int) -> bool:
+        """Do what is to be done here, and return whether to stop, the same on every rank. Collective.
+
+        Parameters
+        ----------
+        position : Position
+            Its state must not be written to, and is valid until this returns.
+        requested : int
+            The bits that any rank raised since the last boundary.
+        """
+
+
+class Timings(Record, frozen=False):
+    """Seconds of wall time.
+
+    Attributes
+    ----------
+    scatter : float
+        Waiting for the rows of the initial array.
+    compute : float
+        The kernel.
+    gather : float
+        Bringing the results together, waiting for other ranks included.
+    output : float
+        Writing the history to a file, after the steps.
+    steps : float
+        All steps.
+    """
+
+    scatter: float = 0.0
+    compute: float = 0.0
+    gather: float = 0.0
+    output: float = 0.0
+    steps: float = 0.0

@@ -1,0 +1,379 @@
+"""The steps: every rank runs the kernel over its part, tile by tile, and the results are delivered."""
+
+from __future__ import annotations
+
+from math import prod
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..communicator import Agreement
+from ..errors import KernelError
+from ..kernels import Block
+from ..kernels.base import beside, read_only
+from ..util.dtypes import leaves, not_a_number
+from ..util.formatting import rows_in_short
+from ..util.memory_limits import require
+from .batching import BITS, Pace
+from .cache_blocking import FALLBACK
+from .interfaces import Position
+from .plan import STEPS_AT_ONCE, STEPS_BETWEEN, count_before
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+    from ..communicator import Communicator
+    from ..problem import Problem
+    from .interfaces import HistoryReceiver, Timings, Watcher
+    from .plan import Plan, Tile
+    from .reductions import Reducer
+
+    Array = npt.NDArray[Any]
+
+
+class Rows:
+    """The rows of this rank: its part of the initial array and of the parameters.
+
+    Parameters
+    ----------
+    problem : Problem
+        Kernel, time grid and seed; its array is not looked at.
+    first : int
+        The number of the first row in the whole array.
+    part : ndarray, shape (m, ...)
+        Rows of the initial array, of any byte order and layout.
+    parameters : mapping of str to number or ndarray of shape (m, ...)
+
+    Attributes
+    ----------
+    advance : callable
+        What computes the steps: `Kernel.advance`, or what does the same.
+    """
+
+    def __init__(self, problem: Problem, first: int, part: Array, parameters: Mapping[str, Any]) -> None:
+        self.problem = problem
+        self.advance: Callable[..., None] = problem.kernel.advance
+        self.first = first
+        self.part = part.view()
+        self.part.flags.writeable = False  # on root it is the user's own array
+        self._numbers = {name: value for name, value in parameters.items() if not isinstance(value, np.ndarray)}
+        self._arrays = {name: value for name, value in parameters.items() if isinstance(value, np.ndarray)}
+
+    def initial(self, lower: int, upper: int) -> Array:
+        """Return rows of the initial array, C-contiguous, in the machine's byte order, and read-only."""
+        rows = self.part[lower - self.first : upper - self.first]
+        return read_only(np.ascontiguousarray(rows, rows.dtype.newbyteorder("=")))
+
+    def parameters(self, lower: int, upper: int) -> Mapping[str, Any]:
+        """Return the parameters for some rows, of shapes that broadcast with them; arrays as `initial` gives them."""
+        if not self._arrays:
+            return self._numbers
+        own = slice(lower - self.first, upper - self.first)
+        return {**self._numbers, **{name: beside(self.part, value[own]) for name, value in self._arrays.items()}}
+
+    def block(self, k: int, lower: int, upper: int, parameters: Mapping[str, Any]) -> Block:
+        """Return what the kernel is told of some rows and a step."""
+        problem = self.problem
+        return Block(k, problem.time(k), problem.delta_t, (lower, upper), parameters, problem.seed)
+
+
+def run_steps(
+    communicator: Communicator,
+    plan: Plan,
+    rows: Rows,
+    receiver: HistoryReceiver,
+    timings: Timings,
+    *,
+    block: int = FALLBACK,
+    watcher: Watcher | None = None,
+    start: Position | None = None,
+    pace: Pace | None = None,
+    reducer: Reducer | None = None,
+) -> int:
+    """Run all steps, or those from `start` on, unless the watcher stops it. Collective.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    plan : Plan
+    rows : Rows
+        This rank's.
+    receiver : HistoryReceiver
+        Where the results go. Its `finish` and `abort` are left to the caller.
+    timings : Timings
+        Gets the seconds added.
+    block : int
+        Bytes of the result of a step that are computed at a time; at least one row is.
+    watcher : Watcher, optional
+        What watches the run.
+    start : Position, optional
+        Where to begin, as a watcher was told. Its state becomes the engine's own.
+    pace : Pace, optional
+        How many steps go between two agreements.
+    reducer : Reducer, optional
+        Gets the results of every step, kept or not.
+
+    Returns
+    -------
+    int
+        The step that comes next: ``plan.steps``, unless the watcher stopped the run.
+
+    Raises
+    ------
+    KernelError
+        On every rank, if the kernel failed on any; the receiver then holds no history.
+    """
+    start = Position() if start is None else start
+    begun = perf_counter()
+    next_step = _Run(communicator, plan, rows, receiver, timings, block, watcher, start, pace, reducer).go()
+    timings.steps += perf_counter() - begun
+    return next_step
+
+
+class _Run:
+    """The loop of `run_steps`, whose arguments it takes."""
+
+    def __init__(
+        self,
+        communicator: Communicator,
+        plan: Plan,
+        rows: Rows,
+        receiver: HistoryReceiver,
+        timings: Timings,
+        block: int,
+        watcher: Watcher | None,
+        start: Position,
+        pace: Pace | None,
+        reducer: Reducer | None,
+    ) -> None:
+        self.rank = communicator.rank
+        self.plan = plan
+        self.receiver = receiver
+        self.timings = timings
+        self.watcher = watcher
+        self.next_step = start.next_step
+        self.agreement = Agreement(communicator)
+        self.at_once = max(1, block // max(1, plan.history_row_nbytes))
+        self.where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
+        self.reducer = reducer
+        is_step = rows.problem.kernel.kind == "step"
+        self.every = is_step or reducer is not None
+        self.pace = Pace(STEPS_AT_ONCE, STEPS_BETWEEN) if pace is None else pace
+        with self.agreement:
+            watched = watcher is not None
+            self.compute: _Compute = (
+                _Step(rows, plan, self.at_once, start, at_first=self.pace.steps, watched=watched)
+                if is_step
+                else _Map(rows)
+            )
+            if self.every and len(plan.kept) < plan.steps:
+                self.compute.make_scratch(plan, self.at_once)
+            self.compute.reducer = reducer
+
+    def go(self) -> int:
+        plan = self.plan
+        while plan.longest and (stretch := plan.stretch(self.next_step, self.most_steps(), every=self.every)):
+            requested = opinions = delivered = 0
+            for tile in plan.tiles(stretch):
+                self.tile(tile)
+                requested |= self.agreement.requested >> BITS
+                opinions |= self.agreement.requested & (2**BITS - 1)
+                delivered = tile.positions.stop
+            if self.reducer is not None:
+                begun = perf_counter()
+                self.reducer.deliver(stretch)
+                self.timings.gather += perf_counter() - begun
+            self.pace.adapt(opinions)
+            self.next_step = min(stretch.stop, plan.steps)
+            if self.watcher is not None:
+                position = Position(self.next_step, delivered, self.compute.state_now())
+                if self.watcher.boundary(position, requested):
+                    return self.next_step
+        return plan.steps
+
+    def most_steps(self) -> int:
+        """Return how many steps go into the next stretch: no more than the watcher wants."""
+        return self.pace.steps if self.watcher is None else min(self.pace.steps, self.watcher.most_steps())
+
+    def tile(self, tile: Tile) -> None:
+        """Compute a tile and deliver it."""
+        begun = perf_counter()
+        with self.agreement, np.errstate(all="ignore"):
+            target = self.receiver.rows(tile) if tile.steps else None
+            lower, upper = tile.spans[self.rank]
+            for first in range(lower, upper, self.at_once):
+                end = min(first + self.at_once, upper)
+                out = None if target is None else target[:, first - lower : end - lower]
+                self.compute(tile, first, end, out, self.where)
+            wishes = 0 if self.watcher is None else self.watcher.requests()
+            self.agreement.request(wishes << BITS | self.pace.opinion())
+            computed = perf_counter()
+        if tile.steps:
+            self.receiver.deliver(tile)
+        self.timings.compute += computed - begun
+        self.timings.gather += perf_counter() - computed
+
+
+class _Compute:
+    """Computes some rows of some steps, and says where it happened if the kernel fails."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.kernel = rows.problem.kernel
+        self.check_nan = rows.problem.nan == "error"
+        self.reducer: Reducer | None = None
+        self.ahead = 0  # how far the step that is computed is from that of which the kernel is told
+
+    def __call__(self, tile: Tile, lower: int, upper: int, out: Array | None, where: str) -> None:
+        """Compute rows ``[lower, upper)`` of `tile`; those of the kept steps into `out`, None if there are none."""
+        rows = self.rows
+        block = rows.block(tile.computed.start, lower, upper, rows.parameters(lower, upper))
+        try:
+            self.compute(tile, block, out)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            step = block.k + self.ahead
+            at = f"step {step}, t = {rows.problem.time(step)}"
+            if self.ahead:
+                at += f" (from step {block.k}, t = {block.t})"
+            raise KernelError(
+                f"the kernel {self.kernel.name} failed on {where} at {at}, {rows_in_short(lower, upper)}"
+            ) from error
+
+    def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
+        """Compute some rows of a tile, those of the kept steps into `out`, and let them be reduced."""
+        if out is not None and len(tile.steps) == len(tile.computed):
+            state = self.go_on(self.state_before(tile.computed, block), block, tile.computed, out)
+            self.reduce(tile.computed, block, out)
+        else:
+            state = self.pick(self.state_before(tile.computed, block), block, tile, out)
+        self.keep_state(state, block)
+
+    def pick(self, state: Array | None, block: Block, tile: Tile, out: Array | None) -> Array | None:
+        """Compute steps of which only some are kept; return the state of the last."""
+        kept, at_once = tile.steps, self.scratch.shape[1]
+        for turn, first in enumerate(range(0, len(tile.computed), at_once)):
+            steps = tile.computed[first : first + at_once]
+            results = self.scratch[turn % 2, : len(steps), : block.upper - block.lower]
+            state = self.go_on(state, block, steps, results)
+            self.reduce(steps, block, results)
+            lower, upper = count_before(kept, steps.start), count_before(kept, steps.stop)
+            if out is not None and lower < upper:
+                out[lower:upper] = results[kept[lower] - steps.start :: kept.step][: upper - lower]
+        return state
+
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array | None:
+        """Compute `steps` into `out`; return the state of the last, if there is such a thing."""
+        raise NotImplementedError
+
+    def state_before(self, steps: range, block: Block) -> Array | None:
+        """Return the state that `steps` go on from, if there is one."""
+        return None
+
+    def keep_state(self, state: Array | None, block: Block) -> None:
+        """Keep the state of some rows for the next tile."""
+
+    def make_scratch(self, plan: Plan, at_once: int) -> None:
+        """Take memory for steps that are not kept: two pieces of about a block, used by turns."""
+        most = min(at_once, len(self.rows.part))
+        steps = min(max(1, at_once // max(1, most)), STEPS_BETWEEN, plan.steps)
+        self.scratch = np.empty((2, steps, most, *plan.shape[1:]), plan.history_dtype)
+
+    def reduce(self, steps: range, block: Block, results: Array) -> None:
+        if self.reducer is not None:
+            self.reducer.add(steps, block.lower, results)
+
+    def state_now(self) -> Array | None:
+        """Return this rank's rows of the state, read-only, or None if there is none."""
+        return None
+
+    def advance(self, x: Array, block: Block, steps: range, out: Array) -> None:
+        """Let the kernel compute successive steps, and check what it did."""
+        problem = self.rows.problem
+        try:
+            self.rows.advance(x, block, steps, [problem.time(k) for k in steps], out)
+        except BaseException:
+            if self.check_nan and block.k in steps:  # of two failures the one of the earlier step is told
+                self.require_numbers(block, steps[: steps.index(block.k)], out)
+            raise
+        if self.check_nan:
+            self.require_numbers(block, steps, out)
+
+    def require_numbers(self, block: Block, steps: range, out: Array) -> None:
+        """Raise if a result is not a number, with the block at the first step that has one."""
+        if not any(np.isnan(leaf).any() for leaf in leaves(out[: len(steps)])):
+            return
+        for k, result in zip(steps, out, strict=False):
+            bad = not_a_number(result)
+            if bad.any():
+                block.k, block.t = k, self.rows.problem.time(k)
+                first = block.lower + int(bad.argmax())
+                raise FloatingPointError(f"{int(bad.sum())} of these rows are not a number, the first is row {first}")
+
+
+class _Map(_Compute):
+    """Step k from the initial array and the time of step k."""
+
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array | None:
+        self.advance(self.rows.initial(block.lower, block.upper), block, steps, out)
+        return None
+
+
+class _Step(_Compute):
+    """Step k from the state of step k - 1 and its time; step 0 is the initial array.
+
+    Parameters
+    ----------
+    rows, plan, start
+        As of `run_steps`.
+    at_once : int
+        The number of rows of a block.
+    at_first : int
+        The number of steps in the first stretch.
+    watched : bool
+        Whether the state is asked for at the end of each stretch, the last one included.
+    """
+
+    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, at_first: int, watched: bool) -> None:
+        super().__init__(rows)
+        self.state: Array | None = None
+        shape = (len(rows.part), *plan.shape[1:])
+        if start.next_step:
+            if start.state is None or start.state.shape != shape:
+                raise ValueError(f"to go on from step {start.next_step} takes a state of shape {shape}")
+            self.state = np.require(start.state, plan.history_dtype, ["C", "W"])
+        elif watched or plan.steps > min(at_first, plan.tile_shape[0]):  # else no state outlives its block
+            nbytes = prod(shape) * plan.history_dtype.itemsize
+            require(nbytes, "the state between the steps", "Use more nodes, or fewer ranks on each.")
+            self.state = np.empty(shape, plan.history_dtype)
+
+    def state_now(self) -> Array | None:
+        return None if self.state is None else read_only(self.state)
+
+    def state_before(self, steps: range, block: Block) -> Array | None:
+        return None if self.state is None or steps.start == 0 else self.state[self.own(block)]
+
+    def keep_state(self, state: Array | None, block: Block) -> None:
+        if self.state is not None and state is not None:
+            self.state[self.own(block)] = state
+
+    def own(self, block: Block) -> slice:
+        return slice(block.lower - self.rows.first, block.upper - self.rows.first)
+
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array:
+        """Compute `steps`, with no gap between them, into `out`; return the state of the last."""
+        self.ahead = 0
+        if state is None:
+            state = out[0]
+            np.copyto(state, self.rows.initial(block.lower, block.upper), casting="same_kind")
+            steps, out = steps[1:], out[1:]
+        if not steps:
+            return state
+        self.ahead = 1
+        self.advance(read_only(state), block, range(steps.start - 1, steps.stop - 1), out)
+        last: Array = out[-1]
+        return last

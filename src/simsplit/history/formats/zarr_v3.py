@@ -1,0 +1,194 @@
+"""Histories in Zarr v3 stores (extra ``zarr``), which ``xarray.open_zarr`` opens.
+
+zarr itself writes the description, on root. The chunks are not compressed, so that a chunk is a file of its
+numbers one behind the other, and each rank writes its rows where they belong: a run that is killed and resumed
+writes the same bytes again. The split of the rows follows the chunks (`Plan.grain`), so that no chunk is
+shared by two ranks.
+"""
+
+from __future__ import annotations
+
+import os
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import InputError, OutputError
+from ...util import durable as disk
+from ...util import optional as extras
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from ..file import Layout
+
+    Array = npt.NDArray[Any]
+
+NAME = "history"
+CHUNK = 16 * 2**20  # bytes that a chunk has at most, if a row is not longer
+_OPEN = 64  # files at a time
+
+
+def load() -> Any:
+    """Import zarr.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    return extras.load("zarr", "Zarr needs zarr", "zarr")
+
+
+def chunk_rows(rows: int, ranks: int, row_nbytes: int, chunk: int = CHUNK) -> int:
+    """Return the rows of a chunk: each rank gets some chunks, and none much more than others."""
+    longest = -(-rows // ranks)
+    pieces = max(1, -(-longest * row_nbytes // chunk))
+    return max(1, -(-longest // pieces))
+
+
+def create(path: Path, layout: Layout, rows: int) -> None:
+    """Make a store with an empty history. Root only.
+
+    Parameters
+    ----------
+    path : Path
+    layout : Layout
+    rows : int
+        Of a chunk.
+
+    Raises
+    ------
+    InputError
+        If zarr is missing, or does not know the dtype.
+    OSError
+    """
+    zarr = load()
+    row_nbytes = max(1, layout.row_nbytes)
+    steps = min(max(1, CHUNK // (rows * row_nbytes)), max(1, layout.shape[0]))
+    group = zarr.create_group(str(path), zarr_format=3, attributes=layout.labels)
+    try:
+        group.create_array(
+            NAME,
+            shape=layout.shape,
+            dtype=layout.dtype,
+            chunks=(steps, rows, *(max(1, length) for length in layout.shape[2:])),
+            compressors=None,
+            filters=None,
+            fill_value=0,
+            dimension_names=layout.dimensions,
+            attributes=layout.labels,
+            config={"write_empty_chunks": True},
+        )
+    except ValueError as error:
+        raise InputError(f"Zarr cannot hold {layout.dtype}: {error}. Use --format npy.") from error
+    time = group.create_array(
+        "time",
+        shape=layout.times.shape,
+        dtype="float64",
+        compressors=None,
+        dimension_names=("time",),
+        attributes={"units": layout.labels["time_unit"]} if "time_unit" in layout.labels else {},
+    )
+    time[:] = layout.times
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118, as os.walk gives it
+            try:
+                disk.sync(file)
+            finally:
+                os.close(file)
+    disk.sync_folder(path)
+
+
+def chunks(path: Path, layout: Layout) -> tuple[int, ...]:
+    """Return the shape of the chunks of a history, after looking whether it is the one that was made.
+
+    Raises
+    ------
+    OutputError
+        If it is not.
+    """
+    zarr = load()
+    try:
+        found = zarr.open_array(str(path / NAME), mode="r", zarr_format=3)
+    except (OSError, ValueError, KeyError) as error:
+        raise OutputError(f"{path} cannot be opened: {error}. Start the run again with --overwrite.") from error
+    if (found.shape, found.dtype) != (layout.shape, layout.dtype):
+        raise OutputError(f"{path} is not the history that was written there. Start the run again with --overwrite.")
+    shape: tuple[int, ...] = found.chunks
+    return shape
+
+
+class ChunkFiles:
+    """The chunks that this rank writes.
+
+    Parameters
+    ----------
+    path : Path
+        The store.
+    layout : Layout
+    chunk : tuple of int
+        Shape of a chunk; all axes but the first two are whole.
+    """
+
+    def __init__(self, path: Path, layout: Layout, chunk: tuple[int, ...]) -> None:
+        self._folder = path / NAME / "c"
+        self._chunk = chunk
+        self._row_nbytes = layout.row_nbytes
+        self._nbytes = prod(chunk) * layout.dtype.itemsize
+        self._rest = "/0" * (len(chunk) - 2)
+        self._open: dict[tuple[int, int], int] = {}
+        self._folders: set[Path] = set()  # in which files were made since they were last made durable
+
+    def write(self, k: int, lower: int, data: Array) -> None:
+        """Write rows from `lower` of steps from `k`, each part into its chunk."""
+        if not data.nbytes:
+            return
+        steps, rows, *_ = self._chunk
+        for number, step in enumerate(data):
+            begin = lower
+            while begin < lower + len(step):
+                end = min((begin // rows + 1) * rows, lower + len(step))
+                file = self._file(((k + number) // steps, begin // rows))
+                place = ((k + number) % steps * rows + begin % rows) * self._row_nbytes
+                piece = step[begin - lower : end - lower]
+                disk.write(file, piece.reshape(-1).view(np.uint8).data, place)
+                begin = end
+
+    def sync(self) -> None:
+        """Make all chunks durable, and close them."""
+        for key in list(self._open):
+            self._finish(key)
+        for folder in sorted(self._folders):
+            disk.sync_folder(folder)
+        self._folders.clear()
+
+    def close(self) -> None:
+        """Close them."""
+        for file in self._open.values():
+            os.close(file)
+        self._open.clear()
+
+    def _file(self, key: tuple[int, int]) -> int:
+        file = self._open.get(key)
+        if file is None:
+            if len(self._open) >= _OPEN:
+                self._finish(next(iter(self._open)))
+            path = self._folder / f"{key[0]}/{key[1]}{self._rest}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._open[key] = file
+            os.ftruncate(file, self._nbytes)  # a chunk at the edge is as large as any other
+            self._folders.update((path.parent, self._folder / str(key[0]), self._folder))
+        return file
+
+    def _finish(self, key: tuple[int, int]) -> None:
+        file = self._open.pop(key)
+        try:
+            disk.sync(file)
+        finally:
+            os.close(file)

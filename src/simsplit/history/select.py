@@ -1,0 +1,81 @@
+"""How the results come to root: through memory that the ranks of a node share, or by messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..communicator import Agreement
+from ..util.formatting import counted
+from ..util.records import Record
+from .gathered import GatheredHistory
+
+if TYPE_CHECKING:
+    from ..communicator import Communicator
+    from ..communicator.node import Node
+    from ..engine import Plan
+    from .shared import SharedHistory
+
+TRANSPORTS = ("auto", "gatherv", "shared")
+_SMALL = 2**20  # bytes of a history that is gathered before a window is made
+
+
+class Transport(Record):
+    """What was taken.
+
+    Attributes
+    ----------
+    name : {"gatherv", "shared"}
+    why : str
+    node : Node or None
+        The ranks that share memory, if it is used.
+    """
+
+    name: str
+    why: str
+    node: Node | None = None
+
+
+def receive(communicator: Communicator, plan: Plan, asked: str) -> tuple[GatheredHistory | SharedHistory, Transport]:
+    """Return what receives a history in memory. Collective.
+
+    Parameters
+    ----------
+    communicator : Communicator
+    plan : Plan
+    asked : {"auto", "gatherv", "shared"}
+        With "auto" windows are used where ranks share a node, unless the history is small. Where there is no
+        shared memory the history is gathered, also if windows were asked for.
+
+    Raises
+    ------
+    InputError
+        On every rank, if the history does not fit in memory.
+    """
+    node, why = _node(communicator, plan, asked)
+    if node is not None:
+        from .shared import SharedHistory, window_nbytes
+
+        window = node.share(window_nbytes(plan, node))
+        if not communicator.bitwise_or(window is None) and window is not None:
+            with Agreement(communicator):
+                receiver = SharedHistory(communicator, plan, node, window)
+            kept = ", used before" if window.warm else ""
+            return receiver, Transport("shared", f"{why}{communicator.bcast(kept)}", node)
+        why = "a node gives no shared memory"
+    with Agreement(communicator):
+        gathered = GatheredHistory(communicator, plan)
+    return gathered, Transport("gatherv", why)
+
+
+def _node(communicator: Communicator, plan: Plan, asked: str) -> tuple[Node | None, str]:
+    """Return the ranks that are to share memory, or None, and why."""
+    if asked == "gatherv":
+        return None, "asked for"
+    if communicator.size == 1:
+        return None, "one rank"
+    if plan.history_nbytes < (_SMALL if asked == "auto" else 1):
+        return None, "the history is small"
+    node = communicator.node()
+    if node is None:
+        return None, "no two ranks share a node"
+    return node, f"{counted(communicator.size, 'rank')} on {counted(len(node.members), 'node')}"

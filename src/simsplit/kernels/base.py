@@ -1,0 +1,348 @@
+"""What a rank computes: the contract between the engine and a kernel.
+
+A kernel is row-local: a row of the result depends on the same row of its input, on the row's number and
+on the time, on nothing else, so that any run of rows may be computed on its own, on any rank. It never
+sees MPI.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..errors import InputError
+from ..util.dtypes import spelled
+from ..util.validation import number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from .random import Draws
+    from .tracing import Traced
+
+    Array = npt.NDArray[Any]
+
+
+class UnknownParameterError(InputError):
+    """A parameter is given that the kernel does not have.
+
+    Parameters
+    ----------
+    kernel, parameter : str
+    known : sequence of str
+        The parameters that it has.
+    """
+
+    def __init__(self, kernel: str, parameter: str, known: Sequence[str]) -> None:
+        import difflib
+
+        near = difflib.get_close_matches(parameter, known, n=1)
+        hint = f". Did you mean {near[0]}? It has" if near else "; it has"
+        super().__init__(f"{kernel} has no parameter {parameter}{hint} {', '.join(known) or 'none'}")
+        self.parameter = parameter
+
+
+class Block:
+    """The run of rows and the step that a kernel is asked for.
+
+    ``block["name"]`` is a parameter of the kernel: a number, or, if it was given as an array along axis
+    0, its values for these rows, of a shape that broadcasts with them.
+
+    Parameters
+    ----------
+    k, t, delta_t
+        As the attributes.
+    rows : tuple of (int, int)
+        `lower` and `upper`.
+    parameters : mapping of str to number or ndarray, shape (m, ...)
+    seed : int, default 0
+        Of `random`.
+
+    Attributes
+    ----------
+    k : int
+        Number of the step, from 0.
+    t : float
+        Its time, ``start_time + k * delta_t``, in the unit of the problem.
+    delta_t : float
+        The time from one step to the next, in the same unit.
+    lower, upper : int
+        The rows are ``[lower, upper)`` of the whole array.
+    """
+
+    __slots__ = ("_draws", "_parameters", "_seed", "delta_t", "k", "lower", "t", "upper")
+
+    def __init__(
+        self, k: int, t: float, delta_t: float, rows: tuple[int, int], parameters: Mapping[str, Any], seed: int = 0
+    ) -> None:
+        self.k = k
+        self.t = t
+        self.delta_t = delta_t
+        self.lower, self.upper = rows
+        self._parameters = parameters
+        self._seed = seed
+        self._draws: Draws | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        return self._parameters[name]
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """All parameters, by name."""
+        return self._parameters
+
+    @property
+    def row(self) -> npt.NDArray[np.int64]:
+        """The number of each row in the whole array, shape (m,)."""
+        return np.arange(self.lower, self.upper)
+
+    @property
+    def random(self) -> Draws:
+        """Random numbers for these rows and this step, the same whatever the split; each call draws anew."""
+        if self._draws is None or self._draws.step != self.k:
+            from .random import Draws
+
+            self._draws = Draws(self._seed, self.k, self.lower, self.upper)
+        return self._draws
+
+
+class Kernel(ABC):
+    """The contract: derive from it to bring a kernel of your own.
+
+    A *map* kernel gives step k from the initial array and the time t_k. A *step* kernel gives the state
+    of step k+1 from that of step k and the time t_k; the state of step 0 is the initial array. Only
+    `evaluate` must be written; the engine calls `advance`, which calls it. NumPy's floating-point warnings
+    are off then: inf and NaN are results, not news on every rank.
+
+    Parameters
+    ----------
+    **parameters : number or array_like, shape (n, ...)
+        What `evaluate` finds in its block. An array along axis 0 gives each row a value of its own; only
+        root's is used, and scattered with the rows: the other ranks may give None.
+
+    Attributes
+    ----------
+    kind : {"map", "step"}
+    formula : str
+        What it computes, for people.
+    source : str or None
+        What stands for the user's code behind it, such as a digest; it must be the same on all ranks.
+    name : str
+        What messages call it; the name of the class by default.
+    parameters : dict of str to number or ndarray
+
+    Raises
+    ------
+    InputError
+        If a parameter is neither a finite number nor an array of numbers.
+
+    Examples
+    --------
+    >>> class Decay(Kernel):
+    ...     def evaluate(self, x, block, out):
+    ...         np.multiply(x, np.exp(-block["rate"] * block.t), out=out)
+    >>> Decay(rate=0.5).parameters
+    {'rate': 0.5}
+    """
+
+    kind: Literal["map", "step"] = "map"
+    formula: str = ""
+    source: str | None = None
+
+    def __init__(self, **parameters: Any) -> None:
+        self.parameters: dict[str, Any] = {name: _parameter(name, value) for name, value in parameters.items()}
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return type(self).__name__
+
+    def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
+        """Compute what does not depend on the time, once for a few steps of a run of rows. Map kernels only.
+
+        By default there is nothing to prepare.
+
+        Parameters
+        ----------
+        x : ndarray, shape (m, ...)
+            Rows of the initial array: C-contiguous, in the machine's byte order. Not to be written to.
+        block : Block
+            Of the first of these steps.
+        scratch : ndarray, shape (m, ...)
+            The `out` of the last of these steps, free until then.
+
+        Returns
+        -------
+        ndarray
+            What `evaluate` is given as `x` for each of the steps: `x`, or `scratch`.
+        """
+        return x
+
+    @abstractmethod
+    def evaluate(self, x: Array, block: Block, out: Array) -> None:
+        """Compute a run of rows for one step.
+
+        Parameters
+        ----------
+        x : ndarray, shape (m, ...)
+            Rows of the initial array (map: what `prepare` returned), or of the state (step):
+            C-contiguous, in the machine's byte order. Not to be written to.
+        block : Block
+            Which rows, which step, and the parameters. For a step kernel k and t are those of `x`.
+        out : ndarray, shape (m, ...), C-contiguous
+            Where the result goes, of the dtype that `result_dtype` gave; a structured one has no padding.
+            It holds anything before the call and must be written whole. It is `x` itself in the last
+            step, if `prepare` returned its `scratch`.
+        """
+
+    def advance(self, x: Array, block: Block, steps: range, times: Sequence[float], out: Array) -> None:
+        """Compute successive steps of a run of rows. What the engine calls.
+
+        By default by `prepare` and `evaluate`, step by step. A kernel that is compiled does it in one call.
+
+        Parameters
+        ----------
+        x : ndarray, shape (m, ...)
+            Rows of the initial array (map), or the state that the first step goes on from (step):
+            C-contiguous, in the machine's byte order. Not to be written to.
+        block : Block
+            Which rows, and the parameters. Its k and t say on leaving by an exception which step failed.
+        steps : range
+            The numbers of the steps that `evaluate` would be told, one after the other: of a map kernel any,
+            of a step kernel those of the states that are gone on from, with no gap between them.
+        times : sequence of float, as long as `steps`
+            Their times.
+        out : ndarray, shape (len(steps), m, ...)
+            ``out[j]``, C-contiguous, gets the result of ``steps[j]``: from `x` (map), or from ``out[j - 1]``,
+            and `x` for the first (step). It holds anything before the call and must be written whole.
+
+        Raises
+        ------
+        TypeError
+            If `prepare` or `evaluate` returned what they must not.
+        Exception
+            What they raised.
+        """
+        is_step = self.kind == "step"
+        if not is_step:
+            x = self.prepare(x, block, out[-1])
+            if not isinstance(x, np.ndarray):
+                raise TypeError(f"prepare() returned {type(x).__name__}; it must return x, or scratch")
+        for k, t, target in zip(steps, times, out, strict=True):
+            block.k, block.t = k, t
+            returned: object = self.evaluate(x, block, target)
+            if returned is not None and returned is not target:
+                raise TypeError(f"evaluate() returned {type(returned).__name__}; it must write the result into out")
+            if is_step:
+                x = read_only(target)
+
+    def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
+        """Return the dtype of the result.
+
+        By default that of NumPy's promotion with a Python float and the parameters: floats and complex
+        numbers stay what they are, integers become float64, and numbers as parameters change no precision.
+        A structured dtype stays what it is.
+
+        Parameters
+        ----------
+        x : ndarray, shape (1, ...)
+            A row of the initial array, or of anything if it has none.
+        block : Block
+        """
+        if x.dtype.names is not None:
+            return x.dtype
+        values = (value.dtype if isinstance(value, np.ndarray) else value for value in block.parameters.values())
+        return np.result_type(x.dtype, 0.0, *values)
+
+    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+        """Do once, on values that record what is done to them, what `evaluate` does: for a compiler.
+
+        By default a kernel is not compiled. One of arithmetic alone may return here what it computes; see
+        `tracing.Traced` for what can be recorded. The operations and their order must be those of `evaluate`.
+
+        Parameters
+        ----------
+        x : Traced
+            Stands for the rows.
+        block : Block
+            With values that record for t, k, row and the parameters that are arrays.
+        dtype : numpy.dtype
+            Of the result.
+
+        Returns
+        -------
+        Traced
+
+        Raises
+        ------
+        NotCompilable
+            If it is to be left to NumPy; the message says why.
+        """
+        from .tracing import NotCompilable
+
+        raise NotCompilable(f"the kernel {self.name} is not one that simsplit writes out")
+
+    def reference(self, x: Array, block: Block, dtype: np.dtype[Any]) -> Array:
+        """Compute rows for one step the plain way; what verification compares with.
+
+        Parameters
+        ----------
+        x, block
+            As `evaluate` gets them, but not prepared; the runs of rows are others than those of the run.
+        dtype : numpy.dtype
+            Of the result, what `result_dtype` gave.
+
+        Returns
+        -------
+        ndarray, shape (m, ...), of `dtype`
+        """
+        out = np.empty(x.shape, dtype)
+        out.reshape(-1).view(np.uint8)[...] = 0xA5  # what the kernel forgets to write must not agree by chance
+        self.evaluate(self.prepare(x, block, out) if self.kind == "map" else x, block, out)
+        return out
+
+
+def require_plain(name: str, x: Array) -> None:
+    """Refuse rows with fields, for a kernel that computes with numbers alone."""
+    if x.dtype.names is not None:
+        raise InputError(
+            f"the kernel {name} computes with numbers, but the values of the array have fields, {spelled(x.dtype)}. "
+            "Write a function that computes each field (see docs/kernels.md), or give an array of one field."
+        )
+
+
+def read_only(array: Array) -> Array:
+    """Return a view that cannot be written to: what lies behind it is the user's, or part of the history."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def beside(rows: Array, value: Array) -> Array:
+    """Return a parameter for these rows, C-contiguous, native, read-only, and of a shape that broadcasts with them."""
+    plain = np.ascontiguousarray(value, value.dtype.newbyteorder("=")).reshape(
+        len(value), *[1] * (rows.ndim - value.ndim), *value.shape[1:]
+    )
+    plain.flags.writeable = False
+    return plain
+
+
+def _parameter(name: str, value: Any) -> Any:
+    """Return a parameter as a Python number, which changes no precision, as an array, or None for root's array."""
+    if value is None:
+        return None
+    if hasattr(value, "mask") and isinstance(value, np.ma.MaskedArray):  # numpy.ma is loaded on demand
+        raise InputError(f"parameter {name} must be a plain array: a mask would be lost. Use filled(...).")
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"parameter {name} cannot be made an array: {error}") from error
+    if array.ndim == 0:
+        return number(f"parameter {name}", value)
+    if array.dtype.kind not in "biufc":
+        raise InputError(f"parameter {name} must be a number or an array of numbers, not an array of {array.dtype}")
+    return array

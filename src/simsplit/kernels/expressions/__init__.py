@@ -1,0 +1,1 @@
+"""Kernels that are written as an expression."""

@@ -1,0 +1,399 @@
+"""A small, closed language: row-local arithmetic of NumPy arrays, written as text.
+
+The text is parsed with Python's `ast` and translated, node by node, into calls of the functions in the
+tables below; what is in none of them is refused. No text is ever compiled or run.
+
+On arrays an expression gives what the same text gives in NumPy, bit for bit. Python numbers (literals, the
+time) stay Python numbers through operators, so that they do not widen a float32 array; but where Python
+raises an error or changes from real to complex they give what NumPy's float64 gives: ``1 / 0`` is inf.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import warnings
+from dataclasses import dataclass
+from functools import partial, reduce
+from itertools import pairwise
+from keyword import iskeyword
+from math import isinf
+from re import compile as compiled
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from unicodedata import combining, east_asian_width, normalize
+
+import numpy as np
+
+from ...errors import InputError
+from ...util.formatting import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+_LONGEST = 10_000  # characters
+_DEEPEST = 100  # brackets, or operators within operators
+_LARGEST = 2**53  # an integer literal; every one up to here is a float64 too
+_GREATEST_POWER = 1000  # of a constant
+_INTEGERS = range(-(2**63), 2**63)  # what Python integers may grow to, as NumPy's do, before they are floats
+_SHOWN = 72  # characters of the text in a message
+
+_NUMBERS = {bool, int, float, complex}  # exactly: np.float64 derives from float, and promotes otherwise
+_CONSTANTS = {"pi": np.pi, "e": np.e, "inf": np.inf, "nan": np.nan}
+_ARITIES = {
+    1: "abs sqrt cbrt exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh "
+    "arccosh arctanh floor ceil trunc rint sign square conj real imag isnan isfinite isinf",
+    2: "minimum maximum arctan2 hypot fmod copysign power",
+    3: "where clip",
+}
+_FUNCTIONS = {name: (getattr(np, name), arity) for arity, names in _ARITIES.items() for name in names.split()}
+_ELSEWHERE = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
+_ELSEWHERE |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
+_OPERATORS_AND_UFUNCS = (
+    "Add add add, Sub sub subtract, Mult mul multiply, Div truediv true_divide, FloorDiv floordiv floor_divide, "
+    "Mod mod remainder, Pow pow power, UAdd pos positive, USub neg negative, "
+    "Eq eq equal, NotEq ne not_equal, Lt lt less, LtE le less_equal, Gt gt greater, GtE ge greater_equal"
+)
+_ELSEWHERE = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
+_ELSEWHERE |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
+_ACCEPTED = "Accepted are numbers, names, + - * / // % **, comparisons, and, or, not, a if c else b, and functions"
+_INSTEAD = {"^": "A power is written **", "&": "Write `and`", "|": "Write `or`", "~": "Write `not`", "!": "Write `not`"}
+_INSTEAD["="] = "Write == to compare; the arguments of a function have no names"
+_FOREIGN: dict[type[ast.AST], str] = {
+    ast.GeneratorExp: "a comprehension",
+    ast.Starred: "an argument with a star",
+    ast.keyword: "an argument with stars",
+    ast.Tuple: "a comma outside the brackets of a function",
+}
+_UNREADABLE = compiled(r"[^\w +\-*/%<>=!.,()]|(?<![<>=!])=(?!=)|!(?!=)")
+_OPERATOR = compiled(r"[a-z]+|<<|>>|[^\s)]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Operator:
+    """An operator: of arrays as Python writes it, of Python numbers a Python number, of bounded size."""
+
+    plain: Callable[..., Any]
+    floating: Callable[..., Any]
+
+    def __call__(self, *operands: Any) -> Any:
+        kinds = set(map(type, operands))
+        if not kinds <= _NUMBERS:
+            return self.plain(*operands)
+        result = None
+        try:
+            if self.plain is not operator.pow or not _grows(*operands):
+                result = self.plain(*operands)
+        except (ArithmeticError, TypeError):
+            pass  # such as 1 / 0 and 1e300 ** 2; and NumPy compares complex numbers, which Python does not
+        if result is None or (isinstance(result, complex) and complex not in kinds):
+            with np.errstate(all="ignore"):
+                result = self.floating(*(each if isinstance(each, complex) else float(each) for each in operands))
+        if isinstance(result, np.generic | np.ndarray):
+            result = result.item()
+        return float(result) if isinstance(result, int) and result not in _INTEGERS else result
+
+
+def _grows(base: Any, exponent: Any) -> bool:
+    """Return whether a power of Python integers certainly leaves `_INTEGERS`: it is not computed then."""
+    integers = isinstance(base, int) and isinstance(exponent, int)
+    return integers and (base.bit_length() - 1) * exponent > _INTEGERS.stop.bit_length()
+
+
+_OPERATORS: dict[type[ast.AST], _Operator] = {
+    getattr(ast, node): _Operator(getattr(operator, plain), getattr(np, ufunc))
+    for node, plain, ufunc in map(str.split, _OPERATORS_AND_UFUNCS.split(","))
+}  # x ** 2 is not np.power(x, 2): arrays have their own ways for some exponents, with other last bits
+_AND = _OPERATORS[ast.And] = _Operator(np.logical_and, np.logical_and)
+_OPERATORS |= {ast.Or: _Operator(np.logical_or, np.logical_or), ast.Not: _Operator(np.logical_not, np.logical_not)}
+_WHERE = _Operator(np.where, np.where)
+
+
+def _joined(join: _Operator, *operands: Any) -> Any:
+    """Compute ``a and b and c``."""
+    return reduce(join, operands)
+
+
+def _chained(comparisons: Sequence[_Operator], *operands: Any) -> Any:
+    """Compute ``a < b < c`` as ``(a < b) and (b < c)``."""
+    return reduce(_AND, (compare(*pair) for compare, pair in zip(comparisons, pairwise(operands), strict=True)))
+
+
+def _call(function: Callable[..., Any], *operands: Any) -> Any:
+    return function(*operands)
+
+
+class _Apply(NamedTuple):
+    """The step that replaces the last values by the value of a function; a name and a number are steps, too."""
+
+    function: Callable[..., Any]
+    arity: int
+
+
+class Expression:
+    """An expression, checked and ready to be evaluated any number of times.
+
+    Parameters
+    ----------
+    text : str
+        ``+ - * / // % **``, comparisons (chained ones too), ``and``, ``or``, ``not``, ``a if c else b``,
+        numbers, ``pi``, ``e``, ``inf``, ``nan``, the variables, and NumPy's functions by their names
+        without a prefix. Logic and conditions are elementwise. White space, line ends too, is free.
+    names : collection of str
+        The variables that may occur.
+
+    Attributes
+    ----------
+    text : str
+        The text on one line.
+    names : frozenset of str
+        The variables that do occur.
+
+    Raises
+    ------
+    InputError
+        If the text is anything else, or longer than 10,000 characters, or nested deeper than 100, or has
+        an integer beyond 2**53 or a power of constants that is nested or beyond 1000; the message marks
+        the column. If a name cannot be a variable.
+
+    Examples
+    --------
+    >>> Expression("(offset + x * multiplier) * t", ["x", "t", "offset", "multiplier"]).evaluate(
+    ...     {"x": np.arange(3.0), "t": 0.5, "offset": 3, "multiplier": 5}
+    ... )
+    array([1.5, 4. , 6.5])
+    """
+
+    def __init__(self, text: str, names: Collection[str]) -> None:
+        known = {normalize("NFKC", name): name for name in names}  # the form in which `ast` gives names
+        for plain, name in known.items():
+            if not plain.isidentifier() or iskeyword(plain) or plain.startswith("__"):
+                raise InputError(f"{name!r} cannot be the name of a variable in an expression")
+            if plain in _FUNCTIONS or plain in _CONSTANTS:
+                what = "function" if plain in _FUNCTIONS else "constant"
+                raise InputError(f"{name} cannot be a variable in an expression: it is a {what} there. Rename it")
+        self.text = _one_line(text)
+        try:
+            self._steps = tuple(_Translation(self.text, known).steps)
+        except (MemoryError, RecursionError):  # what Python's parser raises, at a depth of its own
+            raise _refusal(self.text, 0, "it has too many operators within operators. Shorten it") from None
+        self.names = frozenset(step for step in self._steps if isinstance(step, str))
+
+    def evaluate(self, values: Mapping[str, Any], call: Callable[..., Any] = _call) -> Any:
+        """Compute the expression.
+
+        Parameters
+        ----------
+        values : mapping of str to array or number
+            Every variable that occurs; arrays must have shapes that can be broadcast together.
+        call : callable, optional
+            What does each operation, given the function and its operands; by default the function is called.
+
+        Returns
+        -------
+        array or number
+            Not to be written to: it may be one of `values`.
+
+        Raises
+        ------
+        KeyError
+            If a variable is missing.
+        Exception
+            What NumPy raises, of shapes or dtypes that do not fit.
+        """
+        stack: list[Any] = []  # and no recursion; a temporary array is freed as soon as it is used
+        for step in self._steps:
+            if isinstance(step, _Apply):
+                stack[-step.arity :] = [call(step.function, *stack[-step.arity :])]
+            else:
+                stack.append(values[step] if isinstance(step, str) else step)
+        return stack[0]
+
+
+def _refusal(text: str, column: int, problem: str) -> InputError:
+    """Return the error that shows the text, with a caret under the character at `column`."""
+    first = max(0, min(column - _SHOWN // 2, len(text) - _SHOWN))
+    shown = "".join(each if each.isprintable() else "?" for each in text[first : first + _SHOWN])
+    shown = "…" * (first > 0) + shown + "…" * (first + _SHOWN < len(text))
+    before = shown[: column - first + (first > 0)]
+    width = sum(0 if combining(each) else 1 + (east_asian_width(each) in "FW") for each in before)
+    return InputError(f"the expression cannot be used: {problem}\n  {shown}\n  {' ' * width}^")
+
+
+def _one_line(text: str) -> str:
+    """Return the text on one line, if it may be given to Python's parser."""
+    line = compiled(r"\s").sub(" ", text[: _LONGEST + 1])
+    if len(line) > _LONGEST:
+        raise _refusal(line, _LONGEST, f"it has {len(text):,} characters, and {_LONGEST:,} is the limit")
+    line = normalize("NFC", line).strip()  # a letter and its accent are one character
+    if not line:
+        raise _refusal(line, 0, f"it is empty. {_ACCEPTED}")
+    if found := _UNREADABLE.search(line):
+        sign = found[0] if found[0].isprintable() else f"U+{ord(found[0]):04X}"
+        raise _refusal(line, found.start(), f"`{sign}` is not accepted. {_INSTEAD.get(sign, _ACCEPTED)}")
+    opened: list[int] = []
+    for bracket in compiled(r"[()]").finditer(line):
+        if bracket[0] == "(":
+            opened.append(bracket.start())
+        elif not opened:
+            raise _refusal(line, bracket.start(), "this bracket closes nothing")
+        else:
+            opened.pop()
+        if len(opened) > _DEEPEST:
+            raise _refusal(line, opened[-1], f"it is nested deeper than {_DEEPEST}")
+    if opened:
+        raise _refusal(line, opened[-1], "this bracket is never closed")
+    return line
+
+
+def _nearest(name: str, candidates: Collection[str]) -> str:
+    """Return a sentence with the candidate that a misspelt name may stand for, or nothing."""
+    import difflib
+
+    found = [_ELSEWHERE[name]] if _ELSEWHERE.get(name) in candidates else difflib.get_close_matches(name, candidates, 1)
+    return f" Did you mean `{found[0]}`?" if found else ""
+
+
+class _Translation:
+    """The syntax tree of a line as `steps` that work on a stack; what is constant is computed at once."""
+
+    def __init__(self, line: str, known: Mapping[str, str]) -> None:
+        self.line, self.known = line, known
+        self.steps: list[Any] = []
+        self.depth = self.powers = 0
+        try:
+            with warnings.catch_warnings(action="error"):  # Python only warns of 1if x else 2
+                tree = ast.parse(line, mode="eval")
+        except SyntaxError as error:
+            column = min(max((error.offset or 1) - 1, 0), len(line))
+            raise _refusal(line, column, f"{error.msg}. {_ACCEPTED}") from None
+        self.add(tree.body)
+
+    def refusal(self, place: ast.AST | int, problem: str) -> InputError:
+        return _refusal(self.line, place if isinstance(place, int) else self.column(place), problem)
+
+    def column(self, node: Any, *, end: bool = False) -> int:
+        """Return where a node begins or ends, in characters: `ast` counts the bytes of UTF-8."""
+        return len(self.line.encode()[: node.end_col_offset if end else node.col_offset].decode())
+
+    def operator_after(self, left: ast.AST) -> tuple[int, str]:
+        """Return where the operator after its left operand stands, and the operator."""
+        found = _OPERATOR.search(self.line, self.column(left, end=True))
+        return (found.start(), found[0]) if found else (0, self.line)
+
+    def add(self, node: ast.AST) -> None:
+        """Append the steps that leave the value of `node` on the stack."""
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise self.refusal(node, f"it is nested deeper than {_DEEPEST}")
+        match node:
+            case ast.Constant():
+                self.number(node)
+            case ast.Name():
+                self.name(node)
+            case ast.UnaryOp():
+                self.apply(node, _OPERATORS[type(node.op)], node.operand)
+            case ast.BinOp():
+                self.binary(node)
+            case ast.BoolOp():
+                self.apply(node, partial(_joined, _OPERATORS[type(node.op)]), *node.values)
+            case ast.Compare():
+                self.comparison(node)
+            case ast.IfExp():
+                self.apply(node, _WHERE, node.test, node.body, node.orelse)
+            case ast.Call():
+                self.call(node)
+            case _:
+                self.foreign(node)
+        self.depth -= 1
+
+    def apply(self, node: ast.AST, function: Callable[..., Any], *operands: ast.AST, arity: int = 0) -> None:
+        """Append the operands and the function of them and of what stands before, `arity` in all."""
+        for operand in operands:
+            self.add(operand)
+        arity = arity or len(operands)
+        if any(isinstance(step, str | _Apply) for step in self.steps[-arity:]):
+            self.steps.append(_Apply(function, arity))
+            return
+        try:
+            with np.errstate(all="ignore"):
+                self.steps[-arity:] = [function(*self.steps[-arity:])]
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise self.refusal(node, f"NumPy cannot compute this ({error})") from None
+
+    def number(self, node: ast.Constant) -> None:
+        value: Any = node.value
+        if type(value) not in _NUMBERS - {bool}:
+            raise self.refusal(node, f"`{value!r}` is not accepted. {_ACCEPTED}")
+        if isinstance(value, int) and value > _LARGEST:
+            raise self.refusal(node, "this integer is beyond 2**53. Write it with a decimal point or an exponent")
+        if isinf(abs(value)):
+            raise self.refusal(node, "this number is too large for a float64. Write inf if that is meant")
+        self.steps.append(value)
+
+    def name(self, node: ast.Name) -> None:
+        if node.id in _FUNCTIONS:
+            raise self.refusal(node, f"`{node.id}` is a function. Write `{node.id}(...)`")
+        if node.id not in self.known and node.id not in _CONSTANTS:
+            hint = _nearest(node.id, [*self.known, *_CONSTANTS])
+            known = ", ".join(sorted(self.known.values())) or "no names"
+            raise self.refusal(node, f"the name `{node.id}` is not known.{hint} Known here: {known}")
+        self.steps.append(self.known[node.id] if node.id in self.known else _CONSTANTS[node.id])
+
+    def binary(self, node: ast.BinOp) -> None:
+        spine = [node]  # a + b + c + ..., which is no nesting to the eye, but is in the tree
+        while isinstance(spine[-1].left, ast.BinOp):
+            spine.append(spine[-1].left)
+        powers = self.powers
+        self.add(spine[-1].left)
+        for each in reversed(spine):
+            self.add(each.right)
+            column, sign = self.operator_after(each.left)
+            if type(each.op) not in _OPERATORS:
+                raise self.refusal(column, f"`{sign}` is not accepted. {_ACCEPTED}")
+            if isinstance(each.op, ast.Pow):
+                self.check_power(column, powers)
+            self.apply(each, _OPERATORS[type(each.op)], arity=2)
+
+    def check_power(self, column: int, powers: int) -> None:
+        """Refuse the power of the last two values if it is constant and huge; `powers` came before them."""
+        nested, self.powers = self.powers > powers, self.powers + 1
+        if any(isinstance(step, str | _Apply) for step in self.steps[-2:]):
+            return
+        if nested:
+            raise self.refusal(column, "a power of constants within another is not accepted. Write its value")
+        if not abs(self.steps[-1]) <= _GREATEST_POWER:
+            raise self.refusal(column, f"an exponent of a constant lies from -{_GREATEST_POWER} to {_GREATEST_POWER}")
+
+    def comparison(self, node: ast.Compare) -> None:
+        operands = [node.left, *node.comparators]
+        for left, kind in zip(operands, node.ops, strict=False):
+            if type(kind) not in _OPERATORS:
+                column, sign = self.operator_after(left)
+                raise self.refusal(column, f"`{sign}` is not accepted. {_ACCEPTED}")
+        self.apply(node, partial(_chained, [_OPERATORS[type(kind)] for kind in node.ops]), *operands)
+
+    def call(self, node: ast.Call) -> None:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if isinstance(node.func, ast.Attribute):
+            self.foreign(node.func)
+        if not name or name in self.known or name in _CONSTANTS:
+            raise self.refusal(node.func, "this is not a function. Write * to multiply")
+        if name not in _FUNCTIONS:
+            hint, known = _nearest(name, _FUNCTIONS), ", ".join(sorted(_FUNCTIONS))
+            raise self.refusal(node, f"the function `{name}` is not known.{hint} Known here: {known}")
+        powers = self.powers
+        for argument in (*node.args, *node.keywords):
+            self.add(argument)
+        function, arity = _FUNCTIONS[name]
+        if len(node.args) != arity:
+            raise self.refusal(node, f"`{name}` takes {counted(arity, 'argument')}, not {len(node.args)}")
+        if name == "power":
+            self.check_power(self.column(node), powers)
+        self.apply(node, function, arity=arity)
+
+    def foreign(self, node: ast.AST) -> NoReturn:
+        if not isinstance(node, ast.Attribute):
+            raise self.refusal(node, f"{_FOREIGN.get(type(node), 'this')} is not accepted. {_ACCEPTED}")
+        hint = f"Write `{node.attr}` without a prefix" if node.attr in {*_FUNCTIONS, *_CONSTANTS} else _ACCEPTED
+        column, _ = self.operator_after(node.value)
+        raise self.refusal(column, f"the attribute `.{node.attr}` is not accepted. {hint}")

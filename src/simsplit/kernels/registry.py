@@ -1,0 +1,69 @@
+"""A kernel from a name, an expression or the user's own module: what the command line and files give."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import InputError
+from .base import UnknownParameterError
+
+if TYPE_CHECKING:
+    from .base import Kernel
+
+BUILT_IN = ("affine", "gbm", "logistic", "lorenz", "oscillator", "sir")
+RESERVED = ("folder", "kind", "name", "self")  # words that a parameter cannot be called by
+
+
+def load(
+    text: str, /, *, kind: Literal["map", "step"] | None = None, folder: str | None = None, **parameters: Any
+) -> Kernel:
+    """Return the kernel that `text` asks for.
+
+    Parameters
+    ----------
+    text : str
+        The name of a built-in kernel, ``package.module:function`` (or ``:class``, a `Kernel`), or an
+        expression, such as ``"(offset + x * multiplier) * t"``.
+    kind : {"map", "step"}, optional
+        Of a function or an expression; "map" if it is not given.
+    folder : str, optional
+        Where modules are looked for besides Python's own path. The current folder is not, unless given.
+    **parameters : number or array_like
+
+    Raises
+    ------
+    InputError
+        If there is no such kernel, or its parameters are others.
+    """
+    if text in BUILT_IN:
+        return _built_in(text, kind, parameters)
+    module, colon, name = text.partition(":")
+    if colon and all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
+        from .user_module import imported
+
+        return imported(module, name, kind, folder, parameters)
+    if text.isidentifier() and text not in ("x", "t", "k", "row", "delta_t", *parameters):
+        import difflib
+
+        near = difflib.get_close_matches(text, BUILT_IN, n=1)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        raise InputError(
+            f"there is no kernel {text!r}. {hint}Give one of {', '.join(BUILT_IN)}, package.module:function, "
+            'or an expression such as "(offset + x * multiplier) * t".'
+        )
+    from .expressions.kernel import expression
+
+    return expression(text, kind=kind or "map", **parameters)
+
+
+def _built_in(name: str, kind: str | None, parameters: dict[str, Any]) -> Kernel:
+    make = getattr(import_module(__package__), name)
+    defaults: dict[str, Any] = make.__kwdefaults__ or {}
+    for parameter in parameters:
+        if parameter not in defaults:
+            raise UnknownParameterError(f"the kernel {name}", parameter, list(defaults))
+    kernel: Kernel = make(**parameters)
+    if kind not in (None, kernel.kind):
+        raise InputError(f"the kernel {name} is a {kernel.kind} kernel, not a {kind} kernel")
+    return kernel

@@ -1,0 +1,91 @@
+"""A kernel from the user's own module."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..errors import InputError
+from .base import Kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def imported(
+    module: str, name: str, kind: Literal["map", "step"] | None, folder: str | None, parameters: dict[str, Any]
+) -> Kernel:
+    """Return the kernel that a module has by a name, with dots if it stands in a class. For the rest see `load`."""
+    where = f"the kernel {module}:{name}"
+    if folder is not None and not Path(folder).is_dir():
+        raise InputError(f"{where} cannot be imported: there is no folder {folder}")
+    try:
+        with _path(folder):
+            found: Any = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
+            raise InputError(
+                f"{where} cannot be imported: there is no module {error.name}. Install it, set PYTHONPATH, or give "
+                "the folder that it is in (--import-from DIR; the current folder is --import-from .)."
+            ) from error
+        raise InputError(f"{where} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{where} cannot be imported: {type(error).__name__}: {error}") from error
+    try:
+        for part in name.split("."):
+            found = getattr(found, part)
+    except AttributeError as error:
+        raise InputError(f"{where} cannot be used: the module {module} has no {name}") from error
+    kernel = _made(where, found, kind, f"{module}:{name}", parameters)
+    if kind not in (None, kernel.kind):
+        raise InputError(f"{where} is a {kernel.kind} kernel, not a {kind} kernel")
+    kernel.source = _digest(sys.modules[module])
+    return kernel
+
+
+def _made(where: str, found: Any, kind: Literal["map", "step"] | None, name: str, parameters: dict[str, Any]) -> Kernel:
+    if isinstance(found, type) and issubclass(found, Kernel):
+        try:
+            return found(**parameters)
+        except InputError:
+            raise
+        except Exception as error:
+            with_them = f"{where} cannot be made with the parameters {sorted(parameters)}"
+            raise InputError(f"{with_them}: {type(error).__name__}: {error}") from error
+    if isinstance(found, Kernel):
+        if parameters:
+            raise InputError(f"{where} is made already, and takes no parameters")
+        return found
+    from .functions import FunctionKernel
+
+    return FunctionKernel(found, kind=kind or "map", name=name, **parameters)
+
+
+@contextmanager
+def _path(folder: str | None) -> Iterator[None]:
+    """Let Python look in `folder`, and not in the current one, which ``python -m`` puts first."""
+    before = list(sys.path)
+    chosen = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if sys.path[:1] in ([""], [str(Path.cwd())]) and sys.path[0] not in chosen:
+        del sys.path[0]
+    if folder is not None:
+        sys.path.insert(0, str(Path(folder).resolve()))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _digest(module: Any) -> str | None:
+    import hashlib
+
+    file = getattr(module, "__file__", None)
+    try:
+        return None if file is None else hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return None

@@ -1,0 +1,153 @@
+"""What a rank does with messages: it sorts those that come, and sees to whatever is due.
+
+Whoever waits, on whichever thread, calls `Traffic.poll`, and so makes progress for all.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ..errors import CodecError, RemoteError
+from .wire.codec import Hooks
+from .wire.frame import AGREEMENT, ANSWERS, Frame, FrameKind
+
+if TYPE_CHECKING:
+    from .client.caller import Caller
+    from .link.endpoint import Endpoint
+    from .link.identity import Reception
+    from .link.termination import Leaving
+    from .link.workers import Threads
+    from .server.daemon import Daemon
+    from .server.nameserver import NameServer
+    from .wire.frame import Arrived
+
+_PLAIN = Hooks()
+_REQUEST = FrameKind.REQUEST
+_INTRODUCTIONS = frozenset({FrameKind.HELLO, FrameKind.PROOF})
+_WORDS = frozenset({FrameKind.CANCELLED, FrameKind.RUNNING})
+
+
+class Traffic:
+    """The parts of one rank that messages go to.
+
+    Attributes
+    ----------
+    endpoint, reception, daemon, caller, leaving, threads
+        Those parts.
+    names : NameServer or None
+        Where it is on this rank.
+    """
+
+    endpoint: Endpoint
+    reception: Reception
+    daemon: Daemon
+    caller: Caller
+    leaving: Leaving
+    threads: Threads
+    names: NameServer | None = None
+
+    def __init__(self) -> None:
+        self._urgent: deque[Arrived] = deque()  # what must not wait behind requests
+
+    def poll(self, floor: int = 0, *, serve: bool = True) -> bool:
+        """Move messages, see to what is due, and carry out at most one request.
+
+        Parameters
+        ----------
+        floor : int
+            Only a request that is deeper is carried out.
+        serve : bool
+            Whether one is carried out at all.
+
+        Returns
+        -------
+        bool
+            Whether there was anything.
+        """
+        moved = self.endpoint.progress()
+        while self._urgent:
+            self._do_urgent()
+            moved = True
+        caller, leaving, daemon = self.caller, self.leaving, self.daemon
+        if caller.finished or caller.deadlines:
+            moved |= caller.work()
+        if leaving.arrived or (leaving.passive and not moved and leaving.is_due()):
+            moved |= leaving.work()
+        if daemon.streams.open:
+            daemon.streams.expire()
+        queue = daemon.queue
+        if serve and (queue.plain or (queue.nested and queue)) and not self.threads.idle_workers:
+            moved |= daemon.serve_one(floor)
+        return moved
+
+    def counts_if_idle(self) -> tuple[int, int] | None:
+        """Return how many messages were sent and received, or None while there is anything to do."""
+        daemon, endpoint = self.daemon, self.endpoint
+        busy = daemon.queue or daemon.running or self._urgent or endpoint.sending or endpoint.arriving
+        return None if busy or not self.caller.idle else (endpoint.sent, endpoint.received)
+
+    def accept(self, arrived: Arrived) -> None:
+        """Sort a frame that came: nothing is sent here, and no code of a user runs."""
+        kind = arrived.kind
+        if kind == _REQUEST:
+            self.daemon.accept(arrived)
+            if self.threads.wanted:
+                self.threads.wake()
+        elif kind in ANSWERS:
+            self.caller.accept(arrived)
+        elif kind in _WORDS:
+            self.caller.accept_word(arrived)
+        elif kind in AGREEMENT:
+            self.leaving.accept(arrived)
+        else:
+            self._urgent.append(arrived)
+
+    def refusal(self, arrived: Arrived) -> RemoteError | None:
+        """Return why no memory is taken for the buffers of a frame; None if it may be. Sorts only."""
+        if arrived.kind == FrameKind.REQUEST:
+            return self.daemon.refusal(arrived, self.reception.guests.get(arrived.source))
+        if arrived.kind not in ANSWERS:
+            return CodecError("not a frame: it has buffers, which only requests and answers have")
+        return None if self.caller.waits_for(arrived) else CodecError("an answer that nobody waits for any more")
+
+    def _do_urgent(self) -> None:
+        try:
+            arrived = self._urgent.popleft()
+        except IndexError:  # another thread was faster
+            return
+        try:
+            answer = self._answer_at_once(arrived)
+        except (RemoteError, TypeError, ValueError, OverflowError) as error:
+            self.endpoint.malformed(arrived.source, error)
+            return
+        if answer is not None:
+            self.endpoint.send(answer, arrived.source)
+
+    def _answer_at_once(self, arrived: Arrived) -> Frame | None:
+        kind, source = arrived.kind, arrived.source
+        if kind in _INTRODUCTIONS:
+            return self.reception.answer(arrived)
+        if kind == FrameKind.CANCEL:
+            cancelled = self.daemon.cancel(source, arrived.correlation)
+            return Frame(FrameKind.CANCELLED if cancelled else FrameKind.RUNNING, arrived.correlation)
+        if kind == FrameKind.GONE:
+            self._is_gone(arrived)
+            return None
+        peer = self.caller.peer(source)
+        return None if peer is None else peer.accept(arrived)
+
+    def _is_gone(self, arrived: Arrived) -> None:
+        rank = arrived.source
+        try:
+            reason, final = arrived.value(_PLAIN)
+        except (RemoteError, TypeError, ValueError):
+            reason, final = f"rank {rank} serves no more", False
+        self.caller.gone(rank, str(reason))
+        self.reception.leave(rank)
+        self.daemon.streams.forget(rank)
+        if self.names is not None:
+            self.names.forget_rank(rank)
+        if final:
+            self.endpoint.forget(rank)
+            self.leaving.absent(rank)

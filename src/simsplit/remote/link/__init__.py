@@ -1,0 +1,1 @@
+"""What carries messages between two ranks, and ends when all ranks agree."""

@@ -1,0 +1,209 @@
+"""How the ranks agree to leave: none goes while another may still need it, and no message is lost.
+
+A rank that needs nothing more from anyone is passive: it serves until all are. When it has nothing to do for a moment
+it reports to root (IDLE) how many messages it has sent and received. When all ranks have reported, and as many
+were received as were sent, root asks once more (CONFIRM, CONFIRMED); only if the numbers are still the same
+nothing was on its way between the two rounds, nothing can ever come again, and root lets all go (END). Numbers that do
+not agree, and do not change for a while either, mean a message that was dropped as malformed; then root
+goes on without it.
+
+A rank that fails tells everyone (GONE): their calls to it get an error. It still takes part in the agreement, but
+for a limited time; a rank that leaves without it says so, and the others agree without that rank.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ...errors import RemoteError
+from ..wire.codec import Hooks, encode
+from ..wire.frame import Frame, FrameKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..wire.frame import Arrived
+
+log = logging.getLogger("simsplit.remote")
+
+ROOT = 0
+_PAUSE = 2e-4  # seconds between two looks
+_PLAIN = Hooks()
+
+
+class Leaving:
+    """One rank's part in the agreement.
+
+    Parameters
+    ----------
+    rank, size : int
+    send : callable
+        ``send(frame, destination)``.
+    count : callable
+        Returns how many messages were sent and received; None while the rank has anything to do.
+    malformed : callable
+        ``malformed(source, error)`` is told of a message that is none of the agreement.
+    patience : float
+        Seconds that root waits for messages that seem to be on their way, while nothing moves.
+
+    Attributes
+    ----------
+    passive : bool
+        Whether this rank needs nothing more from anyone.
+    ended : bool
+        Whether all ranks may leave.
+    incomplete : bool
+        Whether a rank left without the agreement.
+    """
+
+    def __init__(
+        self,
+        rank: int,
+        size: int,
+        send: Callable[[Frame, int], object],
+        count: Callable[[], tuple[int, int] | None],
+        malformed: Callable[[int, Exception], None],
+        patience: float,
+    ) -> None:
+        self.passive = False
+        self.ended = False
+        self._rank = rank
+        self._send = send
+        self._count = count
+        self._malformed = malformed
+        self._patience = patience
+        self._stuck: tuple[dict[int, tuple[int, int]], float] = ({}, 0.0)  # numbers that do not agree, and since when
+        self.arrived: deque[Arrived] = deque()
+        self._lock = threading.Lock()
+        self._reported: tuple[int, int] | None = None
+        self._seen: tuple[int, int] | None = None  # at the last look
+        self._next_look = 0.0
+        # What follows is root's.
+        self._expected = set(range(size))
+        self.incomplete = False
+        self._reports: dict[int, tuple[int, int]] = {}
+        self._wave = 0
+        self._confirmed: dict[int, tuple[int, int] | None] | None = None  # None: no round is under way
+
+    def accept(self, arrived: Arrived) -> None:
+        """Take a message of the agreement in. Sorts only."""
+        self.arrived.append(arrived)
+
+    def absent(self, rank: int) -> None:
+        """Go on without a rank that has left."""
+        with self._lock:  # another thread may be about to decide
+            self._expected.discard(rank)
+            self.incomplete = True
+            self._reports.pop(rank, None)
+            self._confirmed = None
+            if rank == ROOT:
+                self.ended = True
+
+    def is_due(self) -> bool:
+        """Return whether there is work, or may be: a rank that nobody needs looks for it now and then.
+
+        It reports only what two looks find, or a server would report after each call.
+        """
+        if self.arrived:
+            return True
+        if not self.passive or self.ended:
+            return False
+        now = time.perf_counter()
+        if now < self._next_look:
+            return False
+        self._next_look = now + _PAUSE
+        return True
+
+    def work(self) -> bool:
+        """Do what is to be done now, unless another thread is at it; return whether there was anything."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self._work()
+        finally:
+            self._lock.release()
+
+    def _work(self) -> bool:
+        moved = False
+        while self.arrived:
+            arrived = self.arrived.popleft()
+            try:
+                self._take(arrived)
+            except (RemoteError, TypeError, ValueError, IndexError, OverflowError) as error:
+                self._malformed(arrived.source, error)
+            moved = True
+        if self.passive and not self.ended:
+            counts, before = self._count(), self._seen
+            self._seen = counts
+            if counts is not None and counts == before and counts != self._reported:
+                self._reported = counts
+                self._tell_root(FrameKind.IDLE, counts)
+                moved = True
+            if self._rank == ROOT:
+                self._decide()
+        return moved
+
+    def _tell_root(self, kind: int, value: Any) -> None:
+        if self._rank == ROOT:
+            self._reports[ROOT] = value
+        else:
+            self._send(Frame(kind, body=encode(list(value), _PLAIN).body), ROOT)
+
+    def _take(self, arrived: Arrived) -> None:
+        kind, source = arrived.kind, arrived.source
+        if kind is FrameKind.END and source == ROOT:
+            self.ended = True
+        elif kind is FrameKind.CONFIRM and source == ROOT:
+            counts = self._count() if self.passive else None
+            if counts is None:
+                self._reported = None  # to be reported anew
+            body = encode([arrived.correlation, *(counts or ())], _PLAIN).body
+            self._send(Frame(FrameKind.CONFIRMED, body=body), ROOT)
+        elif kind is FrameKind.IDLE:
+            sent, received = arrived.value(_PLAIN)
+            self._reports[source] = (int(sent), int(received))
+        elif kind is FrameKind.CONFIRMED and self._confirmed is not None:
+            wave, *counts_there = arrived.value(_PLAIN)
+            if wave == self._wave:
+                self._confirmed[source] = (int(counts_there[0]), int(counts_there[1])) if counts_there else None
+                if not counts_there:
+                    self._reports.pop(source, None)
+
+    def _decide(self) -> None:
+        """Root: begin a round, or end one."""
+        if self._confirmed is None:
+            if self._reports.keys() >= self._expected and (self.incomplete or self._balanced()):
+                self._wave += 1
+                self._confirmed = {}
+                for rank in self._expected - {ROOT}:
+                    self._send(Frame(FrameKind.CONFIRM, self._wave), rank)
+            else:
+                return
+        if self._confirmed.keys() >= self._expected - {ROOT}:
+            self._confirmed[ROOT] = self._count()
+            same = all(self._confirmed[rank] == self._reports.get(rank) for rank in self._expected)
+            self._confirmed = None
+            if same:
+                for rank in self._expected - {ROOT}:
+                    self._send(Frame(FrameKind.END), rank)
+                self.ended = True
+            elif self._count() is None:
+                self._reported = None
+                self._reports.pop(ROOT, None)
+
+    def _balanced(self) -> bool:
+        reports = [self._reports[rank] for rank in self._expected]
+        missing = sum(sent for sent, _ in reports) - sum(received for _, received in reports)
+        if not missing:
+            return True
+        now = time.monotonic()
+        if self._stuck[0] != self._reports:
+            self._stuck = (dict(self._reports), now)
+        elif now - self._stuck[1] > self._patience:
+            log.warning("left with %d messages that were sent and did not arrive", missing)
+            return True
+        return False

@@ -1,0 +1,364 @@
+"""The serving side of a rank: its objects, the queue of requests, and how one is carried out."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import CodecError, GoneError, RefusedError, RemoteError, UnknownNameError
+from ...util.buffer_pool import owns
+from ..client.streams import OBJECT as STREAMS
+from ..client.streams import Streams
+from ..exposure import is_exposed, members
+from ..uri import PING
+from ..wire.codec import Hooks, as_arguments, encode, encode_plain
+from ..wire.exceptions import encode_failure, failure
+from ..wire.frame import SMALL, Flag, Frame, FrameKind
+from .context import context_of, current
+from .objects import Objects
+from .request_queue import Queue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..exposure import Member
+    from ..link.endpoint import Endpoint
+    from ..link.identity import Guest, Introduction, Reception
+    from ..settings import Settings
+    from ..wire.codec import Encoded
+    from ..wire.frame import Arrived
+    from .context import CallContext, Running
+    from .objects import Served
+
+log = logging.getLogger("simsplit.remote")
+
+_TRIPLE = 3
+_RESULT = FrameKind.RESULT
+
+
+class Daemon:
+    """Requests of other ranks, and what they are for.
+
+    Parameters
+    ----------
+    endpoint : Endpoint
+    settings : Settings
+    introduction : Introduction
+    reception : Reception
+        Knows who may call.
+
+    Attributes
+    ----------
+    objects : Objects
+        What can be called.
+    streams : Streams
+        The generators that others fetch from.
+    validators : list of callable
+        Each is given the `CallContext` of a call; one that returns False, or raises, refuses it.
+    queue : Queue
+        Requests that nobody has begun.
+    running : list
+        As long as there are requests that are carried out now.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, settings: Settings, introduction: Introduction, reception: Reception
+    ) -> None:
+        self.validators: list[Callable[[CallContext], bool | None]] = []
+        self.queue = Queue(settings.max_depth + 1)
+        self.running: list[None] = []
+        self.closed: str | None = None
+        self._endpoint = endpoint
+        self._settings = settings
+        self._introduction = introduction
+        self._guests = reception.guests
+        self.streams = Streams(settings)
+        self.objects = Objects(endpoint.rank, {PING: (self, {}), STREAMS: (self.streams, members(Streams))})
+        self._served = self.objects.served
+        self._lock = threading.Lock()
+
+    def refusal(self, request: Arrived, guest: Guest | None) -> RemoteError | None:
+        """Return why a request will not be carried out, as far as its head and its source tell. Sorts only."""
+        if guest is None:
+            return RefusedError(f"rank {request.source} was not welcomed by this rank")
+        limit, deepest = self._settings.max_in_flight, self._settings.max_depth
+        if len(guest.active) >= limit and not request.flags & Flag.ONEWAY:
+            return RefusedError(f"more than {limit} requests at once (max_in_flight)")
+        if request.depth > deepest:
+            return RefusedError(f"{request.depth} calls wait for each other; at most {deepest} may")
+        return None
+
+    def accept(self, request: Arrived) -> None:
+        """Take a request in. Sorts only: it is called while nobody else can move messages."""
+        guest, settings = self._guests.get(request.source), self._settings
+        if (
+            guest is None
+            or request.flags & Flag.ONEWAY
+            or request.depth > settings.max_depth
+            or len(guest.active) >= settings.max_in_flight
+        ):
+            request.error = request.error or self.refusal(request, guest)
+            if guest is not None and request.flags & Flag.ONEWAY and not self._keeps_pace(guest):
+                return
+        elif request.error is None:
+            guest.active.add(request.correlation)
+        self.queue.push(request)
+
+    def _keeps_pace(self, guest: Guest) -> bool:
+        """Count a oneway request that will be queued, if there are not too many."""
+        if guest.oneway >= 2 * self._settings.max_in_flight:  # a caller asks at half of that whether all are begun
+            log.error("dropped a oneway call of rank %d: it sends them faster than it may", guest.connection.rank)
+            return False
+        with self._lock:
+            guest.oneway += 1
+        return True
+
+    def cancel(self, source: int, correlation: int) -> bool:
+        """Forget a request that nobody has begun; return whether there was one."""
+        request = self.queue.take(source, correlation)
+        if request is not None:
+            self._over(request)
+        return request is not None
+
+    def close(self, reason: str) -> None:
+        """Serve no more, and answer all that nobody has begun with an error."""
+        self.closed = reason
+        while (request := self.queue.pop()) is not None:
+            self._answer_failure(request, GoneError(reason))
+
+    def serve_one(self, floor: int = 0) -> bool:
+        """Carry out the next request that is deeper than `floor`; return whether there was one."""
+        running = self.running
+        running.append(None)  # first, so that nobody finds the queue empty and nothing running in between
+        try:
+            request = self.queue.pop(floor)
+            if request is None:
+                return False
+            try:
+                self._serve(request)
+            except BaseException as error:
+                self._answer_failure(request, error)  # whatever it is, the caller waits for it
+                if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
+                    raise  # elsewhere it would end a thread that is still needed
+        finally:
+            running.pop()
+        return True
+
+    def _serve(self, request: Arrived) -> None:
+        """Carry out a request and send its answer."""
+        guest = self._guests.get(request.source)
+        served = self._served.get(request.object)
+        if request.flags & Flag.ONEWAY and guest is not None:
+            with self._lock:
+                guest.oneway -= 1
+        if guest is None or served is None or self.closed is not None:
+            raise self._refused(request, guest)
+        if request.flags or self.validators or request.method not in served.plain:
+            answer, flags = self._carry_out(request, guest, served)
+            if not request.flags & Flag.ONEWAY:
+                self._answer(request, answer, flags)
+            return
+        # What follows is what `_carry_out` and `_answer` come to for a plain call, in fewer steps.
+        positional, named, request.annotations = request.arguments(guest.hooks)
+        within = current.get()
+        request.connection = guest.connection
+        request.nested = 1 if within is None else within.nested + 1
+        token = current.set(request)
+        try:
+            result = getattr(served.thing, request.method)(*positional, **named)
+        finally:
+            current.reset(token)
+        del positional, named  # so that an array that is sent back is nobody else's
+        body = encode_plain(result)
+        if body is None or len(body) > SMALL:
+            answer, flags = self._encoded(request, guest, result)
+            del result  # the same
+            self._answer(request, answer, flags)
+            return
+        guest.active.discard(request.correlation)
+        self._endpoint.send_small(request.source, _RESULT, request.correlation, "", "", 0, 0, body)
+
+    def _refused(self, request: Arrived, guest: Guest | None) -> RemoteError:
+        if self.closed is not None:
+            return GoneError(self.closed)
+        if guest is None:
+            return RefusedError(f"rank {request.source} was not welcomed by this rank")
+        return UnknownNameError(f"rank {self._endpoint.rank} serves no object {request.object!r}")
+
+    def _encoded(self, request: Arrived, guest: Guest, result: Any) -> tuple[Encoded, int]:
+        if _is_iterator(result):
+            stream = self.streams.add(result, request.source, self._where(request.object, request.method))
+            return encode(stream, guest.hooks), Flag.STREAM
+        return encode(result, guest.hooks), 0
+
+    def _answer(self, request: Arrived, answer: Encoded, flags: int) -> None:
+        body, buffers = answer
+        if not buffers and len(body) <= SMALL:
+            self._over(request)
+            self._endpoint.send_small(request.source, FrameKind.RESULT, request.correlation, "", "", flags, 0, body)
+            return
+        buffers = [buffer if _is_nobody_elses(buffer) else memoryview(bytearray(buffer)) for buffer in buffers]
+        frame = Frame(FrameKind.RESULT, request.correlation, flags=flags, body=body, buffers=buffers)
+        del answer, buffers
+        self._over(request)
+        self._endpoint.send(frame, request.source)
+
+    def _answer_failure(self, request: Arrived, error: BaseException) -> None:
+        where = self._where(request.object, request.method)
+        if request.flags & Flag.ONEWAY:
+            log.error("a oneway call of rank %d failed on %s", request.source, where, exc_info=error)
+            return
+        self._over(request)
+        try:
+            self._send_failure(request, error, where)
+        except Exception as worse:  # noqa: BLE001, it is too large, or its own code fails: the caller waits all the same
+            instead = RemoteError(f"{type(error).__name__} was raised, and cannot be sent: {type(worse).__name__}")
+            self._send_failure(request, instead, where)
+
+    def _send_failure(self, request: Arrived, error: BaseException, where: str) -> None:
+        body, buffers = encode_failure(error, where, self._introduction.hooks)
+        frame = Frame(FrameKind.ERROR, request.correlation, body=body, buffers=buffers)
+        self._endpoint.send(frame, request.source)
+
+    def _over(self, request: Arrived) -> None:
+        guest = self._guests.get(request.source)
+        if guest is not None:
+            guest.active.discard(request.correlation)
+
+    def _carry_out(self, request: Arrived, guest: Guest, served: Served) -> tuple[Encoded, int]:
+        """Run a request and return the answer; no reference to its arguments stays behind."""
+        flags, method = request.flags, request.method
+        positional, named, request.annotations = request.arguments(guest.hooks)
+        within = current.get()
+        request.connection = guest.connection
+        request.nested = 1 if within is None else within.nested + 1
+        token = current.set(request)
+        try:
+            if flags & Flag.BATCH:
+                return self._batch(served, guest, request, positional), 0
+            self._validate(request)
+            member = served.members.get(method)
+            if member is not None and member.oneway and not flags & Flag.ONEWAY:
+                self._answer(request, encode(None, guest.hooks), 0)
+                request.flags |= Flag.ONEWAY  # from here on nobody waits
+            result = self._invoke(served, guest, request.object, method, flags, positional, named)
+        finally:
+            current.reset(token)
+        del positional, named
+        return self._encoded(request, guest, result)
+
+    def _batch(self, served: Served, guest: Guest, request: Arrived, calls: list[Any]) -> Encoded:
+        """Run several calls one after the other, whatever becomes of each."""
+        name = request.object
+        outcomes: list[list[Any]] = []
+        for call in calls:
+            method, positional, named = call if type(call) is list and len(call) == _TRIPLE else ("", None, None)
+            where = self._where(name, str(method))
+            try:
+                positional, named, _ = as_arguments([positional, named])
+                if type(method) is not str or not method:
+                    raise CodecError("a call of a batch without a method")  # noqa: TRY301, one outcome of several
+                request.method = method  # which a validator, and the method itself, may ask for
+                self._validate(request)
+                outcomes.append([True, self._invoke(served, guest, name, method, 0, positional, named)])
+            except Exception as error:  # noqa: BLE001, it is raised at the caller
+                outcomes.append([False, *failure(error, where, guest.hooks)])
+        request.method = ""
+        try:
+            return encode(outcomes, guest.hooks)
+        except CodecError:
+            for number, outcome in enumerate(outcomes):
+                try:
+                    encode(outcome, guest.hooks)
+                except CodecError as error:
+                    where = self._where(name, str(calls[number][0]))
+                    outcomes[number] = [False, *failure(error, where, guest.hooks)]
+            return encode(outcomes, guest.hooks)
+
+    def _where(self, name: str, method: str) -> str:
+        what = ".".join(part for part in (name, method) if part)
+        return f"rank {self._endpoint.rank} (host {self._endpoint.host}), {what or 'a request'}"
+
+    def _validate(self, running: Running) -> None:
+        if not self.validators:
+            return
+        context = context_of(running)
+        for validator in self.validators:
+            if validator(context) is False:
+                raise RefusedError(f"a call validator refused {context.object}.{context.method}")
+
+    def _invoke(
+        self,
+        served: Served,
+        guest: Guest,
+        name: str,
+        method: str,
+        flags: int,
+        positional: list[Any],
+        named: dict[str, Any],
+    ) -> Any:
+        if not method and flags & Flag.GET:
+            return {each.name: each.is_property for each in served.members.values()}
+        member = served.members.get(method)
+        by_attribute = flags & (Flag.GET | Flag.SET)
+        if member is None or member.is_property != bool(by_attribute) or (flags & Flag.SET and not member.settable):
+            raise AttributeError(_no_member(served, method, member, flags))
+        thing = served.thing
+        if thing is None:
+            thing = self.objects.instance(served, name, guest.instances)
+        if not by_attribute:
+            return getattr(thing, method)(*positional, **named)
+        if flags & Flag.GET:
+            return getattr(thing, method)
+        (value,) = positional
+        setattr(thing, method, value)
+        return None
+
+
+def _is_iterator(result: Any) -> bool:
+    cls = type(result)
+    return hasattr(cls, "__next__") and not is_exposed(cls)
+
+
+def _no_member(served: Served, name: str, member: Member | None, flags: int) -> str:
+    of = f"the remote {served.cls.__qualname__}"
+    if member is None:
+        exposed = ", ".join(served.members)
+        return f"{of} exposes no {name!r}; it exposes: {exposed}"
+    if member.is_property:
+        return (
+            f"{name!r} of {of} cannot be set" if flags & Flag.SET else f"{name!r} of {of} is a property, not a method"
+        )
+    return f"{name!r} of {of} is a method, not a property"
+
+
+def _references(owner: np.ndarray[Any, Any]) -> int:
+    return sys.getrefcount(owner)
+
+
+def _is_nobody_elses(buffer: memoryview) -> bool:
+    """Return whether the memory is kept by the answer alone, so that nobody can change it before it is sent."""
+    flat = buffer.obj
+    owner = flat.base if isinstance(flat, np.ndarray) else None
+    if type(owner) is not np.ndarray or not owns(owner) or not _COUNTS:
+        return False
+    return _references(owner) <= _ALONE
+
+
+_COUNTS = getattr(sys, "_is_gil_enabled", lambda: True)()  # otherwise the counts mean something else
+
+
+def _alone() -> int:
+    """Return how many references there are to an array that only its buffer keeps, in this Python."""
+    flat = encode(np.empty(1), Hooks(inline=0)).buffers[0].obj
+    assert isinstance(flat, np.ndarray)  # noqa: S101, for the type checker
+    owner = flat.base
+    assert isinstance(owner, np.ndarray)  # noqa: S101, the same
+    return _references(owner)
+
+
+_ALONE = _alone()

@@ -1,0 +1,134 @@
+"""The objects of a rank that others can call, and the instances of the classes that it serves."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ...errors import InputError, UnknownNameError
+from ..exposure import INSTANCES, instances_of, is_exposed, members
+from ..uri import ObjectURI, word
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..exposure import Member
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An object that can be called, or a class of which there is one for all, for each caller, or for each call.
+
+    Attributes
+    ----------
+    thing : object or None
+        None: the instances are made of `cls`, as `mode` says.
+    cls : type
+    mode : str
+    members : mapping of str to Member
+        What can be reached.
+    plain : frozenset of str
+        The methods among them that are called on `thing`, and for which the caller waits.
+    making : RLock
+        Held while a user's ``__init__`` runs, which may call and so serve.
+    """
+
+    thing: Any
+    cls: type
+    mode: str
+    members: Mapping[str, Member]
+    plain: frozenset[str] = field(init=False)
+    making: Any = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        methods = [name for name, member in self.members.items() if not (member.is_property or member.oneway)]
+        object.__setattr__(self, "plain", frozenset(methods if self.thing is not None else ()))
+
+
+class Objects:
+    """What one rank serves, by name.
+
+    Parameters
+    ----------
+    rank : int
+    own : mapping of str to (object, members)
+        What every rank serves for the layer itself.
+
+    Attributes
+    ----------
+    served : dict of str to Served
+        By name.
+    """
+
+    def __init__(self, rank: int, own: Mapping[str, tuple[Any, Mapping[str, Member]]]) -> None:
+        self._rank = rank
+        self.served = {
+            name: Served(thing, type(thing), INSTANCES[0], reachable) for name, (thing, reachable) in own.items()
+        }
+        self._names: dict[int, str] = {}  # of objects, by their address; the objects are held
+        self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
+        self._singles: dict[str, tuple[Served, Any]] = {}
+
+    def add(self, thing: Any, name: str | None = None) -> ObjectURI:
+        """Let other ranks call an object, or a class's instances.
+
+        Raises
+        ------
+        InputError
+            If nothing of it is exposed, or the name is taken.
+        """
+        is_class = isinstance(thing, type)
+        cls: type = thing if is_class else type(thing)
+        reachable = members(cls)
+        if not reachable:
+            raise InputError(f"nothing of {cls.__qualname__} is exposed. Mark the class, or its methods, with @expose.")
+        with self._lock:
+            known = self._names.get(id(thing))
+            if known is not None and name in (None, known):
+                return ObjectURI(known, self._rank)
+            name = f"{cls.__name__}-{next(self._numbers)}" if name is None else word("object", name, without="@")
+            if known is not None or name in self.served:
+                taken = f"it is served as {known}" if known else f"the name {name} is taken"
+                raise InputError(
+                    f"{cls.__qualname__} cannot be served as {name}: {taken} on this rank. Withdraw it first."
+                )
+            mode = instances_of(cls) if is_class else INSTANCES[0]
+            self.served[name] = Served(thing if not is_class else None, cls, mode, reachable)
+            self._names[id(thing)] = name
+        return ObjectURI(name, self._rank)
+
+    def remove(self, name: str) -> None:
+        """Let nobody call the object any more.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is none of that name.
+        """
+        with self._lock:
+            served = self.served.pop(name, None)
+            if served is None:
+                raise UnknownNameError(f"this rank serves no object {name}")
+            self._singles.pop(name, None)
+            self._names = {address: other for address, other in self._names.items() if other != name}
+
+    def refer(self, value: Any) -> str | None:
+        """Return the URI of a value that travels as a remote object, or None."""
+        known = self._names.get(id(value))
+        if known is None and (isinstance(value, type) or not is_exposed(type(value))):
+            return None
+        return str(self.add(value))
+
+    def instance(self, served: Served, name: str, own: dict[str, tuple[Served, Any]]) -> Any:
+        """Return the instance of a class that a call is for; `own` are those of the caller's session."""
+        if served.mode == "percall":
+            return served.cls()
+        where = own if served.mode == "session" else self._singles
+        with served.making:
+            made = where.get(name)
+            if made is None or made[0] is not served:  # it may be one of a class that was served before
+                made = where[name] = (served, served.cls())
+            return made[1]

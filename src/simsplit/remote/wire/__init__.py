@@ -1,0 +1,1 @@
+"""Values and messages as bytes. Nothing here knows a communicator."""

@@ -1,0 +1,78 @@
+"""Digests of files, computed by all ranks together and the same for any number of them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..bounds import part
+from ..communicator import Agreement
+from ..errors import InputError
+from ..util import durable as disk
+
+if TYPE_CHECKING:
+    from ..communicator import Communicator
+
+CHUNK = 16 * 2**20  # bytes that are hashed on their own
+_SIZE = 32
+
+
+def digest_of_file(communicator: Communicator, path: str, *, chunk: int = CHUNK) -> str:
+    """Return the digest of a file, or of all files in a folder with their names. Collective.
+
+    A BLAKE2b digest of the digests of chunks, so that each rank reads its share only.
+
+    Raises
+    ------
+    InputError
+        On every rank, if any cannot read its share.
+    """
+    pieces: list[tuple[str, int, int]] | None = None
+    with Agreement(communicator):
+        if communicator.rank == 0:
+            try:
+                pieces = _pieces(Path(path), chunk)
+            except OSError as error:
+                raise _unreadable(path, error) from error
+    pieces = communicator.bcast(pieces)
+    lower, upper = part(len(pieces), communicator.size, communicator.rank)
+    with Agreement(communicator):
+        try:
+            own = b"".join(_digest(*piece) for piece in pieces[lower:upper])
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    whole = hashlib.blake2b(digest_size=_SIZE, usedforsecurity=False)
+    for name, begin, end in pieces:
+        whole.update(f"{os.path.relpath(name, path)}:{begin}:{end}\n".encode())
+    for digests in communicator.allgather(own):
+        whole.update(digests)
+    return f"blake2b:{whole.hexdigest()}"
+
+
+def digest_of_text(text: str) -> str:
+    """Return the digest of a text."""
+    return f"blake2b:{hashlib.blake2b(text.encode(), digest_size=_SIZE, usedforsecurity=False).hexdigest()}"
+
+
+def _pieces(path: Path, chunk: int) -> list[tuple[str, int, int]]:
+    files = sorted(found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
+    pieces: list[tuple[str, int, int]] = []
+    for file in files:
+        size = file.stat().st_size
+        pieces.extend((str(file), begin, min(begin + chunk, size)) for begin in range(0, max(1, size), chunk))
+    return pieces
+
+
+def _digest(name: str, begin: int, end: int) -> bytes:
+    file = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = disk.read(file, end - begin, begin)
+    finally:
+        os.close(file)
+    return hashlib.blake2b(data, digest_size=_SIZE, usedforsecurity=False).digest()
+
+
+def _unreadable(path: str, error: OSError) -> InputError:
+    return InputError(f"cannot read {path}: {error.strerror or error}. Is it where it was?")

@@ -1,0 +1,190 @@
+"""A run directory: everything about one run on disk. Used on root only; the other ranks know its path.
+
+::
+
+    problem.toml    the problem, with nothing left to defaults: run again, it gives the same bits
+    history.npy     (or .zarr, .h5) the history
+    run.json        what ran where, when and how it ended (see `provenance`)
+    log.txt         what happened, a line each
+    checkpoints/    the last two
+    stacks/         where each rank was when the run hung
+    lock            held as long as a run writes here
+    stop            made by the user: the run stops at the next step
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import InputError
+from ..util import durable as disk
+from .lock import Lock
+
+if TYPE_CHECKING:
+    import os
+
+PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP = (
+    "problem.toml",
+    "run.json",
+    "log.txt",
+    "checkpoints",
+    "stacks",
+    "stop",
+)
+_OURS = (PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, "history.npy", "history.zarr", "history.h5")
+_INSTEAD = "Name a writable folder with room for it (-o FOLDER)."
+FORMAT = 1  # of run.json
+
+
+class RunDirectory:
+    """A run directory that this process has locked.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute.
+    """
+
+    def __init__(self, path: Path, lock: Lock) -> None:
+        self.path = path
+        self._lock = lock
+        self._log: Any = None
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> RunDirectory:
+        """Make one.
+
+        Parameters
+        ----------
+        path : path-like
+            A folder that is not there, or empty.
+        overwrite : bool
+            One that holds another run is emptied of it; what else is in it stays.
+
+        Raises
+        ------
+        InputError
+            If there is something else, or another run writes there.
+        OutputError
+            If it cannot be made.
+        """
+        folder = Path(path).absolute()
+        with disk.reported(f"the run directory {path}", _INSTEAD):
+            if folder.exists():
+                _require_usable(folder, overwrite=overwrite)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = Lock(folder)
+            try:
+                if not overwrite and (folder / RECORD).exists():  # made by another run in this very moment
+                    raise _there_already(folder)  # noqa: TRY301, the lock is given back below
+                for name in _OURS:
+                    remove(folder / name)
+                disk.sync_folder(folder)
+            except BaseException:
+                lock.release()
+                raise
+        return cls(folder, lock)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunDirectory:
+        """Open and lock one that is there.
+
+        Raises
+        ------
+        InputError
+            If it is not a run directory, or another run writes there.
+        """
+        folder = Path(path).absolute()
+        read_record(folder)
+        with disk.reported(f"the run directory {path}", _INSTEAD):
+            return cls(folder, Lock(folder))
+
+    def write_problem(self, text: str) -> None:
+        """Write the resolved problem."""
+        with disk.reported(f"{self.path / PROBLEM}", _INSTEAD):
+            disk.replace(self.path / PROBLEM, text.encode())
+
+    def write_record(self, record: dict[str, Any]) -> None:
+        """Write ``run.json``, whole or not at all."""
+        with disk.reported(f"{self.path / RECORD}", _INSTEAD):
+            disk.replace(self.path / RECORD, (json.dumps(record, indent=1) + "\n").encode())
+
+    def log(self, text: str) -> None:
+        """Add a line to the log. A log that cannot be written ends no run."""
+        with suppress(OSError):
+            if self._log is None:
+                self._log = (self.path / LOG).open("a", encoding="utf-8", buffering=1)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self._log.write(f"{now} {text}\n")
+
+    def beat(self) -> None:
+        """Show other hosts that the run lives."""
+        self._lock.beat()
+
+    def stop_asked(self) -> bool:
+        """Return whether the user made a file ``stop``."""
+        return (self.path / STOP).exists()
+
+    def close(self) -> None:
+        """Give the lock back. The file ``stop`` has done its work then."""
+        with suppress(OSError):
+            (self.path / STOP).unlink(missing_ok=True)
+        if self._log is not None:
+            with suppress(OSError, ValueError):
+                self._log.close()
+        self._lock.release()
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what ``run.json`` says.
+
+    Raises
+    ------
+    InputError
+        If the folder is no run directory, or of a later version of simsplit.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text("utf-8"))
+        known = record["format"]
+    except OSError as error:
+        reason = f"there is no folder {folder}" if not folder.is_dir() else f"{folder / RECORD}: {error.strerror}"
+        raise InputError(f"{folder} is not a run directory: {reason}. Give one that simsplit run -o made.") from None
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{folder} is not a run directory: {folder / RECORD} is not simsplit's.") from None
+    if known != FORMAT:
+        raise InputError(
+            f"{folder / RECORD} has the format {known}; this simsplit knows {FORMAT}. Use the version that made it."
+        )
+    checked: dict[str, Any] = record
+    return checked
+
+
+def _require_usable(folder: Path, *, overwrite: bool) -> None:
+    if not folder.is_dir():
+        raise InputError(f"the run directory {folder} is there already, and is not a folder. Name another one.")
+    names = [entry.name for entry in folder.iterdir()]
+    if names and not overwrite:
+        raise _there_already(folder)
+    if names and "lock" not in names and RECORD not in names:
+        raise InputError(
+            f"the folder {folder} holds something else than a run: --overwrite is not for it. Name another one."
+        )
+
+
+def _there_already(folder: Path) -> InputError:
+    run = (folder / RECORD).exists()
+    how = f"continue it (simsplit resume {folder}), or replace it (--overwrite)" if run else "empty it"
+    return InputError(f"the folder {folder} is there already. Name another one, {how}.")
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""A run from beginning to end: the one place where all parts are put together."""

@@ -1,0 +1,158 @@
+"""Before the steps: how to run, the plan that all ranks have in common, and the rows of each."""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..communicator import Agreement
+from ..engine import Plan, Rows, scatter, scatter_by_nodes
+from ..engine import backend_selection as backends
+from ..errors import InputError
+from ..history.select import TRANSPORTS
+from ..kernels import result_dtype as results
+from ..problem import Problem, StoredRows
+from ..util.dtypes import plain
+from ..util.formatting import ranks_in_short
+from ..util.memory_limits import require
+from ..util.records import Record
+from ..util.validation import integer
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from ..communicator import Communicator
+    from ..communicator.node import Node, Window
+    from ..engine import Timings
+
+    Array = npt.NDArray[Any]
+
+
+class How(Record):
+    """How a problem is run; what it is does not depend on it. The arguments of `run` of these names."""
+
+    verify: bool = False
+    output: str | os.PathLike[str] | None = None
+    transport: str = "auto"
+    block_size: int | None = None
+    backend: str = "auto"
+
+    def settings(self) -> dict[str, str]:
+        """Return all of it as texts: what every rank must have the same of.
+
+        Raises
+        ------
+        InputError
+            If a value is wrong.
+        """
+        if self.transport not in TRANSPORTS:
+            raise InputError(f'transport must be "auto", "gatherv" or "shared", not {self.transport!r}')
+        if self.block_size is not None:
+            integer("block_size", self.block_size, least=1)
+        return {
+            "verify": repr(bool(self.verify)),
+            "output": _path(self.output),
+            "transport": self.transport,
+            "block_size": repr(self.block_size),
+            "backend": backends.checked(self.backend),
+        }
+
+
+def common_plan(problem: Problem, communicator: Communicator, how: How) -> tuple[Plan, dict[str, Any]]:
+    """Return root's plan and parameters, once all ranks are found to have the same problem. Collective.
+
+    A parameter that is an array is given by its shape and dtype.
+    """
+    facts = None
+    settings: dict[str, str] = {}
+    with Agreement(communicator):
+        if not isinstance(problem, Problem):
+            raise InputError(f"problem must be a simsplit.Problem, not {problem!r}")
+        settings = problem.settings() | how.settings()
+        if communicator.rank == 0:
+            if problem.initial is None:
+                raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")
+            for name, value in problem.kernel.parameters.items():
+                if value is None:
+                    raise InputError(f"parameter {name} is None on rank 0: rank 0 must have the array")
+            plan = Plan(
+                problem.initial.shape,
+                plain(problem.initial.dtype),
+                history_dtype(problem, problem.initial),
+                problem.steps,
+                communicator.size,
+                keep=problem.keep,
+            )
+            parameters = {
+                name: (value.shape, value.dtype) if isinstance(value, np.ndarray) else value
+                for name, value in problem.kernel.parameters.items()
+            }
+            facts = (plan, parameters, settings)
+    plan, parameters, roots = communicator.bcast(facts)
+    mine = sorted(name for name in settings.keys() | roots.keys() if settings.get(name) != roots.get(name))
+    differing = communicator.allgather(mine)
+    wrong = [rank for rank, names in enumerate(differing) if names]
+    with Agreement(communicator):
+        if wrong:
+            names = ", ".join(sorted(set().union(*differing)))
+            raise InputError(
+                f"the problem is not the same on all ranks: {names} on {ranks_in_short(wrong)} differ from rank 0. "
+                "Give every rank the same options."
+            )
+    return plan, parameters
+
+
+def distribute(
+    problem: Problem,
+    communicator: Communicator,
+    plan: Plan,
+    parameters: dict[str, Any],
+    timings: Timings,
+    node: Node | None = None,
+    windows: list[Window | None] | None = None,
+) -> Rows:
+    """Return this rank's rows: root's are scattered, those in a file are read by each rank. Collective.
+
+    Where ranks of a node share memory for them, `windows` gets what must be held as long as the rows are used.
+    """
+    begun = perf_counter()
+
+    def part(plan: Plan, array: Array | None) -> Array:
+        if node is None or windows is None:
+            return scatter(communicator, plan, array)
+        own, window = scatter_by_nodes(communicator, plan, array, node)
+        windows.append(window)
+        return own
+
+    stored = communicator.bcast((problem.initial if isinstance(problem.initial, StoredRows) else None,))[0]
+    initial = part(plan, problem.initial) if stored is None else _read(stored, communicator, plan)
+    own = {
+        name: part(plan.of(*value), problem.kernel.parameters[name]) if isinstance(value, tuple) else value
+        for name, value in parameters.items()
+    }
+    timings.scatter = perf_counter() - begun
+    return Rows(problem, plan.bounds[communicator.rank][0], initial, own)
+
+
+def _read(stored: StoredRows, communicator: Communicator, plan: Plan) -> Array:
+    with Agreement(communicator):
+        lower, upper = plan.bounds[communicator.rank]
+        nbytes = (upper - lower) * plan.row_nbytes
+        require(nbytes, f"the part of rank {communicator.rank}", "Use more nodes, or fewer ranks on each.")
+        part: Array = stored.rows(lower, upper)
+    return part
+
+
+def _path(output: Any) -> str:
+    try:
+        return "none" if output is None else repr(os.fsdecode(output))
+    except TypeError:
+        raise InputError(f"output must be a path, such as 'history.npy', not {output!r}") from None
+
+
+def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:
+    """Return the dtype of the history, without padding: what the kernel gives for the first row."""
+    return results.history_dtype(problem.kernel, initial, problem.time(0), problem.delta_t, problem.seed)

@@ -1,0 +1,81 @@
+"""Checks of single values that several modules make."""
+
+from __future__ import annotations
+
+from math import isfinite
+from numbers import Number, Real
+from operator import index
+from typing import Any
+
+from ..errors import InputError
+
+
+def finite(name: str, value: Any) -> float:
+    """Return `value` as a float, or raise an `InputError` that names it."""
+    try:
+        if not isinstance(value, bool) and isinstance(value, Real) and isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass
+    raise InputError(f"{name} must be a finite real number, not {value!r}")
+
+
+def number(name: str, value: Any) -> complex:
+    """Return `value` as a finite number of Python, or raise an `InputError` that names it."""
+    plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    try:
+        if isinstance(plain, (bool, int)) and abs(plain) < 2**63:
+            return plain
+        if isinstance(plain, Number) and isfinite(abs(complex(plain))):  # type: ignore[call-overload]
+            return complex(plain) if isinstance(plain, complex) else float(plain)  # type: ignore[arg-type]
+    except (OverflowError, TypeError):
+        pass
+    raise InputError(f"{name} must be a finite number, not {value!r}")
+
+
+_SECONDS = {"": 1.0, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(name: str, value: Any) -> float:
+    """Return a time span in seconds, or raise an `InputError` that names it.
+
+    >>> duration("time_limit", "90"), duration("time_limit", "5min"), duration("time_limit", "1.5 h")
+    (90.0, 300.0, 5400.0)
+    """
+    if isinstance(value, str):
+        digits = value.strip().rstrip("abcdefghijklmnopqrstuvwxyz")
+        unit = value.strip()[len(digits) :]
+        try:
+            value = float(digits) * _SECONDS[unit]
+        except (ValueError, KeyError):
+            raise InputError(f"{name} must be a time such as 90, 30s, 5min, 2h or 1d, not {value!r}") from None
+    seconds = finite(name, value)
+    if seconds < 0:
+        raise InputError(f"{name} must be 0 seconds or more, not {value!r}")
+    return seconds
+
+
+def interval(name: str, value: Any) -> tuple[float | None, int | None]:
+    """Return an interval as seconds or as a number of steps, the other one None.
+
+    >>> interval("checkpoint_every", "5min"), interval("checkpoint_every", "500 steps")
+    ((300.0, None), (None, 500))
+    """
+    if isinstance(value, str):
+        digits = value.strip().removesuffix("s").removesuffix("step")
+        if digits != value.strip().removesuffix("s"):
+            if digits.strip().isascii() and digits.strip().isdecimal() and int(digits) > 0:
+                return None, int(digits)
+            raise InputError(f"{name} must be a time such as 5min, or steps such as 500steps, not {value!r}")
+    return duration(name, value), None
+
+
+def integer(name: str, value: Any, least: int) -> int:
+    """Return `value` as an int of `least` or more, or raise an `InputError` that names it."""
+    try:
+        number = index(value)
+    except TypeError:
+        number = least - 1
+    if number < least or isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b":
+        raise InputError(f"{name} must be an integer of {least} or more, not {value!r}")
+    return number

@@ -1,0 +1,134 @@
+"""The triggers that stop a run, pulled by real signals, clocks and files."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from simsplit.communicator import interrupts
+from simsplit.monitor import stop_requests as stopping
+from simsplit.monitor.stop_requests import Stopping
+from tests.support.launching import LIMIT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+AGES = 1000.0  # seconds
+
+
+@pytest.fixture
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopping]:
+    monkeypatch.setattr(stopping, "_SAME_KEY", AGES)  # two keys of a test are one, however busy the machine is
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
+    found = Stopping()
+    found.install()
+    yield found
+    found.uninstall()
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)] == before
+    assert interrupts.instead is None
+
+
+@pytest.mark.parametrize(
+    ("number", "bit", "words"),
+    [
+        (signal.SIGTERM, stopping.TERM, "SIGTERM"),
+        (signal.SIGUSR1, stopping.USR1, "SIGUSR1"),
+        (signal.SIGINT, stopping.CTRL_C, "Ctrl-C"),
+    ],
+)
+def test_a_signal_sets_its_bit(watched: Stopping, number: signal.Signals, bit: int, words: str) -> None:
+    assert watched.poll() == 0
+    os.kill(os.getpid(), number)
+    assert watched.poll() == bit
+    assert stopping.reason(bit) == words
+
+
+def test_one_key_that_comes_twice_is_one_and_a_second_one_ends_all(watched: Stopping) -> None:
+    with interrupts.held():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert watched.poll() == stopping.CTRL_C
+        watched._first_key = time.monotonic() - AGES - 1
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_came_meanwhile_is_given_back(watched: Stopping) -> None:
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    came: list[int] = []
+    before = watched._before[signal.SIGUSR1]
+    signal.signal(signal.SIGUSR1, watched._handle)
+    watched._before[signal.SIGUSR1] = lambda number, _: came.append(number)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    watched.give_back()
+    assert came == [signal.SIGUSR1]
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_thread_can_see_the_second_key(watched: Stopping) -> None:
+    assert watched.wakeup is not None
+    assert not select.select([watched.wakeup], [], [], 0)[0]
+    os.kill(os.getpid(), signal.SIGUSR1)
+    assert select.select([watched.wakeup], [], [], LIMIT)[0]
+    assert not watched.second_key()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert not watched.second_key()
+    assert not watched.second_key()  # there is nothing more to be read
+    watched._first_key = time.monotonic() - AGES - 1
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+    assert watched.second_key()
+
+
+def test_the_time_limit_counts_from_the_beginning_of_the_program() -> None:
+    young, old = Stopping(), Stopping()
+    old.begun -= AGES
+    for watched, bits in ((young, 0), (old, stopping.TIME_LIMIT)):
+        watched.watch(time_limit=AGES, environment={})
+        assert watched.poll() == bits
+        assert watched.poll() == bits
+
+
+@pytest.mark.parametrize(("left", "bits"), [(30, stopping.SLURM_END), (600, 0)])
+def test_the_end_of_a_slurm_job_is_met_with_a_margin(left: int, bits: int) -> None:
+    watched = Stopping()
+    watched.watch(environment={"SLURM_JOB_END_TIME": str(int(time.time()) + left)})
+    assert watched.poll() == bits
+
+
+@pytest.mark.parametrize("text", ["", "soon", "nan?"])
+def test_an_end_that_is_no_time_is_none(text: str) -> None:
+    watched = Stopping()
+    watched.watch(environment={"SLURM_JOB_END_TIME": text})
+    assert watched.poll() == 0
+    assert stopping.described(None, {"SLURM_JOB_END_TIME": text}) is None
+
+
+def test_the_file_is_looked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, looks = [AGES], []
+
+    def asked() -> bool:
+        looks.append(now[0])
+        return len(looks) == 2
+
+    monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    watched = Stopping()
+    watched.watch(asked=asked, environment={})
+    assert [watched.poll() for _ in range(100)] == [0] * 100
+    assert len(looks) == 1
+    now[0] += stopping._FILE_EVERY
+    assert watched.poll() == stopping.STOP_FILE
+    assert stopping.reason(stopping.STOP_FILE | stopping.TERM) == "SIGTERM, the file stop"
+
+
+def test_what_will_stop_the_run_is_said_in_advance() -> None:
+    words = stopping.described(90, {"SLURM_JOB_END_TIME": str(time.time() + 7200)})
+    assert words is not None
+    assert words.startswith("stops after 1 min 30 s, the Slurm job ends in ")

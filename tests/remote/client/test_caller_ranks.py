@@ -1,0 +1,312 @@
+"""Calls between MPI ranks: what differs from one process is the wire, so that is what is tried here."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import itertools
+import os
+import random
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from mpi4py import MPI
+
+from simsplit import remote
+from simsplit.errors import CallTimeoutError, GoneError, RefusedError
+from simsplit.remote.link import backoff as waiting
+from simsplit.remote.wire.frame import Frame, FrameKind
+from tests.support.launching import LIMIT
+from tests.support.remote_objects import Calculator, StateError
+
+SIZE = MPI.COMM_WORLD.size
+SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "10" if SIZE == 4 else "1"))  # for each of two modes
+
+pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600 + 2 * SOAK)]
+
+
+def join(**settings: Any) -> remote.Here:
+    """Join; a machine that is busy has time for everything but the limits that a test is about."""
+    return remote.join(
+        settings=remote.Settings(**{"lookup_wait": LIMIT, "leave_wait": LIMIT, "cancel_wait": LIMIT, **settings})
+    )
+
+
+def test_every_rank_calls_every_rank() -> None:
+    with join() as here:
+        here.serve(Calculator(), name=f"c{here.rank}")
+        proxies = [here.proxy(f"MPINAME:c{rank}", Calculator) for rank in range(here.size)]
+        assert [proxy.add(number, here.rank) for number, proxy in enumerate(proxies)] == [
+            number + here.rank for number in range(here.size)
+        ]
+        for proxy in proxies:
+            with pytest.raises(StateError) as caught:
+                proxy.fail("state")
+            assert f"On rank {remote.uri_of(proxy).rank} (host " in str(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("length", [0, 1, 3000, 2_000_000])
+def test_arrays_go_there_and_back_bit_for_bit(length: int) -> None:
+    with join() as here:
+        here.serve(Calculator(), name=f"c{here.rank}")
+        proxy = here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}")
+        array = np.random.default_rng(here.rank).random((length, 3)).astype(">f8")
+        futures = [proxy.echo.submit(array) for _ in range(3)]
+        for future in futures:
+            result = future.result()
+            assert result.dtype == array.dtype
+            assert np.array_equal(result, array)
+
+
+def test_a_result_is_what_the_array_was_when_the_method_returned() -> None:
+    with join() as here:
+        if here.rank == here.size - 1:
+            here.serve(Calculator(), name="c")
+        else:
+            here.serve(Calculator(), name=f"own{here.rank}")
+        proxy = here.proxy("MPINAME:c")
+        futures = [proxy.next_state.submit() for _ in range(10)]
+        values = [future.result() for future in futures]
+        assert all((value == value[0]).all() for value in values)
+        assert [value[0] for value in values] == sorted(value[0] for value in values)
+
+
+def test_ranks_call_each_other_to_depth_50() -> None:
+    with join() as here:
+        mine = here.proxy(here.serve(Calculator(), object="c", name=f"c{here.rank}"))
+        other = here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}")
+        assert other.nest(mine, other, 50) == 50
+
+
+def test_ten_thousand_calls_in_flight() -> None:
+    with join() as here:
+        here.serve(Calculator(), name=f"c{here.rank}")
+        proxy = here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}")
+        futures = [proxy.add.submit(number, 0) for number in range(10_000)]
+        assert [future.result() for future in futures] == list(range(10_000))
+        assert here.caller.idle
+
+
+class Held(Calculator):
+    """Has a method that goes on when there is a certain file: it serves nobody meanwhile."""
+
+    @remote.expose
+    def hold(self, begun: str, go: str) -> str:
+        Path(begun).touch()
+        while not Path(go).exists():
+            time.sleep(0.01)
+        return "held"
+
+
+def test_a_late_answer_never_reaches_a_later_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    with join() as here:
+        here.serve(Held(), name=f"c{here.rank}")
+        if here.rank == 0 and here.size > 1:
+            proxy = here.proxy("MPINAME:c1")
+            here.ping(1)  # they know each other, so that the time limit is that of the call alone
+            with pytest.raises(CallTimeoutError):
+                proxy.hold.options(timeout=0.05)(str(begun), str(go))
+            go.touch()
+            assert proxy.add(1, 2) == 3
+            assert here.caller.counts["late"] == begun.exists()  # a call that had not begun in time has no answer
+            begun.unlink(missing_ok=True)
+            go.unlink()
+            busy = proxy.hold.submit(str(begun), str(go))
+            here.wait_until(begun.exists, LIMIT)
+            never = proxy.note.submit("never")
+            send = here._endpoint.send
+
+            def sending(frame: Frame, destination: int) -> Any:
+                sent = send(frame, destination)
+                if frame.kind == FrameKind.CANCEL:
+                    here.wait_until(sent, LIMIT)
+                    go.touch()
+                return sent
+
+            monkeypatch.setattr(here._endpoint, "send", sending)
+            assert never.cancel()
+            assert busy.result() == "held"
+            assert proxy.noted() == []
+
+
+def test_a_service_thread_and_workers_serve_while_the_main_thread_computes() -> None:
+    with join(workers=2) as here:
+        served = Calculator()
+        here.serve(served, name=f"c{here.rank}")
+        proxy = here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}")
+        futures = [proxy.note.submit(number) for number in range(100)]
+        total = 0
+        while len(served.seen) < 100:  # this thread computes until the others have served all calls
+            total += 1
+        assert [f.result() for f in concurrent.futures.as_completed(futures, LIMIT)] == [None] * 100
+        assert sorted(served.seen) == list(range(100))
+
+
+def test_a_service_that_has_nothing_to_do_rests_after_each_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    log: list[float | None] = []  # since something moved: the pauses of the service, and None for each look
+    idle = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread().name == "simsplit.remote service":
+            log.append(seconds)
+            if log.count(longest) == 20:
+                idle.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(perf_counter=time.perf_counter, sleep=sleep))
+    with join() as here:
+        longest = here.settings.longest_pause
+        poll = here._traffic.poll
+
+        def look(floor: int = 0, *, serve: bool = True) -> bool:
+            moved = poll(floor, serve=serve)
+            if threading.current_thread().name == "simsplit.remote service":
+                log[:] = [] if moved else [*log[-100:], None]
+            return moved
+
+        monkeypatch.setattr(here._traffic, "poll", look)
+        here.serve(Calculator(), name=f"c{here.rank}")
+        here.start_service()
+        here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}").add(1)
+        assert idle.wait(LIMIT)
+        seen = log[:]
+    pauses = [each for each in seen if each is not None]
+    assert all(later == min(2 * pause, longest) for pause, later in itertools.pairwise(pauses))
+    begun = seen.index(pauses[0])
+    assert seen[begun + 1 :: 2] == [None] * len(seen[begun + 1 :: 2])  # one look after each pause
+
+
+def test_the_passphrase_must_be_known() -> None:
+    known = "open sesame" if MPI.COMM_WORLD.rank % 2 == 0 else "something else"
+    with join(passphrase=known, lookup_wait=0.1) as here:
+        here.serve(Calculator(), object="c")
+        for rank in range(here.size):
+            proxy = here.proxy(f"MPI:c@{rank}")
+            if rank % 2 == here.rank % 2:
+                assert proxy.add(1) == 2
+            else:
+                with pytest.raises(RefusedError, match="passphrase"):
+                    proxy.add(1)
+
+
+def test_a_rank_that_fails_gives_an_error_and_all_leave() -> None:
+    def program() -> None:
+        with join() as here:
+            here.serve(Calculator(), object="c")
+            if here.rank == here.size - 1:
+                here.wait_until(lambda: False, 0.2)
+                raise ZeroDivisionError
+            proxy = here.proxy(f"MPI:c@{here.size - 1}")
+            with pytest.raises(GoneError, match="ended with ZeroDivisionError"):
+                [proxy.add(1) for _ in range(10**6)]
+
+    if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:
+        with pytest.raises(ZeroDivisionError):
+            program()
+    else:
+        program()
+    MPI.COMM_WORLD.Barrier()
+
+
+class RandomCalls:
+    """All kinds of calls, of which each checks its answer."""
+
+    def __init__(self, here: remote.Here, seed: int) -> None:
+        self.pick = random.Random(seed)
+        self.calculator = Calculator()
+        self.mine = here.proxy(here.serve(self.calculator, object="c", name=f"c{here.rank}"))
+        self.proxies = [here.proxy(f"MPINAME:c{rank}") for rank in range(here.size)]
+        self.made = self.noted = 0
+
+    def make(self) -> None:
+        """Make one of them."""
+        kinds = (
+            "plain",
+            "array",
+            "failing",
+            "nested",
+            "futures",
+            "cancelled",
+            "timed_out",
+            "batch",
+            "stream",
+            "oneway",
+        )
+        self.made += 1
+        getattr(self, self.pick.choice(kinds))(self.pick.choice(self.proxies))
+
+    def plain(self, proxy: Any) -> None:
+        assert proxy.add(self.made, 1) == self.made + 1
+
+    def array(self, proxy: Any) -> None:
+        array = np.arange(self.pick.choice([0, 10, 5000, 200_000])) + self.made
+        assert np.array_equal(proxy.echo(array), array)
+
+    def failing(self, proxy: Any) -> None:
+        with pytest.raises(StateError):
+            proxy.fail("state")
+
+    def nested(self, proxy: Any) -> None:
+        depth = self.pick.randrange(1, 10)
+        assert proxy.nest(self.mine, proxy, depth) == depth
+
+    def futures(self, _proxy: Any) -> None:
+        futures = [other.add.submit(self.made, number) for number, other in enumerate(self.proxies)]
+        assert [future.result() for future in futures] == [self.made + n for n in range(len(self.proxies))]
+
+    def cancelled(self, proxy: Any) -> None:
+        futures = [proxy.add.submit(self.made, 0) for _ in range(5)]
+        cancelled = [future.cancel() for future in futures]
+        for future, gone in zip(futures, cancelled, strict=True):
+            assert future.cancelled() if gone else future.result() == self.made
+
+    def timed_out(self, proxy: Any) -> None:
+        with suppress(CallTimeoutError):
+            assert proxy.sleep.options(timeout=0.002)(0.003) == 0.003
+
+    def batch(self, proxy: Any) -> None:
+        with remote.Batch(proxy) as batch:
+            outcomes = [batch.add(self.made, number) for number in range(3)]
+        assert [outcome.result() for outcome in outcomes] == [self.made, self.made + 1, self.made + 2]
+
+    def stream(self, proxy: Any) -> None:
+        stop = self.pick.randrange(40)
+        assert list(proxy.count(stop)) == list(range(stop))
+
+    def oneway(self, proxy: Any) -> None:
+        proxy.note_only(self.made)
+        proxy.note.oneway(self.made)
+        self.noted += 2
+
+
+def memory() -> float:
+    """Return the memory of this rank in MB."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ranks_that_call_each_other_at_random_get_every_answer_right(workers: int) -> None:
+    with join(workers=workers) as here:
+        calls = RandomCalls(here, seed=here.rank + 10 * workers)
+        begun = time.monotonic()
+        while time.monotonic() < begun + SOAK / 4:
+            calls.make()
+        warm = memory()
+        while time.monotonic() < begun + SOAK or calls.made < 20:
+            calls.make()
+        grown = memory() - warm
+    assert grown < 50, f"{grown:.0f} MB more after {calls.made} calls"
+    assert here.caller.idle
+    assert not here._endpoint.counts
+    assert not here._daemon.streams.open
+    assert MPI.COMM_WORLD.allreduce(calls.noted) == MPI.COMM_WORLD.allreduce(len(calls.calculator.seen))
+    made, most = MPI.COMM_WORLD.allreduce(calls.made), MPI.COMM_WORLD.allreduce(grown, MPI.MAX)
+    if here.rank == 0:
+        print(f"{made:,} calls by {here.size} ranks; memory grew by at most {most:.1f} MB")

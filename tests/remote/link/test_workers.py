@@ -1,0 +1,70 @@
+"""The threads of a rank: nothing that came is left lying."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from simsplit import remote
+from simsplit.communicator import interrupts
+from simsplit.errors import InputError, RemoteError
+from simsplit.remote.link.backoff import wait_until
+from simsplit.remote.link.workers import Threads
+from tests.support.launching import LIMIT
+
+
+def test_a_request_that_came_before_its_worker_is_carried_out() -> None:
+    served = threading.Event()
+
+    def serve_one() -> bool:
+        served.set()
+        return True
+
+    threads = Threads(remote.Settings(workers=1), True, lambda **_: False, serve_one)
+    assert threads.wanted
+    threads.wake()
+    threads.start_service(serve=False)
+    assert served.wait(LIMIT)
+    threads.stop()
+
+
+def test_no_thread_is_started_where_mpi_has_none() -> None:
+    threads = Threads(remote.Settings(), False, lambda **_: False, lambda: False)
+    with pytest.raises(InputError, match="MPI was started for one thread only"):
+        threads.start_service(serve=True)
+
+
+def test_an_interrupt_in_a_worker_ends_neither_it_nor_the_program() -> None:
+    @remote.expose
+    class Rude:
+        def interrupt(self) -> None:
+            raise KeyboardInterrupt
+
+        def add(self, a: int, b: int) -> int:
+            return a + b
+
+    with remote.local(2, settings=remote.Settings(workers=1), threads=True) as (here, there):
+        rude = here.proxy(there.serve(Rude()), timeout=LIMIT)
+        for _ in range(3):
+            with pytest.raises(RemoteError, match="KeyboardInterrupt"):
+                rude.interrupt()
+        assert rude.add(1, 2) == 3
+
+
+def test_an_interrupt_is_raised_in_the_main_thread_only() -> None:
+    settings = remote.Settings()
+    outcome: list[bool] = []
+    worker = threading.Thread(
+        target=lambda: outcome.append(wait_until(lambda: False, lambda: False, settings, timeout=0.05))
+    )
+    try:
+        interrupts.pending = True
+        worker.start()
+        worker.join(LIMIT)
+        assert outcome == [False]
+        with pytest.raises(KeyboardInterrupt):
+            wait_until(lambda: False, lambda: False, settings, timeout=LIMIT)
+        assert not interrupts.pending
+    finally:
+        interrupts.pending = False
