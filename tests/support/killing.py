@@ -24,7 +24,7 @@ from tests.support.launching import LIMIT, SIMSPLIT, finish, mpiexec, run, start
 if TYPE_CHECKING:
     import subprocess
 
-PROGRAMS = Path(__file__).parent / "launches" / "programs"
+PROGRAMS = Path(__file__).parents[1] / "launches" / "programs"
 STEPS, NAP = 60, 0.01
 PROBLEMS = (
     ["--kernel", "paced:step", "--kind", "step", "--set", f"nap={NAP}", "--size", "1003"],
