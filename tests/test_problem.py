@@ -58,6 +58,8 @@ def test_the_array_may_be_left_out_away_from_root() -> None:
         (np.zeros(2, []), "each field of initial must be of a numeric or complex dtype, not []"),
         (np.zeros(2, [("a", "f8", (0,))]), "each field of initial must be of a numeric or complex dtype, not [('a',"),
         (3.5, "initial must have an axis 0, which is split, but it is the single value 3.5"),
+        (np.zeros((1,) * 64), "initial has 64 axes, those of its fields included: 60 are accepted."),
+        (np.zeros((1,) * 60, [("a", "f8", (3,))]), "initial has 61 axes, those of its fields included: 60 are"),
         ([[1, 2], [3]], "initial cannot be made an array: "),
         (
             np.ma.masked_array([1.0, 2.0], [True, False]),
@@ -72,6 +74,8 @@ def test_the_array_may_be_left_out_away_from_root() -> None:
         "no fields",
         "fields of no values",
         "a single value",
+        "too many axes",
+        "too many axes in fields",
         "ragged",
         "masked",
     ],

@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import InputError
 from .kernels import Kernel
-from .util.dtypes import is_numeric, plain, spelled
+from .util.dtypes import axes_within, is_numeric, plain, spelled
 from .util.validation import finite, integer
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 REDUCTIONS = ("mean", "min", "max", "std", "sum")
+_AXES = 60  # of NumPy's 64: a history has one more, and the memory for some steps of it up to three
 _DIGITS = 19  # as many make numbers of more than 63 bits
 
 
@@ -256,4 +257,6 @@ def _checked(array: Any) -> Any:
         raise InputError(f"{what} must be of a numeric or complex dtype, not {array.dtype}")
     if array.ndim == 0:
         raise InputError(f"initial must have an axis 0, which is split, but it is the single value {array}")
+    if (axes := array.ndim + axes_within(array.dtype)) > _AXES:
+        raise InputError(f"initial has {axes} axes, those of its fields included: {_AXES} are accepted. Reshape it.")
     return array if array.dtype.names is None else array.view(plain(array.dtype))  # what a kernel gets on any rank

@@ -176,12 +176,6 @@ def test_what_is_not_the_history_that_was_made_is_refused(tmp_path: Path, name: 
             check(path, layout)
 
 
-def test_a_dtype_that_a_format_does_not_know_is_refused(tmp_path: Path) -> None:
-    layout, _ = make((2, 3), "g")
-    with pytest.raises(InputError, match=r"Zarr cannot hold float128.*Use --format npy"):
-        zarr.create(tmp_path / "history.zarr", layout, 3)
-
-
 @pytest.mark.parametrize("module", [hdf5, zarr])
 def test_a_library_that_is_missing_is_named(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, {hdf5: "h5py", zarr: "zarr"}[module], None)
@@ -214,6 +208,15 @@ def test_any_rows_of_any_format_are_read_alone(tmp_path: Path, dtype: str, kind:
         assert found.rows(lower, upper).astype(whole.dtype).tobytes() == whole[lower:upper].tobytes()
     part = found.block(slice(2, 5), slice(1, 3), slice(0, 1))
     assert part.astype(whole.dtype).tobytes() == whole[2:5, 1:3, 0:1].tobytes()
+
+
+@pytest.mark.parametrize("kind", ["npy", "h5", "zarr"])
+def test_an_entry_of_an_array_is_an_array(tmp_path: Path, kind: str) -> None:
+    whole = np.arange(60.0).reshape(5, 4, 3)
+    entry = stored(tmp_path, whole, kind).at(3)
+    assert (entry.shape, len(entry), entry.nbytes) == ((4, 3), 4, 96)
+    assert entry.rows(1, 3).tobytes() == whole[3, 1:3].tobytes()
+    assert entry.astype(np.dtype("f4")).block(slice(2, 4), slice(1, 2)).tolist() == whole[3, 2:4, 1:2].tolist()
 
 
 def test_a_file_that_got_shorter_or_lost_is_refused(tmp_path: Path) -> None:

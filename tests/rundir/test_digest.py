@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from simsplit import InputError
 from simsplit.communicator.serial import SingleProcess
-from simsplit.rundir.digest import digest_of_file, digest_of_text
+from simsplit.history.stored_array import stored_array
+from simsplit.rundir.digest import digest_of_array, digest_of_file, digest_of_text
 from tests.support.threads import ThreadRank
 
 if TYPE_CHECKING:
@@ -33,6 +35,22 @@ def test_any_number_of_ranks_finds_the_same(tmp_path: Path, size: int) -> None:
     for changed in (bytes([*range(size), 0]), bytes(range(1, size + 1))[: size or 1] or b"x"):
         path.write_bytes(changed)
         assert digest_of_file(SingleProcess(), str(path), chunk=10) != alone
+
+
+def test_of_an_array_only_its_values_count(tmp_path: Path) -> None:
+    whole = np.arange(60.0).reshape(3, 10, 2)
+    np.save(tmp_path / "a.npy", whole)
+    np.save(tmp_path / "b.npy", np.append(whole, [np.zeros((10, 2))], axis=0))
+    one, longer = stored_array(tmp_path / "a.npy"), stored_array(tmp_path / "b.npy")
+    assert one is not None
+    assert longer is not None
+    found = [digest_of_array(SingleProcess(), each.at(1), chunk=50) for each in (one, longer)]
+    assert found[0] == found[1]
+    assert len({*found, *(digest_of_array(SingleProcess(), one.at(k), chunk=50) for k in (0, 2))}) == 3
+    barrier, slots = Barrier(3), [None] * 3
+    with ThreadPoolExecutor(3) as pool:
+        ranks: list[Any] = [ThreadRank(rank, barrier, slots) for rank in range(3)]
+        assert set(pool.map(lambda rank: digest_of_array(rank, one.at(1), chunk=50), ranks)) == {found[0]}
 
 
 def test_a_folder_is_all_its_files_with_their_names_and_may_move(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -290,6 +291,12 @@ def test_the_expected_number_of_ranks_holds_for_one_process(monkeypatch: pytest.
         run(make(), serial=True, expect_ranks=4)
     monkeypatch.setenv("SIMSPLIT_EXPECT_RANKS", "2")  # of the job, not of a process that goes by itself
     assert run(make(), serial=True).ranks == 1
+
+
+def test_a_path_may_be_given_as_bytes(tmp_path: Path) -> None:
+    output = os.fsencode(tmp_path / "h.npy")
+    run(make(reduce="mean"), serial=True, output=output)  # type: ignore[arg-type]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["h.mean.npy", "h.npy"]
 
 
 @pytest.mark.parametrize("output", [5, 2.5, ["history.npy"]])

@@ -76,3 +76,18 @@ def test_a_replacement_that_fails_leaves_the_old_file_and_nothing_else(
     assert names(tmp_path) == ["f"]
     disk.replace(path, b"new")
     assert path.read_bytes() == b"new"
+
+
+def test_a_path_is_within_a_place_by_whatever_spelling_or_link(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "f").touch()
+    (tmp_path / "link").symlink_to("a")
+    (tmp_path / "a" / "away").symlink_to("/")
+    (tmp_path / "loop").symlink_to("loop")
+    inside = ["a", "a/f", "link/f", "a/b/../../a/f", "link/new/file", "a/away/etc", "a/../outside"]
+    assert [disk.within(tmp_path / path, tmp_path / "a") for path in inside] == [True] * len(inside)
+    outside = [".", "b", "ab", "loop", "link\0", "b/a"]
+    assert [disk.within(tmp_path / path, tmp_path / "a") for path in outside] == [False] * len(outside)
+    assert disk.within(tmp_path / "link" / "f", tmp_path / "a" / "f")
+    assert not disk.within(tmp_path / "a", tmp_path / "a" / "f")
+    assert not disk.within(tmp_path / "a", tmp_path / "nothing")

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..util.records import Record
 from .options.problem import add_problem, add_ranks, add_results
 from .options.run_directory import add_long_runs, add_plot, add_resume, add_runs, add_show
-from .options.types import integer
+from .options.types import integer, user_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -227,7 +227,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=integer(1), default=5, metavar="R", help="each is measured so often, in turn (default 5)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--plot", metavar="FILE.png", help="draw it, too")
+    parser.add_argument("--plot", type=user_path, metavar="FILE.png", help="draw it, too")
     add_ranks(parser)
 
 

@@ -52,7 +52,8 @@ class MPIFile:
         self._mpi = MPI
         os.close(disk.open_existing(path))  # whose error says why; that of MPI does not
         try:
-            self._file = MPI.File.Open(MPI.COMM_SELF, path, MPI.MODE_RDWR)
+            # As bytes: mpi4py does not take a text that is not UTF-8.
+            self._file = MPI.File.Open(MPI.COMM_SELF, os.fsencode(path), MPI.MODE_RDWR)
         except MPI.Exception as error:
             raise self._os_error(error) from error
 

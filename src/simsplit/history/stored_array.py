@@ -52,6 +52,8 @@ class StoredArray:
         As which they are stored; None is as `dtype`.
     chunk : tuple of int
         How much of axes 0 and 1 is stored, and so read, as one.
+    entry : int or None
+        The array is this entry of axis 0 of the one in a Zarr store or HDF5 file.
     """
 
     path: str
@@ -62,6 +64,7 @@ class StoredArray:
     offset: int = 0
     stored: np.dtype[Any] | None = None
     chunk: tuple[int, int] = (1, 1)
+    entry: int | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -83,6 +86,15 @@ class StoredArray:
         """Return the array with another dtype for the rows that are given out."""
         return replace(self, dtype=dtype, stored=self.stored or self.dtype)
 
+    def at(self, entry: int) -> StoredArray:
+        """Return ``array[entry]``, of which nothing is read yet."""
+        shape = self.shape[1:]
+        if self.format != "npy":
+            return replace(self, shape=shape, entry=entry)
+        return replace(
+            self, shape=shape, offset=self.offset + entry * prod(shape) * (self.stored or self.dtype).itemsize
+        )
+
     def rows(self, lower: int, upper: int) -> Array:
         """Return ``array[lower:upper]``. Not collective.
 
@@ -103,6 +115,8 @@ class StoredArray:
         """
         try:
             found = self._npy(index, within) if self.format == "npy" else self._by_library((index, *within))
+        except InputError:
+            raise
         except (OSError, RuntimeError, ValueError, KeyError) as error:
             raise unreadable(self.path, getattr(error, "strerror", None) or str(error)) from error
         if self.stored is None or self.stored == self.dtype:
@@ -149,16 +163,17 @@ class StoredArray:
             raise OSError(5, "the file is shorter than its header says")
         return np.frombuffer(data, dtype).reshape(shape)
 
-    def _by_library(self, index: tuple[slice, ...]) -> Array:
+    def _by_library(self, index: tuple[Any, ...]) -> Array:
+        if self.entry is not None:
+            index = (self.entry, *index)
         if self.format == "zarr":
             from .formats import zarr_v3 as zarr
 
-            group = zarr.load().open(self.path, mode="r")
-            found: Any = group if not self.name else group[self.name]
-            return np.asarray(found[index])
+            with zarr.opened(self.path) as group:
+                return np.asarray((group[self.name] if self.name else group)[index])
         from .formats import hdf5
 
-        with hdf5.load().File(self.path, "r") as file:
+        with hdf5.opened(self.path) as file:
             return np.asarray(file[self.name][index])
 
 
@@ -222,21 +237,21 @@ def _npy_file(path: Path) -> StoredArray | None:
 def _zarr_store(path: str) -> StoredArray:
     from .formats import zarr_v3 as ours
 
-    zarr = ours.load()
-    opened = zarr.open(path, mode="r")
-    if isinstance(opened, zarr.Array):
-        return StoredArray(os.path.abspath(path), "zarr", opened.shape, opened.dtype)  # noqa: PTH100, a text is wanted
-    name = _chosen(path, {name: array.ndim for name, array in opened.arrays()})
-    found = opened[name]
-    where = os.path.abspath(path)  # noqa: PTH100, the same
-    return StoredArray(where, "zarr", found.shape, found.dtype, name, chunk=_chunk(found.chunks))
+    with ours.opened(path) as opened:
+        if isinstance(opened, ours.load().Array):
+            name, found = "", opened
+        else:
+            name = _chosen(path, {name: array.ndim for name, array in opened.arrays()})
+            found = opened[name]
+        where = os.path.abspath(path)  # noqa: PTH100, a text is wanted
+        return StoredArray(where, "zarr", found.shape, found.dtype, name, chunk=_chunk(found.chunks))
 
 
 def _hdf5_file(path: str) -> StoredArray:
     from .formats import hdf5
 
     h5py = hdf5.load()
-    with h5py.File(path, "r") as file:
+    with hdf5.opened(path) as file:
         name = _chosen(path, {name: found.ndim for name, found in file.items() if isinstance(found, h5py.Dataset)})
         found = file[name]
         where = os.path.abspath(path)  # noqa: PTH100, the same

@@ -13,7 +13,10 @@ from ..errors import InputError
 from ..util import durable as disk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..communicator import Communicator
+    from ..history.stored_array import StoredArray
 
 CHUNK = 16 * 2**20  # bytes that are hashed on their own
 _SIZE = 32
@@ -37,15 +40,37 @@ def digest_of_file(communicator: Communicator, path: str, *, chunk: int = CHUNK)
             except OSError as error:
                 raise _unreadable(path, error) from error
     pieces = communicator.bcast(pieces)
-    lower, upper = part(len(pieces), communicator.size, communicator.rank)
+    labels = [f"{os.path.relpath(name, path)}:{begin}:{end}\n" for name, begin, end in pieces]
+    return _together(communicator, labels, lambda number: _read(*pieces[number]), path)
+
+
+def digest_of_array(communicator: Communicator, array: StoredArray, *, chunk: int = CHUNK) -> str:
+    """Return the digest of an array, whatever else is in its file. Collective; every rank gives the array.
+
+    Raises
+    ------
+    InputError
+        On every rank, if any cannot read its share.
+    """
+    rows = max(1, chunk * len(array) // max(1, array.nbytes))
+    pieces = [(lower, min(lower + rows, len(array))) for lower in range(0, len(array), rows)]
+    labels = [f"{array.shape}{array.dtype}:{lower}:{upper}\n" for lower, upper in pieces]
+    return _together(communicator, labels, lambda number: array.rows(*pieces[number]).tobytes(), array.path)
+
+
+def _together(
+    communicator: Communicator, labels: list[str], read: Callable[[int], bytes | bytearray], path: str
+) -> str:
+    """Return the digest of pieces, of which each rank reads its share."""
+    lower, upper = part(len(labels), communicator.size, communicator.rank)
     with Agreement(communicator):
         try:
-            own = b"".join(_digest(*piece) for piece in pieces[lower:upper])
+            own = b"".join(_digest(read(number)) for number in range(lower, upper))
         except OSError as error:
             raise _unreadable(path, error) from error
     whole = hashlib.blake2b(digest_size=_SIZE, usedforsecurity=False)
-    for name, begin, end in pieces:
-        whole.update(f"{os.path.relpath(name, path)}:{begin}:{end}\n".encode())
+    for label in labels:
+        whole.update(label.encode("utf-8", "surrogateescape"))  # names need not be UTF-8
     for digests in communicator.allgather(own):
         whole.update(digests)
     return f"blake2b:{whole.hexdigest()}"
@@ -65,12 +90,15 @@ def _pieces(path: Path, chunk: int) -> list[tuple[str, int, int]]:
     return pieces
 
 
-def _digest(name: str, begin: int, end: int) -> bytes:
+def _read(name: str, begin: int, end: int) -> bytearray:
     file = os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = disk.read(file, end - begin, begin)
+        return disk.read(file, end - begin, begin)
     finally:
         os.close(file)
+
+
+def _digest(data: bytes | bytearray) -> bytes:
     return hashlib.blake2b(data, digest_size=_SIZE, usedforsecurity=False).digest()
 
 

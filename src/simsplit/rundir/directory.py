@@ -3,7 +3,7 @@
 ::
 
     problem.toml    the problem, with nothing left to defaults: run again, it gives the same bits
-    history.npy     (or .zarr, .h5) the history
+    history.npy     (or .zarr, .h5) the history; history.unfinished.npy until all of it is there
     run.json        what ran where, when and how it ended (see `provenance`)
     log.txt         what happened, a line each
     checkpoints/    the last two
@@ -36,7 +36,9 @@ PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP = (
     "stacks",
     "stop",
 )
-_OURS = (PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, "history.npy", "history.zarr", "history.h5")
+HISTORY = {"npy": "history.npy", "zarr": "history.zarr", "h5": "history.h5"}
+UNFINISHED = {name: name.replace(".", ".unfinished.") for name in HISTORY.values()}
+OURS = (PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, *UNFINISHED, *UNFINISHED.values())
 _INSTEAD = "Name a writable folder with room for it (-o FOLDER)."
 FORMAT = 1  # of run.json
 
@@ -82,7 +84,7 @@ class RunDirectory:
             try:
                 if not overwrite and (folder / RECORD).exists():  # made by another run in this very moment
                     raise _there_already(folder)  # noqa: TRY301, the lock is given back below
-                for name in _OURS:
+                for name in OURS:
                     remove(folder / name)
                 disk.sync_folder(folder)
             except BaseException:
@@ -114,11 +116,25 @@ class RunDirectory:
         with disk.reported(f"{self.path / RECORD}", _INSTEAD):
             disk.replace(self.path / RECORD, (json.dumps(record, indent=1) + "\n").encode())
 
+    def mark_finished(self, name: str) -> None:
+        """Give the history its name, for all of it is there. Raises `OSError`."""
+        remove(self.path / name)  # a folder is not replaced in one step
+        self._rename(UNFINISHED[name], name)
+
+    def mark_unfinished(self, name: str) -> None:
+        """Let the name of the history say that it is unfinished, if it does not yet. Raises `OSError`."""
+        if (self.path / name).exists() and not (self.path / UNFINISHED[name]).exists():
+            self._rename(name, UNFINISHED[name])
+
+    def _rename(self, old: str, new: str) -> None:
+        disk.rename(self.path / old, self.path / new)
+        disk.sync_folder(self.path)
+
     def log(self, text: str) -> None:
         """Add a line to the log. A log that cannot be written ends no run."""
         with suppress(OSError):
             if self._log is None:
-                self._log = (self.path / LOG).open("a", encoding="utf-8", buffering=1)
+                self._log = (self.path / LOG).open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self._log.write(f"{now} {text}\n")
 
@@ -138,6 +154,13 @@ class RunDirectory:
             with suppress(OSError, ValueError):
                 self._log.close()
         self._lock.release()
+
+
+def history_in(folder: Path, record: dict[str, Any]) -> Path:
+    """Return where the history of a run is."""
+    name = record["history"]["path"]
+    unfinished = folder / UNFINISHED[name]
+    return unfinished if unfinished.exists() else folder / name
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..history.stored_array import AT_ONCE, StoredArray, stored_array
-from .directory import RECORD, read_record
+from ..util.formatting import counted
+from .directory import RECORD, UNFINISHED, history_in, read_record
 from .lock import is_locked
 
 if TYPE_CHECKING:
@@ -57,6 +58,11 @@ class PastRun:
         """How many steps of the history are sure to be there."""
         return int(self.record["complete"])
 
+    @property
+    def file(self) -> Path:
+        """Where the history is."""
+        return history_in(self.path, self.record)
+
     def history(self) -> StoredArray:
         """Return the history, of which nothing is read yet.
 
@@ -65,20 +71,37 @@ class PastRun:
         InputError
             If it is not there.
         """
-        path = self.path / self.record["history"]["path"]
-        found = stored_array(path)
+        found = stored_array(self.file)
         if found is None:
-            raise InputError(f"cannot read the history {path}: it is not there, or not what was written.")
+            raise InputError(f"cannot read the history {self.file}: it is not there, or not what was written.")
         return found
+
+    def step(self, k: int) -> StoredArray:
+        """Return step `k`, of which nothing is read yet.
+
+        Raises
+        ------
+        InputError
+            If the history does not hold it, or not yet.
+        """
+        complete = self._kept()[: self.complete]
+        (entry,) = np.nonzero(complete == k)
+        if not len(entry):
+            few = [str(each) for each in complete[:3]]
+            held = ", ".join(few if len(complete) <= len(few) else [*few[:2], f"… {complete[-1]}"]) or "none"
+            raise InputError(f"step {k} is not in the history of {self.path}. Steps that are complete: {held}.")
+        return self.history().at(int(entry[0]))
 
     def times(self) -> npt.NDArray[np.float64]:
         """Return the time of each step of the history."""
         problem = self.record["problem"]
-        steps = np.array(self.record["history"]["steps"], dtype=np.int64)
-        if len(steps) == 3:  # noqa: PLR2004, start, stop and stride of a range
-            steps = np.arange(*steps)
-        times = np.float64(problem["start_time"]) + steps.astype(np.float64) * np.float64(problem["delta_t"])
+        times = np.float64(problem["start_time"]) + self._kept().astype(np.float64) * np.float64(problem["delta_t"])
         return np.asarray(times, np.float64)
+
+    def _kept(self) -> npt.NDArray[np.int64]:
+        """Return the number of each step of the history."""
+        steps = np.array(self.record["history"]["steps"], dtype=np.int64)
+        return np.arange(*steps) if len(steps) == 3 else steps  # noqa: PLR2004, start, stop and stride of a range
 
     def label(self, name: str, unit: str) -> str:
         """Return a name with its unit, if the problem gives one."""
@@ -96,6 +119,33 @@ def open_run(path: str | os.PathLike[str]) -> PastRun:
     """
     folder = Path(path)
     return PastRun(folder, read_record(folder))
+
+
+def require_finished(path: str | os.PathLike[str]) -> None:
+    """Refuse a history that is not whole where an array is read.
+
+    Raises
+    ------
+    InputError
+        If that is what the file is, by whatever link or spelling of its path.
+    """
+    file = Path(path).resolve()
+    marked = file.name in UNFINISHED.values()
+    if not marked and file.name not in UNFINISHED:
+        return
+    try:
+        run = open_run(file.parent)
+    except InputError:
+        run = None
+    if run is not None and run.file.name == file.name and run.record["status"] != "finished":
+        steps = f"{run.complete:,} of {counted(run.record['history']['shape'][0], 'step')} are complete"
+        some = f", or start from a step that is complete (--input {run.path}@K)" if run.complete else ""
+        raise InputError(
+            f"{path} is the history of a run that is not finished: {steps}, and zeros stand for the others. Finish "
+            f"that run (simsplit resume {run.path}){some}."
+        )
+    if marked:
+        raise InputError(f"{path} is the history of a run that was not finished. If you know what is in it, rename it.")
 
 
 def runs_in(folder: Path) -> list[PastRun]:

@@ -12,7 +12,7 @@ from ..engine import Plan, Position
 from ..errors import InputError
 from ..history.file import INSTEAD
 from ..rundir.checkpoint import Checkpoints
-from ..rundir.directory import CHECKPOINTS, RunDirectory, read_record, remove
+from ..rundir.directory import CHECKPOINTS, HISTORY, UNFINISHED, RunDirectory, read_record, remove
 from ..rundir.record import new_attempt, new_record
 from ..util import durable as disk
 from ..util.dtypes import as_json, from_json
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from ..monitor.stop_requests import Stopping
     from ..problem import Problem
     from ..result import Result
-
-NAMES = {"npy": "history.npy", "zarr": "history.zarr", "h5": "history.h5"}
 
 
 def begin(
@@ -89,7 +87,7 @@ def begin(
         record = new_record(
             problem_facts(problem, plan) | (facts or {}),
             {
-                "path": NAMES[format],
+                "path": HISTORY[format],
                 "format": format,
                 "shape": list(plan.history_shape),
                 "dtype": as_json(plan.history_dtype),
@@ -109,7 +107,7 @@ def begin(
                     directory.write_record(record)
                     directory.log(f"began on {counted(plan.ranks, 'rank')}: {record['attempts'][-1]['command']}")
             result = stepped(problem, communicator, how, plan, parameters, history, keeper=keeper)
-            require_identical(result, communicator)
+            _finish(result, communicator, directory, record)
             return result
 
 
@@ -170,9 +168,11 @@ def resume(
             with Agreement(communicator), disk.reported(f"the history in {path}", INSTEAD):
                 _require_same(record["history"], plan, path)
                 history = history_of(problem, plan, record, path)
-                if communicator.rank == 0 and not history.path.exists() and record["position"] == 0:
-                    remove(path / CHECKPOINTS)  # the run ended before it began
-                    history.create_whole(plan)
+                if directory is not None:
+                    directory.mark_unfinished(record["history"]["path"])  # it was begun by an older simsplit
+                    if not history.path.exists() and record["position"] == 0:
+                        remove(path / CHECKPOINTS)  # the run ended before it began
+                        history.create_whole(plan)
             found = Checkpoints(communicator, path / CHECKPOINTS).latest(plan.bounds[communicator.rank])
             start, notes = Position(), ["no checkpoint is there: from the beginning"]
             if found is not None:
@@ -188,14 +188,22 @@ def resume(
                     for note in notes:
                         directory.log(note)
             result = stepped(problem, communicator, how, plan, parameters, history, keeper=keeper, start=start)
-            require_identical(result, communicator)
+            _finish(result, communicator, directory, record)
             return result.replace(note="; ".join([f"resumed at step {start.next_step:,}", *notes]))
 
 
+def _finish(result: Result, communicator: Communicator, directory: RunDirectory | None, record: dict[str, Any]) -> None:
+    """Let the name of the history say that all of it is there. Collective."""
+    require_identical(result, communicator)
+    with Agreement(communicator), disk.reported("the history", INSTEAD):
+        if directory is not None:
+            directory.mark_finished(record["history"]["path"])
+
+
 def history_of(problem: Problem, plan: Plan, record: dict[str, Any], path: Path) -> HistoryFile:
-    """Return where the history of the run in a folder is."""
+    """Return where the history of the run in a folder is as long as the run is not finished."""
     known = record["history"]
-    file = path / known["path"]
+    file = path / UNFINISHED[known["path"]]
     layout = layout_of(problem, plan, record["problem"].get("units"))
     return HistoryFile(file, known["format"], layout, f"the history {file}")
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from ..communicator import Agreement, interrupts
 from ..engine import Plan, Position, Timings, run_steps
-from ..errors import OutputError
+from ..errors import InputError, OutputError
 from ..history.file import INSTEAD, Layout, OneFile, Target, WrittenHistory
+from ..history.formats import npy
 from ..history.stored_array import format_of
 from ..result import Result, result_of
 from ..rundir.directory import remove
@@ -112,8 +113,6 @@ class HistoryFile:
         OSError
         """
         if self.kind == "npy":
-            from ..history.formats import npy
-
             npy.create(self.path, self.layout)
         elif self.kind == "h5":
             from ..history.formats import hdf5
@@ -153,7 +152,7 @@ class HistoryFile:
         if self.kind == "h5":
             from ..history.formats.hdf5 import first_step
         else:
-            from ..history.formats.npy import first_step
+            first_step = npy.first_step
         file = communicator.open(str(self.path))
         return OneFile(file, first_step(self.path, self.layout), self.layout), True
 
@@ -161,14 +160,47 @@ class HistoryFile:
 def planned(problem: Problem, communicator: Communicator, how: How, kind: str) -> tuple[Plan, dict[str, Any]]:
     """Return the common plan for a history in a file of some kind, and this rank's parameters. Collective.
 
-    The rows are split so that no two ranks share a chunk.
+    The rows are split so that no two ranks share a chunk. Nothing is made yet.
+
+    Raises
+    ------
+    InputError
+        On every rank, if such a file cannot hold the history.
     """
     plan, parameters = common_plan(problem, communicator, how)
+    with Agreement(communicator):
+        if communicator.rank == 0:
+            _require_possible(kind, layout_of(problem, plan))
     if kind == "zarr":
         from ..history.formats.zarr_v3 import chunk_rows
 
         plan = plan.replace(grain=chunk_rows(plan.shape[0], plan.ranks, plan.history_row_nbytes))
     return plan, parameters
+
+
+def _require_possible(kind: str, layout: Layout) -> None:
+    """Refuse a history that a kind of file cannot hold. One step of it, without data, tells."""
+    if kind == "npy":
+        npy.require_possible(layout.dtype)
+        return
+    few = min(1, layout.shape[0])
+    first = replace(layout, shape=(few, *layout.shape[1:]), times=layout.times[:few])
+    try:
+        if kind == "h5":
+            from ..history.formats import hdf5
+
+            hdf5.require_possible(first)
+        else:
+            from ..history.formats import zarr_v3 as zarr
+
+            zarr.require_possible(first)
+    except InputError:  # the library is not installed
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{'HDF5' if kind == 'h5' else 'Zarr'} cannot hold a history of {len(layout.shape)} axes and dtype "
+            f"{layout.dtype}: {error}. Write it as .npy (--format npy)."
+        ) from error
 
 
 def stepped(

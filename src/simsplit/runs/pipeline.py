@@ -116,8 +116,8 @@ def _execute(problem: Problem, communicator: Communicator, how: How, watcher: Wa
     plan, parameters = common_plan(problem, communicator, how)
     with Agreement(communicator):
         wanted = how.output is not None and communicator.rank == 0
-        file = open_output(how.output, plan.history_nbytes) if wanted and how.output is not None else None
-        files = {name: open_output(reduced_path(how.output, name), 0) for name in problem.reduce if file is not None}
+        file = open_output(how.output, plan) if wanted and how.output is not None else None
+        files = {name: open_output(reduced_path(how.output, name)) for name in problem.reduce if file is not None}
     receiver, transport = receive(communicator, plan, how.transport)
     timings = Timings()
     windows: list[Window | None] = []  # held as long as any rank reads its rows there
@@ -188,11 +188,13 @@ def verified(
     return found if reducer is None else verify_reductions(communicator, plan, rows, reducer.results, found)
 
 
-def open_output(path: str | os.PathLike[str], nbytes: int) -> NpyOutput:
-    """Return the file for a history of so many bytes, after looking whether it can be written."""
-    from ..history.formats.npy import NpyOutput
+def open_output(path: str | os.PathLike[str], plan: Plan | None = None) -> NpyOutput:
+    """Return the file for a history, or for a reduction of one, after looking whether it can be written."""
+    from ..history.formats import npy
 
-    return NpyOutput(path, nbytes)
+    if plan is not None:
+        npy.require_possible(plan.history_dtype)
+    return npy.NpyOutput(path, 0 if plan is None else plan.history_nbytes)
 
 
 def require_identical(result: Result, communicator: Communicator) -> None:

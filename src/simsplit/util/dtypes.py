@@ -74,6 +74,17 @@ def spelled(dtype: np.dtype[Any]) -> str:
     return dtype.name
 
 
+def axes_within(dtype: np.dtype[Any]) -> int:
+    """Return how many axes the fields of a dtype have at most.
+
+    >>> axes_within(np.dtype("f8")), axes_within(np.dtype([("mass", "f4"), ("place", "f8", (3,))]))
+    (0, 1)
+    """
+    if dtype.names is not None:
+        return max(axes_within(dtype[name]) for name in dtype.names)
+    return 0 if dtype.subdtype is None else len(dtype.subdtype[1]) + axes_within(dtype.subdtype[0])
+
+
 def leaves(array: Array) -> Iterator[Array]:
     """Return views of an array that hold numbers: of a structured dtype one for each field, else the array itself.
 

@@ -67,6 +67,22 @@ def left(path: str | os.PathLike[str]) -> int:
     return found.f_bavail * found.f_frsize
 
 
+def within(path: Path, place: Path) -> bool:
+    """Return whether a path is a place, or lies in it or passes through it, by whatever spelling or link."""
+    try:
+        spellings = (path.absolute(), path.resolve())
+        return any(_same(each, place) for found in spellings for each in (found, *found.parents))
+    except (OSError, RuntimeError, ValueError):  # it is no path at all
+        return False
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
 def remove(path: Path) -> None:
     """Remove a file if it is there."""
     path.unlink(missing_ok=True)

@@ -179,7 +179,9 @@ def test_an_array_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) 
     )
 
 
-@pytest.mark.parametrize("dtype", ["float31", "str", "object", "M8[s]", "f8,f8", "", "1", "float32 float64", "U3"])
+@pytest.mark.parametrize(
+    "dtype", ["float31", "str", "object", "M8[s]", "f8,f8", "", "1", "float32 float64", "U3", "(2,)f4", "(2,2)i1"]
+)
 def test_a_dtype_that_is_no_number_is_named(dtype: str) -> None:
     assert error_of(InputError, "--dtype", dtype) == (
         f"--dtype must be a numeric or complex NumPy dtype, such as float32, not {dtype!r}"
@@ -235,7 +237,7 @@ def test_an_output_that_would_replace_the_input_is_refused(tmp_path: Path, other
     (tmp_path / "link.npy").symlink_to(file)
     (tmp_path / "hard.npy").hardlink_to(file)
     assert error_of(InputError, "--input", file, "--output", tmp_path / other) == (
-        f"--output would replace the input {file}. Name another file."
+        f"--output would replace the input {file}. Name another file or folder."
     )
     np.testing.assert_array_equal(np.load(file), np.arange(3.0))
 

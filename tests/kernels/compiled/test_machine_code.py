@@ -110,8 +110,12 @@ def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/me")
     assert machine_code.folder() == "/home/me/.cache/simsplit"
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/cache")
+    assert machine_code.folder() == "/home/me/cache/simsplit"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert machine_code.folder() is None
+    monkeypatch.setenv("SIMSPLIT_CACHE_DIR", "~/code")
+    assert machine_code.folder() == "/home/me/code"
 
 
 def test_code_of_another_machine_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support.launching import run
 
 pytestmark = [pytest.mark.launch]
-FUZZ = str(Path(__file__).with_name("fuzz.py"))
+FUZZ = str(Path(__file__).parents[2] / "support" / "fuzz_frames.py")
 
 
 def test_frames_and_codec_withstand_inputs_at_random() -> None:

@@ -136,8 +136,8 @@ def folder() -> str | None:
     """
     chosen = os.environ.get("SIMSPLIT_CACHE_DIR")
     if chosen is not None:
-        return chosen or None
-    above = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111, the same
+        return os.path.expanduser(chosen) or None  # noqa: PTH111, pathlib is not worth loading for this
+    above = os.path.expanduser(os.environ.get("XDG_CACHE_HOME") or "~/.cache")  # noqa: PTH111, the same
     return os.path.join(above, "simsplit") if os.path.isabs(above) else None  # noqa: PTH117, PTH118, the same
 
 

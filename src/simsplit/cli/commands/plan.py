@@ -165,9 +165,10 @@ def _initial(settings: Settings) -> tuple[tuple[int, ...], np.dtype[Any], Any]:
         size = 7 if settings.size is None else settings.size
         return (size,), dtype, np.zeros(1, dtype)
     if isinstance(settings.input, list):
-        array = problems.listed(settings.input, wanted)
-        return array.shape, array.dtype, array[:1] if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
-    array = _header(settings.input)
+        rows = problems.listed(settings.input, wanted)
+        return rows.shape, rows.dtype, rows[:1] if len(rows) else np.zeros((1, *rows.shape[1:]), rows.dtype)
+    array: Any = problems.stored(settings.input)
+    array = _header(settings.input) if array is None else array
     dtype = array.dtype if wanted is None else wanted
     row = np.array(array[:1], dtype) if len(array) else np.zeros((1, *array.shape[1:]), dtype)
     return array.shape, dtype, row
@@ -187,10 +188,9 @@ def _first_row(name: str, value: Any, rows: int) -> Any:
 
 def _header(path: str) -> Any:
     """Return the array in a file, mapped, so that only what is used is read."""
-    from ...history.stored_array import format_of, stored_array
+    from ...rundir.recorded_run import require_finished
 
-    if format_of(path) in ("zarr", "h5"):
-        return stored_array(path)
+    require_finished(path)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception:  # noqa: BLE001, whatever it is: reading it the ordinary way says it better

@@ -11,13 +11,16 @@ from ...communicator import Agreement, connect
 from ...communicator import launchers as launch
 from ...errors import InputError, OutputError
 from ...monitor.stop_requests import stoppable
-from ...runs.pipeline import execute, require_identical
+from ...runs.pipeline import execute, reduced_path, require_identical
 from ...runs.setup import How
 from ...util.formatting import ranks_in_short
 from ..problem_file import build as problems
 from ..problem_file.settings import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from ...communicator import Communicator
     from ...monitor.stop_requests import Stopping
     from ...problem import Problem
@@ -51,6 +54,8 @@ def _command(options: Options, stopping: Stopping) -> None:
     with Agreement(communicator):
         settings = resolve(options, text)
         problem = problems.make(settings, root=communicator.rank == 0, in_memory=options.via == "remote")
+        if communicator.rank == 0:
+            require_apart(settings, options.problem)
         in_folder = is_folder(settings.output)
         if not in_folder:
             _require_no_folder(options, settings)
@@ -129,9 +134,52 @@ def is_folder(output: str | None) -> bool:
     if suffix[1:].isalpha():
         raise InputError(
             f"the output must be a file that ends in {', '.join(SUFFIXES)}, or a folder for everything about the run, "
-            f"not {output!r}"
+            f"whose name must not end like that of a file, as {output!r} does with {suffix}"
         )
     return True
+
+
+def require_apart(settings: Settings, file: str | None) -> None:
+    """Refuse an output that takes the place of what the run reads: the problem in `file`, arrays, modules.
+
+    Raises
+    ------
+    InputError
+    """
+    if settings.output is None:
+        return
+    from pathlib import Path
+
+    from ...rundir.directory import OURS
+    from ...util import durable as disk
+
+    output = Path(settings.output)
+    places = [output, *(Path(reduced_path(output, name)) for name in settings.reduce.split(","))]
+    if is_folder(settings.output):
+        places = [output / name for name in OURS]
+    for what, path in _sources(settings, file):
+        around = what.startswith("the input")  # which may be a folder, of which nothing is to be changed
+        if any(disk.within(path, place) or (around and disk.within(place, path)) for place in places):
+            raise InputError(f"--output would replace {what}. Name another file or folder.")
+
+
+def _sources(settings: Settings, file: str | None) -> Iterator[tuple[str, Path]]:
+    """Return what a run reads, and what messages call it."""
+    from pathlib import Path
+
+    if file is not None:
+        yield f"the problem {file}", Path(file)
+    if isinstance(settings.input, str):
+        found = problems.step_of_run(settings.input)
+        yield f"the input {settings.input}", Path(settings.input) if found is None else found[0].file
+    for name, value in settings.parameters.items():
+        if isinstance(value, str):
+            yield f"the file of {name}, {value}", Path(value)
+    if settings.import_from is not None:
+        yield f"the folder of modules {settings.import_from}", Path(settings.import_from)
+    module = sys.modules.get(settings.kernel.partition(":")[0])
+    if ":" in settings.kernel and isinstance(file := getattr(module, "__file__", None), str):
+        yield f"the module {file}", Path(file)
 
 
 def _require_no_folder(options: Options, settings: Settings) -> None:

@@ -33,7 +33,7 @@ def run(options: Options, settings: Settings, problem: Problem, communicator: Co
     with Agreement(communicator):
         if not options.accept_changes:
             require_unchanged(settings.digests, found)
-    text = as_toml(whole.replace(digests=found))
+        text = as_toml(whole.replace(digests=found))
     care = care_of(options)
     result = begin(
         problem,

@@ -33,7 +33,7 @@ def execute(problem: Problem, communicator: Communicator, how: How) -> Result:
     with Agreement(communicator):
         _require_possible(problem, how)
         if communicator.rank == 0:
-            file = None if how.output is None else open_output(how.output, plan.history_nbytes)
+            file = None if how.output is None else open_output(how.output, plan)
             receiver = GatheredHistory(SingleProcess(), plan.replace(ranks=1))  # refuses what does not fit in memory
     failure: SimsplitError | None = None
     outcome: RemoteResult | None = None

@@ -63,7 +63,7 @@ def _what(run: PastRun) -> list[str]:
         f"kernel {problem['kernel']}: {problem['formula']}" + (f" · {parameters}" if parameters else ""),
         (
             f"{shape} of {spelled(from_json(record['history']['dtype']))} · {counted(problem['steps'], 'step')} of "
-            f"{problem['delta_t']:g} from {problem['start_time']:g} · history {record['history']['path']}, "
+            f"{problem['delta_t']:g} from {problem['start_time']:g} · history {run.file.name}, "
             f"{run.complete:,} of {record['history']['shape'][0]:,} complete"
         ),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .types import finite, integer
+from .types import finite, integer, user_path
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def add_problem(parser: ArgumentParser) -> None:
     """Add the options that say what is simulated."""
-    parser.add_argument("problem", nargs="?", metavar="PROBLEM.toml", help="a file; options override what it says")
+    parser.add_argument(
+        "problem", nargs="?", type=user_path, metavar="PROBLEM.toml", help="a file; options override what it says"
+    )
     problem = parser.add_argument_group("the problem")
     problem.add_argument(
         "--kernel",
@@ -34,7 +36,10 @@ def add_problem(parser: ArgumentParser) -> None:
         help="of a function or an expression: x is the initial array (map, the default) or the state (step)",
     )
     problem.add_argument(
-        "--import-from", metavar="DIR", help="where to look for package.module too; the current folder is ."
+        "--import-from",
+        type=user_path,
+        metavar="DIR",
+        help="where to look for package.module too; the current folder is .",
     )
     problem.add_argument("--offset", type=finite, metavar="O", help="of affine: added to each value (default 3)")
     problem.add_argument(
@@ -44,9 +49,10 @@ def add_problem(parser: ArgumentParser) -> None:
     array.add_argument("--size", type=integer(0), metavar="N", help="start from the array 0 … N-1 (default 7)")
     array.add_argument(
         "--input",
+        type=user_path,
         metavar="FILE.npy",
-        help="start from the array in this file (or .zarr, .h5), or from rows in brackets, such as [1,2,3] or "
-        "[[1,0],[0,1]]; axis 0 is split",
+        help="start from the array in this file (or .zarr, .h5), from step K of the run in a folder (FOLDER@K), or "
+        "from rows in brackets, such as [1,2,3] or [[1,0],[0,1]]; axis 0 is split",
     )
     problem.add_argument(
         "--dtype",
@@ -80,6 +86,7 @@ def add_results(parser: ArgumentParser) -> None:
     results.add_argument(
         "--output",
         "-o",
+        type=user_path,
         metavar="FILE|FOLDER",
         help="write the history, shape (kept steps, *shape of the array), into FILE.npy, .zarr or .h5; or everything "
         "about the run into a folder, where a run that is stopped can be resumed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .problem import add_ranks
-from .types import duration, integer, integers, interval
+from .types import duration, integer, integers, interval, user_path
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _ArgumentGroup
@@ -65,7 +65,11 @@ def add_plot(parser: ArgumentParser) -> None:
     """Add the options of ``simsplit plot``."""
     _add_folder(parser)
     parser.add_argument(
-        "--output", "-o", metavar="PICTURE", help="such as picture.png, .pdf or .svg (default history.png)"
+        "--output",
+        "-o",
+        type=user_path,
+        metavar="PICTURE",
+        help="such as picture.png, .pdf or .svg (default history.png)",
     )
     parser.add_argument("--rows", type=integers, metavar="N,N,…", help="which become curves (default: 5 of them)")
     parser.add_argument(
@@ -76,12 +80,14 @@ def add_plot(parser: ArgumentParser) -> None:
 
 def add_runs(parser: ArgumentParser) -> None:
     """Add the options of ``simsplit runs``."""
-    parser.add_argument("name", nargs="?", metavar="FOLDER", help="that holds run directories (default: this one)")
+    parser.add_argument(
+        "name", nargs="?", type=user_path, metavar="FOLDER", help="that holds run directories (default: this one)"
+    )
     _add_json(parser)
 
 
 def _add_folder(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="FOLDER", help="the run directory")
+    parser.add_argument("name", type=user_path, metavar="FOLDER", help="the run directory")
 
 
 def _add_json(parser: ArgumentParser) -> None:

@@ -6,6 +6,8 @@ import re
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
+from .types import user_path
+
 if TYPE_CHECKING:
     from argparse import ArgumentParser
     from collections.abc import Callable
@@ -39,7 +41,9 @@ def add_job(parser: ArgumentParser, positive: Callable[[str], int]) -> None:
     )
     asked.add_argument("--account", type=_word, help="that pays for it")
     asked.add_argument("--partition", type=_word, help="of the cluster")
-    parser.add_argument("-o", "--output", metavar="DIR", help="the run directory (default runs/<job's name>-<number>)")
+    parser.add_argument(
+        "-o", "--output", type=user_path, metavar="DIR", help="the run directory (default runs/<job's name>-<number>)"
+    )
     parser.add_argument("--launch", metavar="COMMAND", help='such as "srun --mpi=pmi2" (default mpiexec)')
     parser.add_argument("--submit", action="store_true", help="hand it to sbatch, and print the number of the job")
 
@@ -48,17 +52,25 @@ def add_sweep(parser: ArgumentParser, positive: Callable[[str], int]) -> None:
     """Add the options to a parser; `positive` is what reads an integer of 1 or more."""
     parser.description = _SWEEP
     parser.usage = "simsplit sweep TABLE [PROBLEM.toml] [options of simsplit run] [options]"
-    parser.add_argument("table", metavar="TABLE", help="a .csv file, or a .toml file with a [[run]] for each row")
-    parser.add_argument("--runs", metavar="DIR", help="folder of the run directories (default runs/<table's name>)")
+    parser.add_argument(
+        "table", type=user_path, metavar="TABLE", help="a .csv file, or a .toml file with a [[run]] for each row"
+    )
+    parser.add_argument(
+        "--runs", type=user_path, metavar="DIR", help="folder of the run directories (default runs/<table's name>)"
+    )
     parser.add_argument("--row", type=positive, metavar="N", help="print one row for a script: directory, arguments")
 
 
 def add_collect(parser: ArgumentParser) -> None:
     """Add the options to a parser."""
     parser.description = _COLLECT
-    parser.add_argument("name", metavar="FOLDER", help="that holds the run directories")
-    parser.add_argument("-o", "--output", metavar="TABLE.csv", help="where the table goes (default: it is printed)")
-    parser.add_argument("--plot", metavar="FILE", help="draw the mean over all rows of each run: .png, .pdf or .svg")
+    parser.add_argument("name", type=user_path, metavar="FOLDER", help="that holds the run directories")
+    parser.add_argument(
+        "-o", "--output", type=user_path, metavar="TABLE.csv", help="where the table goes (default: it is printed)"
+    )
+    parser.add_argument(
+        "--plot", type=user_path, metavar="FILE", help="draw the mean over all rows of each run: .png, .pdf or .svg"
+    )
 
 
 def _word(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentTypeError
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -39,6 +40,11 @@ def interval(text: str) -> str:
     except InputError as error:
         raise ArgumentTypeError(str(error)) from None
     return text
+
+
+def user_path(text: str) -> str:
+    """Return a path; ``~`` at its start is the user's home, which a shell does not see in ``--input=~/a.npy``."""
+    return os.path.expanduser(text)  # noqa: PTH111, pathlib is not worth loading for this
 
 
 def integers(text: str) -> tuple[int, ...]:

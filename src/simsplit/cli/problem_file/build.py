@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,15 @@ from ...util.memory_limits import require
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ...history.stored_array import StoredArray
     from ...kernels import Kernel
+    from ...rundir.recorded_run import PastRun
     from .settings import Settings
 
     Array = npt.NDArray[Any]
 
 DEFAULT_SIZE = 7
+_DIGITS = 18  # of the number of a step
 
 
 def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
@@ -67,7 +71,9 @@ def _parameter(name: str, value: Any, *, root: bool) -> Any:
         if not root:
             return None
         from ...history.formats.npy import read_npy
+        from ...rundir.recorded_run import require_finished
 
+        require_finished(value)
         return read_npy(value)
     if isinstance(value, list):
         return value if root else None
@@ -82,15 +88,15 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
         return _counting(size, np.dtype(np.float64) if wanted is None else wanted)
     if isinstance(settings.input, list):
         return listed(settings.input, wanted)
-    if settings.output is not None and _same_file(settings.input, settings.output):
-        raise InputError(f"--output would replace the input {settings.input}. Name another file.")
     from ...history.formats.npy import read_npy
-    from ...history.stored_array import StoredArray, stored_array
+    from ...history.stored_array import StoredArray
 
-    stored = stored_array(settings.input)
-    array: Any = stored
-    if stored is None or stored.dtype.names is not None:  # fields may have padding, which no rank is to see
-        array = read_npy(settings.input) if stored is None or stored.format == "npy" else stored.rows(0, len(stored))
+    array: Any = stored(settings.input)
+    if array is None:
+        array = read_npy(settings.input)
+    elif array.dtype.names is not None:  # fields may have padding, which no rank is to see
+        require(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
+        array = array.rows(0, len(array))
     if wanted is not None and is_numeric(array.dtype):  # the problem refuses what is not
         if array.dtype.names is not None:
             raise InputError(
@@ -106,6 +112,38 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
         require(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
         return array.rows(0, len(array))
     return array
+
+
+def step_of_run(text: str) -> tuple[PastRun, int] | None:
+    """Return which step of which run ``runs/a@500`` is; None if the text is the path of a file."""
+    from ...rundir.recorded_run import open_run
+
+    folder, at, step = text.rpartition("@")
+    if not at or not step.isascii() or not step.isdecimal() or len(step) > _DIGITS or os.path.lexists(text):
+        return None
+    return open_run(folder), int(step)
+
+
+def stored(text: str) -> StoredArray | None:
+    """Return the array that an input is, of which nothing is read yet; None if only NumPy's own reader can tell.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is the history of a run that is not finished.
+    """
+    from ...history.stored_array import stored_array
+    from ...rundir.directory import RECORD
+    from ...rundir.recorded_run import require_finished
+
+    found = step_of_run(text)
+    if found is not None:
+        run, step = found
+        return run.step(step)
+    if os.path.isfile(os.path.join(text, RECORD)):  # noqa: PTH113, PTH118, a text is at hand
+        raise InputError(f"{text} is a run directory. Give a step of it ({text}@K), or the file of its history.")
+    require_finished(text)
+    return stored_array(text)
 
 
 def listed(rows: list[Any], wanted: np.dtype[Any] | None) -> Array:
@@ -133,7 +171,7 @@ def dtype(name: str) -> np.dtype[Any]:
             found = np.dtype(name)
         except (TypeError, ValueError, SyntaxError):
             found = None
-    if found is None or found.names is not None or not is_numeric(found):
+    if found is None or found.names is not None or found.subdtype is not None or not is_numeric(found):
         raise InputError(f"--dtype must be a numeric or complex NumPy dtype, such as float32, not {name!r}")
     return found
 
@@ -152,12 +190,3 @@ def _counting(size: int, dtype: np.dtype[Any]) -> Array:
     if kind == "b":
         return np.array([False, True][:size])
     return np.arange(size, dtype=dtype.newbyteorder("=")).astype(dtype, copy=False)
-
-
-def _same_file(one: str, other: str) -> bool:
-    from pathlib import Path
-
-    try:
-        return Path(one).samefile(other)
-    except OSError:
-        return False

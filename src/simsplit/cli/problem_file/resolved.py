@@ -6,6 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+from ...communicator import Agreement
 from ...errors import InputError
 
 if TYPE_CHECKING:
@@ -50,12 +51,21 @@ def complete(settings: Settings, problem: Problem) -> Settings:
 
 def digests(settings: Settings, problem: Problem, communicator: Communicator) -> dict[str, str]:
     """Return the digests of what stands behind a problem. Collective."""
-    from ...rundir.digest import digest_of_file
+    from ...rundir.digest import digest_of_array, digest_of_file
+    from .build import step_of_run, stored
 
     found = {} if problem.kernel.source is None else {"kernel": f"sha256:{problem.kernel.source}"}
     files = {f"parameter {name}": value for name, value in settings.parameters.items() if isinstance(value, str)}
     if isinstance(settings.input, str):
-        files["input"] = settings.input
+        step = None
+        with Agreement(communicator):
+            if communicator.rank == 0 and step_of_run(settings.input) is not None:
+                step = stored(settings.input)
+        step = communicator.bcast((step,))[0]
+        if step is None:
+            files["input"] = settings.input
+        else:  # the rest of its file may change
+            found["input"] = digest_of_array(communicator, step)
     for name, path in files.items():
         found[name] = digest_of_file(communicator, path)
     return found
@@ -79,7 +89,13 @@ def require_unchanged(expected: Mapping[str, str], found: dict[str, str]) -> Non
 
 
 def as_toml(settings: Settings) -> str:
-    """Return the settings as the text of a problem file."""
+    """Return the settings as the text of a problem file.
+
+    Raises
+    ------
+    InputError
+        If there is a text in them that is not UTF-8, which TOML cannot hold.
+    """
     lines = ["# Written by simsplit: what was run, with nothing left to defaults."]
     for name in settings.fields():
         value = getattr(settings, name)
@@ -106,4 +122,9 @@ def _value(value: Any) -> str:
 
 def _text(text: str) -> str:
     """Write a text as TOML's basic strings are written, which are those of JSON but for one character."""
+    if not text.isascii() and text.encode(errors="replace").decode() != text:
+        raise InputError(
+            f"{text!a} is not UTF-8, so that problem.toml in a run directory cannot hold it. Rename it, or give a "
+            "link with another name."
+        )
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ...errors import InputError
 from ...util.records import Record
 from ...util.validation import number
+from ..options.types import user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -146,7 +147,7 @@ def _set(texts: Sequence[str]) -> dict[str, Any]:
         if value.startswith("["):
             parameters[name] = _listed(f"--set {name}", value)
         elif value.endswith(".npy"):
-            parameters[name] = value
+            parameters[name] = user_path(value)
         elif (found := _number(f"--set {name}", value)) is not None:
             parameters[name] = found
         else:
@@ -219,7 +220,7 @@ def _from_file(text: str, path: str) -> Settings:
         raise InputError(f"{path}: `size` and `input` exclude each other: give one of them")
     folder = os.path.dirname(path)  # noqa: PTH120, pathlib is not worth loading for this
     moved: dict[str, Any] = {
-        name: os.path.join(folder, value)  # noqa: PTH118, the same
+        name: os.path.join(folder, user_path(value))  # noqa: PTH118, the same
         for name in PATHS
         if isinstance(value := getattr(checked, name), str)
     }
@@ -233,7 +234,7 @@ def _from_file(text: str, path: str) -> Settings:
 def _parameter(folder: str, text: str) -> Any:
     """Return the path of a file, or the complex number that TOML has to write as a text."""
     if text.endswith(".npy"):
-        return os.path.join(folder, text)  # noqa: PTH118, as above
+        return os.path.join(folder, user_path(text))  # noqa: PTH118, as above
     try:
         return complex(text)
     except ValueError:

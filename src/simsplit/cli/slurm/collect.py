@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
+from ...rundir.directory import OURS
 from ...rundir.recorded_run import PastRun, runs_in, spread, statistics
 from ...util import durable as disk
 from ..output import figure as picture
@@ -39,12 +40,15 @@ def command(options: Options) -> None:
     found = runs_in(Path(str(options.name)))
     if not found:
         raise InputError(f"there are no runs in {options.name}. Give the folder that holds run directories.")
+    for output in filter(None, (options.output, options.plot)):
+        if any(disk.within(Path(output), run.path / name) for run in found for name in OURS):
+            raise InputError(f"{output} is a file of a run, which would be lost. Name another one.")
     text = as_csv([row(run) for run in found])
     if options.output is None:
         sys.stdout.write(text)
     else:
         with disk.reported(f"the table {options.output}", "Name a file in a writable folder (-o table.csv)."):
-            disk.replace(Path(options.output).absolute(), text.encode())
+            disk.replace(Path(options.output).absolute(), text.encode("utf-8", "surrogateescape"))
     if options.plot is not None:
         draw(found, options.plot)
 
@@ -73,6 +77,11 @@ def row(run: PastRun) -> dict[str, Any]:
 
 def _fits_a_cell(value: Any) -> bool:
     return isinstance(value, (bool, int, float, str))
+
+
+def _drawable(name: str) -> str:
+    """Return a name as matplotlib can draw it: one that is not UTF-8 has question marks."""
+    return name.encode(errors="replace").decode()
 
 
 def as_csv(rows: list[dict[str, Any]]) -> str:
@@ -106,8 +115,8 @@ def draw(runs: list[PastRun], output: str) -> None:
         times = run.times()[: run.complete]
         colour = f"C{number}" if len(drawn) <= _TELLABLE else colormaps["viridis"](number / (len(drawn) - 1))
         marker = "." if len(times) == 1 else None
-        axes.plot(times, _means(run), color=colour, label=run.path.name, marker=marker)
-    axes.set_title(f"{len(drawn)} of {len(runs)} runs in {runs[0].path.parent}")
+        axes.plot(times, _means(run), color=colour, label=_drawable(run.path.name), marker=marker)
+    axes.set_title(f"{len(drawn)} of {len(runs)} runs in {_drawable(str(runs[0].path.parent))}")
     axes.set_xlabel(drawn[0].label("time", "time_unit"))
     axes.set_ylabel(drawn[0].label("mean over all rows", "unit"))
     axes.grid(visible=True, alpha=0.3)

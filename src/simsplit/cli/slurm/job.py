@@ -18,7 +18,7 @@ from ..._version import __version__
 from ...errors import InputError, SimsplitError
 from ...util.formatting import counted, readable
 from ..commands.plan import look
-from ..commands.run import read
+from ..commands.run import read, require_apart
 from ..problem_file.settings import resolve
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def command(options: Options) -> None:
     if options.error is not None:
         raise options.error
     settings = resolve(options, None if options.problem is None else read(options.problem))
+    require_apart(settings, options.problem)
     nodes, tasks = options.nodes or 1, options.ntasks_per_node or 1
     found = replace(look(settings, nodes * tasks, tasks), left=None)  # the memory of the nodes counts, not of this host
     if found.obstacles:

@@ -8,12 +8,16 @@ and a run that is killed leaves a file that can be opened, for what HDF5 itself 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, OutputError
 from ...util import optional as extras
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ..file import Layout
@@ -32,34 +36,77 @@ def load() -> Any:
     return extras.load("h5py", "HDF5 needs h5py", "hdf5")
 
 
+@contextmanager
+def opened(
+    path: str | os.PathLike[str], mode: str = "r", refusal: type[InputError | OutputError] = InputError
+) -> Iterator[Any]:
+    """Open a file for the block.
+
+    Raises
+    ------
+    InputError or OutputError
+        As `refusal` says, if h5py is missing or the file is locked.
+    OSError
+    """
+    h5py = load()
+    try:
+        file = h5py.File(path, mode)
+    except OSError as error:
+        if "unable to lock file" not in str(error):
+            raise
+        raise refusal(
+            f"{path} is locked: another program has it open. Close it there and try again. If no program has, the file "
+            "system may have no locks: set HDF5_USE_FILE_LOCKING=FALSE."
+        ) from error
+    with file:
+        yield file
+
+
+def require_possible(layout: Layout) -> None:
+    """Refuse what HDF5 cannot hold: make it in memory, without the data.
+
+    Raises
+    ------
+    Exception
+        Whatever the library raises: its limits are many.
+    """
+    h5py = load()
+    with h5py.File(BytesIO(), "w") as file:
+        _describe(file, layout, h5py.h5d.ALLOC_TIME_LATE)
+        if file[NAME].dtype != layout.dtype:
+            raise TypeError(f"it would become {file[NAME].dtype}")
+
+
 def create(path: Path, layout: Layout) -> int:
     """Make a file with an empty history, and return where its first step begins. Root only.
 
     Raises
     ------
     InputError
-        If h5py is missing, or HDF5 does not know the dtype.
+        If h5py is missing.
     OSError
     """
-    h5py = load()
-    with h5py.File(path, "x") as file:
-        time = file.create_dataset("time", data=layout.times)
-        time.make_scale("time")
-        plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        plist.set_layout(h5py.h5d.CONTIGUOUS)
-        plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-        plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        try:
-            kind = h5py.h5t.py_create(layout.dtype, logical=True)
-        except TypeError as error:
-            raise InputError(f"HDF5 cannot hold {layout.dtype}: {error}. Use --format npy.") from error
-        space = h5py.h5s.create_simple(layout.shape)
-        history = h5py.Dataset(h5py.h5d.create(file.id, NAME.encode(), kind, space, plist))
-        for axis, name in zip(history.dims, layout.dimensions, strict=True):
-            axis.label = name
-        history.dims[0].attach_scale(time)
-        history.attrs.update(layout.labels)
+    with opened(path, "x", OutputError) as file:
+        _describe(file, layout, load().h5d.ALLOC_TIME_EARLY)
     return first_step(path, layout)
+
+
+def _describe(file: Any, layout: Layout, alloc_time: int) -> None:
+    """Make the datasets of a history in an open file."""
+    h5py = load()
+    time = file.create_dataset("time", data=layout.times)
+    time.make_scale("time")
+    plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    plist.set_layout(h5py.h5d.CONTIGUOUS)
+    plist.set_alloc_time(alloc_time)
+    plist.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    kind = h5py.h5t.py_create(layout.dtype, logical=True)
+    space = h5py.h5s.create_simple(layout.shape)
+    history = h5py.Dataset(h5py.h5d.create(file.id, NAME.encode(), kind, space, plist))
+    for axis, name in zip(history.dims, layout.dimensions, strict=True):
+        axis.label = name
+    history.dims[0].attach_scale(time)
+    history.attrs.update(layout.labels)
 
 
 def first_step(path: Path, layout: Layout) -> int:
@@ -73,7 +120,7 @@ def first_step(path: Path, layout: Layout) -> int:
         If it cannot be read.
     """
     h5py = load()
-    with h5py.File(path, "r") as file:
+    with opened(path, refusal=OutputError) as file:
         found = file.get(NAME)
         offset = found.id.get_offset() if isinstance(found, h5py.Dataset) else None
         if offset is None and layout.nbytes == 0 and found is not None:

@@ -68,6 +68,22 @@ def _unreadable(file: Path, reason: str) -> InputError:
     )
 
 
+def require_possible(dtype: np.dtype[Any]) -> None:
+    """Refuse what an ``.npy`` cannot hold.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        _header((), dtype)
+    except UnicodeEncodeError:
+        raise InputError(
+            f"an .npy file cannot hold {dtype}: the names of its fields must be in Latin letters. Rename them, or "
+            "write the history as .h5 or .zarr."
+        ) from None
+
+
 def create(path: Path, layout: Layout) -> int:
     """Make a file of the full size with a header, and return where the first step begins. Root only.
 
@@ -139,7 +155,7 @@ class NpyOutput:
     """
 
     def __init__(self, path: str | os.PathLike[str], nbytes: int) -> None:
-        self._asked = Path(path)
+        self._asked = Path(os.fsdecode(path))
         if self._asked.suffix != ".npy":
             raise InputError(f"the output must be a file that ends in .npy, not {str(self._asked)!r}")
         try:

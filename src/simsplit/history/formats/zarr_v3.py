@@ -9,16 +9,19 @@ shared by two ranks.
 from __future__ import annotations
 
 import os
+import warnings
+from contextlib import contextmanager
 from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InputError, OutputError
+from ...errors import OutputError
 from ...util import durable as disk
 from ...util import optional as extras
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy.typing as npt
@@ -50,6 +53,33 @@ def chunk_rows(rows: int, ranks: int, row_nbytes: int, chunk: int = CHUNK) -> in
     return max(1, -(-longest // pieces))
 
 
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    """Open a store, which is a folder and never a URL, for reading in the block."""
+    zarr = load()
+    with _quiet():
+        yield zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Ignore the warnings of zarr, which would stand amid what simsplit prints. docs/runs.md says what matters."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def require_possible(layout: Layout) -> None:
+    """Refuse what Zarr cannot hold: make it in memory, without the data.
+
+    Raises
+    ------
+    Exception
+        Whatever the library raises: its limits are many.
+    """
+    _describe(load().storage.MemoryStore(), layout, 1)
+
+
 def create(path: Path, layout: Layout, rows: int) -> None:
     """Make a store with an empty history. Root only.
 
@@ -63,15 +93,27 @@ def create(path: Path, layout: Layout, rows: int) -> None:
     Raises
     ------
     InputError
-        If zarr is missing, or does not know the dtype.
+        If zarr is missing.
     OSError
     """
-    zarr = load()
+    _describe(load().storage.LocalStore(path), layout, rows)
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118, as os.walk gives it
+            try:
+                disk.sync(file)
+            finally:
+                os.close(file)
+    disk.sync_folder(path)
+
+
+def _describe(store: Any, layout: Layout, rows: int) -> None:
+    """Make the arrays of a history in a store."""
     row_nbytes = max(1, layout.row_nbytes)
     steps = min(max(1, CHUNK // (rows * row_nbytes)), max(1, layout.shape[0]))
-    group = zarr.create_group(str(path), zarr_format=3, attributes=layout.labels)
-    try:
-        group.create_array(
+    with _quiet():
+        group = load().create_group(store, zarr_format=3, attributes=layout.labels)
+        history = group.create_array(
             NAME,
             shape=layout.shape,
             dtype=layout.dtype,
@@ -83,25 +125,17 @@ def create(path: Path, layout: Layout, rows: int) -> None:
             attributes=layout.labels,
             config={"write_empty_chunks": True},
         )
-    except ValueError as error:
-        raise InputError(f"Zarr cannot hold {layout.dtype}: {error}. Use --format npy.") from error
-    time = group.create_array(
-        "time",
-        shape=layout.times.shape,
-        dtype="float64",
-        compressors=None,
-        dimension_names=("time",),
-        attributes={"units": layout.labels["time_unit"]} if "time_unit" in layout.labels else {},
-    )
-    time[:] = layout.times
-    for folder, _, names in os.walk(path):
-        for name in names:
-            file = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118, as os.walk gives it
-            try:
-                disk.sync(file)
-            finally:
-                os.close(file)
-    disk.sync_folder(path)
+        if history.dtype != layout.dtype:
+            raise TypeError(f"it would become {history.dtype}")
+        time = group.create_array(
+            "time",
+            shape=layout.times.shape,
+            dtype="float64",
+            compressors=None,
+            dimension_names=("time",),
+            attributes={"units": layout.labels["time_unit"]} if "time_unit" in layout.labels else {},
+        )
+        time[:] = layout.times
 
 
 def chunks(path: Path, layout: Layout) -> tuple[int, ...]:
@@ -112,15 +146,14 @@ def chunks(path: Path, layout: Layout) -> tuple[int, ...]:
     OutputError
         If it is not.
     """
-    zarr = load()
     try:
-        found = zarr.open_array(str(path / NAME), mode="r", zarr_format=3)
-    except (OSError, ValueError, KeyError) as error:
+        with opened(path / NAME) as found:
+            known, shape = (found.shape, found.dtype), found.chunks
+    except (OSError, ValueError, KeyError, AttributeError) as error:
         raise OutputError(f"{path} cannot be opened: {error}. Start the run again with --overwrite.") from error
-    if (found.shape, found.dtype) != (layout.shape, layout.dtype):
+    if known != (layout.shape, layout.dtype):
         raise OutputError(f"{path} is not the history that was written there. Start the run again with --overwrite.")
-    shape: tuple[int, ...] = found.chunks
-    return shape
+    return tuple(shape)
 
 
 class ChunkFiles:
