@@ -22,8 +22,8 @@ def test_frames_and_codec_withstand_inputs_at_random() -> None:
 def test_what_must_not_happen_is_noticed() -> None:
     program = f"""
 import runpy, sys
-from simsplit.remote import codec
-codec.kinds.dtype_of = lambda text: __import__("antigravity")
+from simsplit.remote.wire import values
+values.dtype_of = lambda text: __import__("antigravity")
 sys.argv = ["fuzz.py", "20000"]
 runpy.run_path({FUZZ!r}, run_name="__main__")
 """
