@@ -18,6 +18,7 @@ VENV_mpich   := .venv
 VENV_openmpi := .venv-openmpi
 VENV         := $(VENV_$(MPI))
 BARE         := .venv-without-mpi
+LOWEST       := .venv-lowest
 PIP          := -m pip --disable-pip-version-check --quiet
 
 ifeq ($(MPI),openmpi)
@@ -32,7 +33,7 @@ export OMPI_MCA_osc := ^ucx
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slurm lint format bench bench-peers example-simple clean
+.PHONY: help run test test-lowest test-slurm lint format bench bench-peers example-simple clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -43,6 +44,9 @@ run: $(VENV)/run  ## run the main job (NP=4, MPI=mpich, ARGS=)
 
 test: $(VENV_mpich)/test $(VENV_openmpi)/test $(BARE)/run  ## run all tests on one MPI library (MPI=mpich)
 	$(VENV)/bin/python -m tests --mpi $(MPI) $(TESTS)
+
+test-lowest: $(LOWEST)/test  ## run the tests of one process on the lowest versions of all packages
+	$(LOWEST)/bin/python -m pytest -q -m "not mpi and not launch and not slurm" $(IGNORED)
 
 test-slurm: $(VENV_mpich)/test $(VENV_openmpi)/test  ## submit the scripts of jobs/ to a throw-away Slurm cluster
 	$(VENV_mpich)/bin/python -m tests.slurm
@@ -75,7 +79,7 @@ example-simple: $(VENV)/run  ## call a remote object: a server rank and a client
 	$(VENV)/bin/mpiexec -n 1 $(VENV)/bin/python examples/simple/server.py : -n 1 $(VENV)/bin/python examples/simple/client.py
 
 clean:  ## remove what the other targets made
-	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lint .venv-peers build dist
+	rm -rf .venv .venv-openmpi .venv-without-mpi .venv-lowest .venv-lint .venv-peers build dist
 
 # Numba is wanted where there are wheels of it and of its LLVM; all works without.
 comma := ,
@@ -112,6 +116,14 @@ $(VENV_mpich)/test $(VENV_openmpi)/test: %/test: pyproject.toml | %/bin/python
 
 $(BARE)/run: pyproject.toml | $(BARE)/bin/python
 	$(BARE)/bin/python $(PIP) install -e .
+	@touch $@
+
+# What else these packages need is as new as ever, and warns of uses that are out of date.
+IGNORED := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
+
+$(LOWEST)/test: pyproject.toml tests/support/lowest.py | $(LOWEST)/bin/python
+	$(LOWEST)/bin/python -m tests.support.lowest > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python $(PIP) install --only-binary :all: -c $(LOWEST)/constraints.txt -e '.[mpich,test,fast]'
 	@touch $@
 
 .venv-lint/lint: pyproject.toml | .venv-lint/bin/python

@@ -20,6 +20,7 @@ from simsplit import (
     program,
     script,
 )
+from tests.support.launching import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,7 +165,7 @@ def test_ctrl_c_is_held_back_while_a_program_runs(monkeypatch: pytest.MonkeyPatc
 
 def test_a_process_of_its_own_ends_with_the_status_and_the_message() -> None:
     code = "import simsplit; simsplit.script(lambda: simsplit.Problem([1.0], None, delta_t=1, steps=1))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=False)
     assert (found.returncode, found.stdout) == (2, "")
     assert found.stderr.startswith("simsplit: a kernel must be a function, a ufunc or a Kernel, not None")
     assert len(found.stderr.splitlines()) == 1

@@ -9,6 +9,7 @@ from importlib import import_module
 import pytest
 
 import simsplit
+from tests.support.launching import LIMIT
 
 
 @pytest.mark.parametrize("name", simsplit.__all__)
@@ -46,7 +47,7 @@ def test_an_unknown_attribute_is_named() -> None:
 @pytest.mark.parametrize("module", ["simsplit", "simsplit.bounds", "simsplit.errors", "simsplit.util.memory_limits"])
 def test_importing_what_needs_no_arrays_loads_neither_numpy_nor_mpi4py(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'numpy', 'mpi4py', 'argparse'}} & set(sys.modules)))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     assert found.stdout == "[]\n"
 
 
@@ -59,14 +60,14 @@ assert simsplit.run(problem, serial=True).history.shape == (2, 2)
 unused = {"mpi4py", "simsplit.history.formats.npy", "simsplit.verification", "simsplit.cli", "traceback"}
 print(sorted(unused & set(sys.modules)))
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     assert found.stdout == "[]\n"
 
 
 def modules(code: str) -> set[str]:
     """Return the names of the modules that are loaded after some code."""
     code = f"{code}; import sys; print(*sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     return set(found.stdout.split())
 
 

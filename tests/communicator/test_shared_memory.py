@@ -14,6 +14,7 @@ import pytest
 from simsplit.communicator.node import Node
 from simsplit.communicator.serial import SingleProcess
 from simsplit.communicator.shared_memory import Offer, accept
+from tests.support.launching import LIMIT
 
 
 def test_what_one_writes_the_other_reads() -> None:
@@ -37,7 +38,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
     offer = Offer(4096)
     assert Path(offer.address[0]).readlink() == Path("/memfd:simsplit (deleted)")  # it never had a name
-    done = subprocess.run([sys.executable, "-c", code, repr(offer.address)], check=False, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, repr(offer.address)], check=False, timeout=LIMIT)
     offer.close()
     assert done.returncode == -9
     assert offer.segment.lend(4096)[:5].tobytes() == b"there"

@@ -14,6 +14,7 @@ from simsplit import InputError, Problem, VerificationError, kernels
 from simsplit.backends.llvm import object_code as machine_code
 from simsplit.engine import backend_selection as backend
 from tests.support.blocks import history_of
+from tests.support.launching import LIMIT
 
 WITH_LLVM = pytest.mark.skipif(machine_code.missing() is not None, reason="Numba is not installed")
 
@@ -39,7 +40,7 @@ problem = simsplit.Problem([0.0, 1.0], simsplit.kernels.affine(), delta_t=0.5, s
 simsplit.run(problem, serial=True, verify=True)
 print(sorted({"numba", "llvmlite", "simsplit.backends.llvm"} & set(sys.modules)))
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT, check=True)
     assert found.stdout == "[]\n"
 
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 numba = pytest.importorskip("numba")
 
-pytestmark = pytest.mark.timeout(120)  # compiling takes seconds on a busy machine
 
 ROWS = 40_001  # more than one block
 

@@ -12,7 +12,7 @@ from tests.support.launching import SIMSPLIT, mpiexec, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch]
 
 MODULE = """
 import numpy as np
@@ -195,7 +195,6 @@ def test_bad_kernels(options: list[str], status: int, message: str, folder: Path
     assert ended.err.count("simsplit: ") == 1
     assert "site-packages/simsplit" not in ended.err
     assert "/src/simsplit/" not in ended.err
-    assert ended.seconds < 8
     assert {path for path in folder.iterdir() if path.name != "__pycache__"} == before
 
 

@@ -13,7 +13,7 @@ from tests.support.launching import BIN, ROOT, mpiexec, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.once, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.launch, pytest.mark.once]
 
 FOLDER = ROOT / "benchmarks"
 
@@ -32,13 +32,13 @@ def test_steps() -> None:
 
 
 def test_startup() -> None:
-    ended = run([str(BIN / "python"), str(FOLDER / "startup.py"), "2", "1"], timeout=60)
+    ended = run([str(BIN / "python"), str(FOLDER / "startup.py"), "2", "1"])
     assert ended.status == 0
     assert re.search(r"^ratio +\d+\.\d\d × the time of the bare start, 2 ranks$", ended.out, re.MULTILINE)
 
 
 def test_peers() -> None:
-    ended = run([str(BIN / "python"), str(FOLDER / "peers.py"), "1000", "3", "1"], timeout=90)
+    ended = run([str(BIN / "python"), str(FOLDER / "peers.py"), "1000", "3", "1"])
     assert ended.status == 0
     assert re.search(r"^simsplit +\d+\.\d +\d+\.\d\d +1\.0   2 ranks: simsplit ", ended.out, re.MULTILINE)
     compiled = [] if machine_code.missing() else ["simsplit, numba"]
@@ -50,7 +50,7 @@ def test_peers() -> None:
 
 def test_memory() -> None:
     # Rows enough that a second copy of the history, 92 MiB, would be found out.
-    ended = run([str(BIN / "python"), str(FOLDER / "memory.py"), "3000000"], timeout=90)
+    ended = run([str(BIN / "python"), str(FOLDER / "memory.py"), "3000000"])
     assert ended.status == 0
     assert ended.out.count(" MiB beside them: less than 64 MiB") == 6
 

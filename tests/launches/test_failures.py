@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from tests.support import killing
-from tests.support.launching import BIN, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
+from tests.support.launching import BIN, LIMIT, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch]
 
 PROGRAMS = Path(__file__).parent / "programs"
-SOON = 8.0  # seconds, start-up included
 
 BAD = [
     # options
@@ -69,7 +68,6 @@ def expect(ended: Ended, status: int, message: str, folder: Path | None = None) 
     assert ended.out == ""
     assert ended.err.count("simsplit: ") == 1
     assert "Traceback" not in ended.err
-    assert ended.seconds < SOON
     if folder is not None:
         assert not list(folder.rglob("history*"))
         assert not list(folder.rglob("*.tmp"))
@@ -131,7 +129,6 @@ def test_ranks_that_are_given_different_options_end_together(
 def test_a_kernel_that_fails_is_reported_once_with_the_users_code() -> None:
     ended = run(mpiexec(4, PROGRAMS / "broken_kernel.py", "divide"))
     assert ended.status == 4
-    assert ended.seconds < SOON
     assert ended.err.count("simsplit: ") == 1
     assert "simsplit: the kernel Broken failed on rank 2 of 4 (host " in ended.err
     assert "at step 3, t = 3.0, rows 4–5:" in ended.err
@@ -169,7 +166,6 @@ def test_an_error_can_be_caught_and_the_ranks_go_on() -> None:
 )
 def test_a_rank_that_dies_between_agreements_takes_the_job_with_it(how: str, status: int | None, message: str) -> None:
     ended = run(mpiexec(3, PROGRAMS / "dies.py", how))
-    assert ended.seconds < SOON
     assert message in ended.err
     assert ended.status == status or (status is None and ended.status != 0)
 
@@ -185,7 +181,7 @@ def test_a_run_that_is_killed_leaves_no_file_under_the_name_of_its_output(tmp_pa
 
 def until_ready(file: Path) -> None:
     """Wait until a program has come to its kernel."""
-    for _ in range(200):
+    for _ in range(10 * LIMIT):
         if file.exists():
             return
         time.sleep(0.1)
@@ -197,7 +193,7 @@ def test_an_interrupt_ends_all_ranks_quietly(group: bool, tmp_path: Path) -> Non
     process = start(mpiexec(4, PROGRAMS / "broken_kernel.py", "slow", tmp_path / "ready"))
     until_ready(tmp_path / "ready")
     (os.killpg if group else os.kill)(process.pid, signal.SIGINT)
-    ended = finish(process, timeout=5)
+    ended = finish(process)
     assert ended.status != 0
     assert "Traceback" not in ended.err
     assert "simsplit" not in ended.err
@@ -208,7 +204,7 @@ def test_an_interrupt_of_one_process_is_130(tmp_path: Path) -> None:
     process = start([*mpiexec(1, PROGRAMS / "broken_kernel.py", "slow", tmp_path / "ready")[3:]])
     until_ready(tmp_path / "ready")
     process.send_signal(signal.SIGINT)
-    ended = finish(process, timeout=5)
+    ended = finish(process)
     assert (ended.status, ended.out, ended.err) == (130, "", "")
 
 
@@ -224,7 +220,7 @@ def test_an_interrupt_of_the_users_own_code_ends_it(tmp_path: Path) -> None:
     process = start([str(BIN / "python"), str(program)], cwd=tmp_path)
     until_ready(tmp_path / "ready")
     process.send_signal(signal.SIGINT)
-    assert finish(process, timeout=5).status == 130
+    assert finish(process).status == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -43,7 +43,7 @@ def on_hosts(folder: Path, *arguments: Any) -> dict[str, Any]:
     else:
         placed = ["-launcher-exec", str(folder / "launch"), "-hosts", "h1,h2", "-ppn", "1"]
     command = [str(BIN / "mpiexec"), *placed, "-n", "4", str(BIN / "python"), *SIMSPLIT, *map(str, arguments)]
-    ended = run([*HOSTS, "on", str(folder), "h1", *command], timeout=60, env=environment(**WITHOUT_SHORTCUTS))
+    ended = run([*HOSTS, "on", str(folder), "h1", *command], env=environment(**WITHOUT_SHORTCUTS))
     assert ended.status == 0, ended.err
     found: dict[str, Any] = json.loads(ended.out)
     return found

@@ -15,7 +15,7 @@ from tests.support.launching import BIN, ROOT, Ended, environment, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.once, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch, pytest.mark.once]
 
 _STEP = ("--kernel", "slow:step", "--kind", "step", "--import-from", ".")
 

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.once,
     pytest.mark.launch,
-    pytest.mark.timeout(60),
     pytest.mark.skipif(machine_code.missing() is not None, reason="Numba is not installed"),
 ]
 
@@ -56,7 +55,7 @@ def test_the_phases_of_a_run_are_its_time(tmp_path: Path) -> None:
         assert (len(parts), word) == (4, "communication")
         assert float(whole) > 0
         assert all(0 <= float(part) <= float(whole) for part in parts)
-        assert 0 < float(share.rstrip("%")) < 100
+        assert 0 <= float(share.rstrip("%")) <= 100
 
 
 @pytest.mark.parametrize("command", [each for each in COMMANDS if "phases.py" not in each])

@@ -13,7 +13,7 @@ from tests.support.launching import BIN, ROOT, SIMSPLIT, environment, mpiexec, r
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.once, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch, pytest.mark.once]
 
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)

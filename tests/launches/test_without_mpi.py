@@ -12,7 +12,7 @@ from tests.support.launching import BIN, SIMSPLIT, VENVS, mpiexec, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch]
 
 BARE = VENVS[None] / "bin" / "python"
 WAYS = {

@@ -13,7 +13,7 @@ from tests.support.launching import BIN, SIMSPLIT, VENVS, environment, mpiexec, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.launch, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.launch]
 
 PYTHON = str(BIN / "python")
 

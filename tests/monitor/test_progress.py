@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from simsplit.monitor.progress import Progress
+from tests.support.launching import LIMIT
 
 
 class Clock:
@@ -102,7 +103,7 @@ def test_a_terminal_gets_a_bar_that_goes_away() -> None:
             progress.update(second)
         progress.close()
         progress.close()
-    thread.join(10)
+    thread.join(LIMIT)
     os.close(ours)
     text = b"".join(read).decode()
     assert "59 %" in text

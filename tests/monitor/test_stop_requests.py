@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,13 +14,18 @@ import pytest
 from simsplit.communicator import interrupts
 from simsplit.monitor import stop_requests as stopping
 from simsplit.monitor.stop_requests import Stopping
+from tests.support.launching import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+AGES = 1000.0  # seconds
+
+
 @pytest.fixture
-def watched() -> Iterator[Stopping]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopping]:
+    monkeypatch.setattr(stopping, "_SAME", AGES)  # two signals of a test are one, however busy the machine is
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
     found = Stopping()
     found.install()
@@ -49,18 +55,18 @@ def test_a_signal_that_comes_twice_at_once_is_one_and_a_second_one_is_seen_by_a_
     assert not select.select([watched.wakeup], [], [], 0)[0]
     for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGINT, signal.SIGTERM):
         os.kill(os.getpid(), number)
-        assert select.select([watched.wakeup], [], [], 1)[0]
+        assert select.select([watched.wakeup], [], [], LIMIT)[0]
         assert watched.second() is None
     assert watched.second() is None  # there is nothing more to be read
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        watched._first[number] -= 1
+        watched._first[number] -= AGES + 1
         os.kill(os.getpid(), number)
         assert watched.second() == number
     assert watched.poll() == stopping.CTRL_C | stopping.TERM | stopping.USR1
 
 
 def test_a_handler_that_comes_late_takes_no_signal_for_a_second_one(watched: Stopping) -> None:
-    watched._first[signal.SIGINT] = time.monotonic() - 10  # the thread has seen it, while this one was in MPI
+    watched._first[signal.SIGINT] = time.monotonic() - AGES - 1  # the thread has seen it, while this one was in MPI
     watched._key()
     assert watched.poll() == stopping.CTRL_C
 
@@ -73,12 +79,12 @@ def test_nothing_is_taken_over_before_the_run_can_be_stopped() -> None:
 
 
 def test_the_time_limit_counts_from_the_beginning_of_the_program() -> None:
-    watched = Stopping()
-    watched.watch(time_limit=0.05, environment={})
-    assert watched.poll() == 0
-    time.sleep(0.06)
-    assert watched.poll() == stopping.TIME_LIMIT
-    assert watched.poll() == stopping.TIME_LIMIT
+    young, old = Stopping(), Stopping()
+    old.begun -= AGES
+    for watched, bits in ((young, 0), (old, stopping.TIME_LIMIT)):
+        watched.watch(time_limit=AGES, environment={})
+        assert watched.poll() == bits
+        assert watched.poll() == bits
 
 
 @pytest.mark.parametrize(("left", "bits"), [(30, stopping.SLURM_END), (600, 0)])
@@ -97,17 +103,18 @@ def test_an_end_that_is_no_time_is_none(text: str) -> None:
 
 
 def test_the_file_is_looked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    looks: list[float] = []
+    now, looks = [AGES], []
 
     def asked() -> bool:
-        looks.append(time.monotonic())
+        looks.append(now[0])
         return len(looks) == 2
 
+    monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
     watched = Stopping()
     watched.watch(asked=asked, environment={})
     assert [watched.poll() for _ in range(100)] == [0] * 100
     assert len(looks) == 1
-    monkeypatch.setattr(stopping, "_FILE_EVERY", 0.0)
+    now[0] += stopping._FILE_EVERY
     assert watched.poll() == stopping.STOP_FILE
     assert stopping.reason(stopping.STOP_FILE | stopping.TERM) == "SIGTERM, the file stop"
 

@@ -13,7 +13,6 @@ import pytest
 from simsplit import remote
 from tests.support.launching import ROOT
 
-pytestmark = pytest.mark.timeout(60)
 DOCS = ROOT / "docs"
 _SNIPPET = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-pytestmark = pytest.mark.timeout(60)
 SECRET = remote.Settings(passphrase="open sesame")  # noqa: S106, a test
 
 

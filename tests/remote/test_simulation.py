@@ -13,8 +13,6 @@ from simsplit.errors import InputError, KernelError
 from simsplit.remote import simulation
 from simsplit.remote.simulation import Calculator, simulate
 
-pytestmark = pytest.mark.timeout(30)
-
 
 def problem(initial: Any = None, steps: int = 5, **parameters: float) -> simsplit.Problem:
     array = np.arange(7.0) if initial is None else initial

@@ -19,6 +19,7 @@ from simsplit.rundir import checkpoint
 from simsplit.rundir.checkpoint import PAGE, Checkpoints, DamagedError, Layout, read
 from simsplit.util import durable as disk
 from tests.support.arrays import random_array
+from tests.support.launching import LIMIT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -206,11 +207,11 @@ def test_checksums_are_summed_up_while_the_disk_makes_the_rows_durable(
 
     def syncing(file: int) -> None:
         begun.set()
-        met.append(summed.wait(20))
+        met.append(summed.wait(LIMIT))
         sync(file)
 
     def summing(data: Any) -> bytes:
-        met.append(begun.wait(20))
+        met.append(begun.wait(LIMIT))
         found = checksum(data)
         summed.set()
         return found

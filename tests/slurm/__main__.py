@@ -19,8 +19,8 @@ from tests.slurm import cluster
 from tests.support.running import in_one_line, run_counted
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
-LIMIT = 600  # seconds for the tests
-INSTALL_LIMIT = 180  # seconds for the packages
+LIMIT = 1800  # seconds for the tests
+INSTALL_LIMIT = 600  # seconds for the packages
 
 
 def main() -> int:

@@ -142,7 +142,7 @@ class Cluster:
         """Return what a command of Slurm prints, or nothing if it fails."""
         with suppress(subprocess.TimeoutExpired):
             done = subprocess.run(
-                command, env=self.environment, capture_output=True, text=True, timeout=10, check=False
+                command, env=self.environment, capture_output=True, text=True, timeout=60, check=False
             )
             return done.stdout
         return ""
@@ -187,7 +187,7 @@ class Cluster:
         stack.callback(_end, daemon)
 
     def _wait(self, what: str, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not done():
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{what} did not come up:\n{self.logs()}")
@@ -201,7 +201,7 @@ class Cluster:
         )
 
     def _cancel_all(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while jobs := self.ask("squeue", "-h", "-o", "%A").split():
             self.ask("scancel", *jobs)
             if time.monotonic() > deadline:

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tests.support.launching import ROOT, VENVS, environment
+from tests.support.launching import LIMIT, ROOT, VENVS, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ class Job:
         text = slurm("scontrol", "show", "job", "-o", self.number).splitlines()[0]
         return dict(re.findall(r"(\w+(?:/\w+)?)=(\S*)", text))
 
-    def wait(self, timeout: float = 80, *, until: str | None = None) -> dict[str, str]:
+    def wait(self, timeout: float = LIMIT, *, until: str | None = None) -> dict[str, str]:
         """Wait until the job has ended, or is in the state `until`; return its record."""
         deadline = time.monotonic() + timeout
         while True:
@@ -58,7 +58,7 @@ class Job:
             )
             time.sleep(0.2)
 
-    def ended(self, timeout: float = 80) -> tuple[str, int]:
+    def ended(self, timeout: float = LIMIT) -> tuple[str, int]:
         """Wait until the job has ended; return its state and exit status."""
         record = self.wait(timeout)
         return record["JobState"], int(record["ExitCode"].partition(":")[0])
@@ -68,7 +68,7 @@ class Job:
         """What the job has written so far."""
         return "".join(file.read_text() for file in self.folder.glob(f"*-{self.number}.out"))
 
-    def wait_for_output(self, text: str, *, times: int = 1, timeout: float = 80) -> None:
+    def wait_for_output(self, text: str, *, times: int = 1, timeout: float = LIMIT) -> None:
         """Wait until the job has written `text` so many times."""
         deadline = time.monotonic() + timeout
         while self.output.count(text) < times:
@@ -102,7 +102,7 @@ def slurm(*command: str, folder: Path | None = None, **variables: str) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=LIMIT,
         check=False,
     )
     assert done.returncode == 0, f"{command}: {done.stderr}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.support.launching import BIN, SIMSPLIT, run
+from tests.support.launching import BIN, LIMIT, SIMSPLIT, run
 
 from .jobs import BY_SRUN, slurm
 
@@ -26,7 +26,7 @@ from pathlib import Path
 
 
 def slow(x, k, delta_t):
-    time.sleep(0.02)
+    time.sleep(0.04)
     Path(f"reached-{k // 10}").touch()
     return x * (1 + 0.1 * delta_t) + k
 
@@ -148,9 +148,9 @@ def require_finished_after(job: Job, warnings: int) -> None:
 
 def wait_for_step(job: Job, step: int) -> None:
     """Wait until the kernel has come to a step."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LIMIT
     while not (job.folder / f"reached-{step // 10}").exists():
-        assert time.monotonic() < deadline, f"not at step {step} after 60 s: {job.record()}\n{job.output}"
+        assert time.monotonic() < deadline, f"not at step {step} after {LIMIT} s: {job.record()}\n{job.output}"
         time.sleep(0.05)
 
 

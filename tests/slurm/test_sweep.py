@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.launching import LIMIT
+
 from .jobs import SCRIPTS, Job, slurm
 
 if TYPE_CHECKING:
@@ -99,15 +101,15 @@ def test_a_part_that_is_warned_goes_back_into_the_queue_alone(submit: Submitter)
 
 def wait_for(path: Path) -> None:
     """Wait until a file is there."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LIMIT
     while not path.exists():
-        assert time.monotonic() < deadline, f"no {path} after 60 s"
+        assert time.monotonic() < deadline, f"no {path} after {LIMIT} s"
         time.sleep(0.05)
 
 
 def parts(array: Job) -> list[str]:
     """Wait until all parts of an array have ended; return their states."""
-    return [Job(f"{array.number}_{part}", array.folder).wait(90)["JobState"] for part in range(1, 9)]
+    return [Job(f"{array.number}_{part}", array.folder).wait()["JobState"] for part in range(1, 9)]
 
 
 def output(array: Job, part: int) -> str:

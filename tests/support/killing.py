@@ -19,12 +19,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.support.launching import SIMSPLIT, finish, mpiexec, run, start
+from tests.support.launching import LIMIT, SIMSPLIT, finish, mpiexec, run, start
 
 if TYPE_CHECKING:
     import subprocess
 
-PROGRAMS = Path(__file__).parent / "launches" / "programs"
+PROGRAMS = Path(__file__).parents[1] / "launches" / "programs"
 STEPS, NAP = 60, 0.01
 PROBLEMS = (
     ["--kernel", "paced:step", "--kind", "step", "--set", f"nap={NAP}", "--size", "1003"],
@@ -33,7 +33,6 @@ PROBLEMS = (
     ["--kernel", "paced:step", "--kind", "step", "--set", f"nap={NAP}", "--size", "777", "--format", "h5"],
 )
 COMMON = ["--import-from", str(PROGRAMS), "--steps", str(STEPS), "--checkpoint-every", "3steps", "--quiet"]
-LIMIT = 60  # seconds for a job
 
 
 def main() -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any, Protocol
 
 import numpy as np
 
 from simsplit import remote
+from tests.support.launching import LIMIT
 
 
 class StateError(Exception):
@@ -112,6 +114,27 @@ class Calculator:
     @property
     def fixed(self) -> str:
         return "fixed"
+
+
+class Held:
+    """Has methods that go on when a test says so, or when another thread is as far. Of ranks in one process."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.go = threading.Event()
+        self.both = threading.Barrier(2)
+
+    @remote.expose
+    def hold(self) -> str:
+        """Return when `go` is set; `begun` tells that this method runs."""
+        self.begun.set()
+        assert self.go.wait(LIMIT)
+        return "held"
+
+    @remote.expose
+    def meet(self) -> int:
+        """Return when two threads are in this method."""
+        return self.both.wait(LIMIT) >= 0
 
 
 class CountedBase:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-PATIENCE = 20  # seconds; a rank that is missing from a collective call breaks it for the others
+PATIENCE = 240  # seconds; a rank that is missing from a collective call breaks it for the others
 
 
 class ThreadRank:

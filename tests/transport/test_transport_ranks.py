@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from simsplit.transport.interface import Message, Port, Take
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpi]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 from simsplit import Problem, kernels, run
 from simsplit.util import buffer_pool as lending
 from simsplit.util.buffer_pool import LARGE, Pool, Segment, fitting
+from tests.support.launching import LIMIT
 
 F8 = np.dtype("f8")
 ROWS = LARGE // 8
@@ -154,6 +155,6 @@ try:
 except simsplit.InputError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=LIMIT)
     assert done.returncode == 0, done.stderr
     assert "the history of 40 steps" in done.stdout

@@ -17,11 +17,14 @@ from ..errors import InputError
 from ..util import durable as disk
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
 
 FORMATS = {".npy": "npy", ".zarr": "zarr", ".h5": "h5", ".hdf5": "h5"}
+AT_ONCE = 16 * 2**20  # bytes that are read of a history
 _NAMES = ("history", "initial")  # of the array in a file with several
 
 
@@ -61,6 +64,8 @@ class StoredArray:
         Where the numbers of an ``.npy`` begin.
     stored : numpy.dtype or None
         As which they are stored; None is as `dtype`.
+    chunk : tuple of int
+        How much of axes 0 and 1 is stored, and so read, as one.
     entry : int or None
         The array is this entry of axis 0 of the one in a Zarr store or HDF5 file.
     """
@@ -72,6 +77,7 @@ class StoredArray:
     name: str = ""
     offset: int = 0
     stored: np.dtype[Any] | None = None
+    chunk: tuple[int, int] = (1, 1)
     entry: int | None = None
 
     def __len__(self) -> int:
@@ -130,6 +136,21 @@ class StoredArray:
         if self.stored is None or self.stored == self.dtype:
             return found
         return converted(found, self.dtype, self.path)
+
+    def pieces(self, steps: int) -> Iterator[tuple[slice, slice]]:
+        """Yield the ranges of axes 0 and 1 that make up the first `steps` of a history.
+
+        A block of each fits in memory, and no chunk is in two of them.
+        """
+        rows, (long, high) = self.shape[1], self.chunk
+        row_nbytes = max(1, prod(self.shape[2:]) * self.dtype.itemsize)
+        high *= max(1, AT_ONCE // (long * high * row_nbytes))
+        if high >= rows:
+            high = max(1, rows)
+            long *= max(1, AT_ONCE // (long * high * row_nbytes))
+        for k in range(0, steps, long):
+            for lower in range(0, rows, high):
+                yield slice(k, min(k + long, steps)), slice(lower, min(lower + high, rows))
 
     def _npy(self, index: slice, within: tuple[slice, ...]) -> Array:
         dtype = self.stored or self.dtype
@@ -236,7 +257,8 @@ def _zarr_store(path: str) -> StoredArray:
         else:
             name = _chosen(path, {name: array.ndim for name, array in opened.arrays()})
             found = opened[name]
-        return StoredArray(os.path.abspath(path), "zarr", found.shape, found.dtype, name)  # noqa: PTH100, a text is wanted
+        where = os.path.abspath(path)  # noqa: PTH100, a text is wanted
+        return StoredArray(where, "zarr", found.shape, found.dtype, name, chunk=_chunk(found.chunks))
 
 
 def _hdf5_file(path: str) -> StoredArray:
@@ -246,7 +268,14 @@ def _hdf5_file(path: str) -> StoredArray:
     with hdf5.opened(path) as file:
         name = _chosen(path, {name: found.ndim for name, found in file.items() if isinstance(found, h5py.Dataset)})
         found = file[name]
-        return StoredArray(os.path.abspath(path), "h5", found.shape, found.dtype, name)  # noqa: PTH100, the same
+        where = os.path.abspath(path)  # noqa: PTH100, the same
+        return StoredArray(where, "h5", found.shape, found.dtype, name, chunk=_chunk(found.chunks))
+
+
+def _chunk(shape: tuple[int, ...] | None) -> tuple[int, int]:
+    """Return how long a chunk is along axes 0 and 1; None is an array without chunks."""
+    long, high, *_ = (*(shape or ()), 1, 1)
+    return long, high
 
 
 def _chosen(path: str, arrays: dict[str, int]) -> str:

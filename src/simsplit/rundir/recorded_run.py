@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..history.stored_array import StoredArray, stored_array
+from ..history.stored_array import AT_ONCE, StoredArray, stored_array
 from ..util.formatting import counted
 from .directory import RECORD, UNFINISHED, history_in, read_record
 from .lock import is_locked
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Array = npt.NDArray[Any]
-
-AT_ONCE = 16 * 2**20  # bytes that are read of a step
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,14 @@ def load(module: str, what: str, extra: str) -> Any:
     Raises
     ------
     InputError
-        If it is not installed.
+        If it is not installed, or does not work with what else is.
     """
     try:
         return import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise InputError(f"{what} ({error}). Install it with: pip install 'simsplit[{extra}]'") from error
+    except Exception as error:  # whatever a package raises that was built for another NumPy
+        reason, package = str(error).partition("\n")[0], module.partition(".")[0]
+        raise InputError(
+            f"{what}, which is installed but cannot be imported ({reason}). Upgrade it: pip install --upgrade {package}"
+        ) from error

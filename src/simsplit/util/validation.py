@@ -85,6 +85,6 @@ def integer(name: str, value: Any, least: int) -> int:
         number = index(value)
     except TypeError:
         number = least - 1
-    if number < least or isinstance(value, bool):
+    if number < least or isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", "") == "b":
         raise InputError(f"{name} must be an integer of {least} or more, not {value!r}")
     return number

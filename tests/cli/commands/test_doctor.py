@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from simsplit.cli import main
+from simsplit.cli.commands import doctor
 from simsplit.cli.commands.doctor import facts, findings, lines
 from tests.support.environment import forget_launchers
 from tests.support.launching import environment, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def node(host: str = "c1", **changes: Any) -> dict[str, Any]:
@@ -19,6 +23,7 @@ def node(host: str = "c1", **changes: Any) -> dict[str, Any]:
     return {
         "host": host,
         "versions": {"NumPy": "2.4.6"},
+        "broken": {},
         "cores": 1,
         "node_cores": 4,
         "blas_threads": None,
@@ -60,6 +65,11 @@ def test_where_all_is_well_it_says_so() -> None:
     ("everyone", "pings", "warning"),
     [
         ([node()] * 5, [], "5 ranks on the 4 cores of c1: start fewer there"),
+        (
+            [node(), node(versions={"NumPy": "2.4.6"}, broken={"h5py": "numpy.dtype size changed"})],
+            [],
+            "is installed, but cannot be imported on rank 1: numpy.dtype size changed. Upgrade it: pip",
+        ),
         ([node(cores=4)] * 2, [], "NumPy's libraries may start too many. Set OMP_NUM_THREADS=2"),
         ([node(threads={"OMP_NUM_THREADS": "3"})] * 2, [], "2 ranks × 3 threads on the 4 cores of c1"),
         ([node(), node(versions={"NumPy": "1.26"})], [], "NumPy is 2.4.6 on rank 0, but 1.26 on rank 1: start all"),
@@ -78,6 +88,16 @@ def test_what_slows_or_breaks_runs_comes_with_a_cure(
     assert len(warnings) == 1
     assert warning in warnings[0]
     assert lines(findings(everyone, pings, None))[-1] == f"warning   {warnings[0]}"
+
+
+def test_a_package_that_cannot_be_imported_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "h5py.py").write_text("raise ValueError('numpy.dtype size changed\\nand more')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "h5py", raising=False)
+    monkeypatch.setattr(doctor, "_version", {"h5py": "3.10.0"}.get)
+    assert facts()["broken"] == {"h5py": "numpy.dtype size changed"}
+    monkeypatch.setattr(doctor, "_version", {}.get)
+    assert facts()["broken"] == {}
 
 
 def test_it_says_what_compiled_kernels_take() -> None:

@@ -24,6 +24,7 @@ from simsplit.util import formatting as text
 from simsplit.util import memory_limits as memory
 from tests.support.arrays import COMPLEX, FLOATS, INTEGERS, NUMERIC
 from tests.support.environment import forget_launchers
+from tests.support.launching import LIMIT
 
 module = import_module("simsplit.cli.commands.run")
 
@@ -405,7 +406,7 @@ def test_a_full_disk_behind_stdout_ends_the_program_with_status_5_and_one_messag
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=LIMIT,
             check=False,
         )
     assert found.stderr == "simsplit: cannot write to stdout: No space left on device\n"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from simsplit import InputError, KernelError, OutputError
 from simsplit.cli import main
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from simsplit.cli.slurm import collect
+from simsplit.rundir.recorded_run import runs_in, statistics
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +91,13 @@ def test_the_picture_has_a_curve_for_each_run(count: int, folder: Path) -> None:
     picture = (folder / "picture.svg").read_text()
     assert picture.count("<!-- 0") + picture.count("<!-- 1") >= min(count, 5)  # names in the legend
     assert f"<!-- {count} of {count} runs in runs -->" in picture
+
+
+def test_the_curve_is_the_mean_of_every_step() -> None:
+    run("a", "--kernel", "log(x - 2 + 0j*t)", "--steps", "300", "--size", "9", "--format", "zarr")
+    (found,) = runs_in(Path("runs"))
+    expected = [statistics(found.history(), k).mean for k in range(300)]
+    np.testing.assert_allclose(collect._means(found), expected, rtol=1e-12)
 
 
 def test_nothing_is_half_written(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,19 +10,34 @@ import pytest
 from simsplit.cli.commands.plan import look
 from simsplit.cli.parser import parse
 from simsplit.cli.problem_file.settings import resolve
+from simsplit.cli.slurm import estimate as estimating
 from simsplit.cli.slurm.estimate import seconds
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SLOW = """
-import time
+    from simsplit.cli.commands.plan import Outlook
+    from simsplit.cli.problem_file.settings import Settings
 
+_SLOW = """
 def slow(x, t, delay):
-    time.sleep(1e-4 * len(x))
     assert len(x) == len(delay)
     return x * t * delay
 """
+
+
+@pytest.fixture(autouse=True)
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Let each row of each step take 0.1 ms; return for how many rows and steps the kernel was tried."""
+    real, tried = estimating._try, []
+
+    def trying(settings: Settings, found: Outlook, rows: int, steps: int) -> float:
+        assert real(settings, found, rows, steps) >= 0
+        tried.append((rows, steps))
+        return 1e-4 * rows * steps
+
+    monkeypatch.setattr(estimating, "_try", trying)
+    return tried
 
 
 def estimate(ranks: int, *arguments: str) -> float:
@@ -34,16 +48,18 @@ def estimate(ranks: int, *arguments: str) -> float:
     return seconds(given, look(given, ranks, ranks))
 
 
-def test_it_follows_from_a_few_rows_and_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_follows_from_a_few_rows_and_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tried: list[tuple[int, int]]
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "slowly.py").write_text(_SLOW)
     np.save("delay.npy", np.ones(10_000))
     kernel = ("--kernel", "slowly:slow", "--import-from", ".", "--set", "delay=delay.npy", "--size", "10000")
-    begun = time.monotonic()
     found = estimate(4, *kernel, "--steps", "100")
-    assert 25 <= found < 100  # 2500 rows of the longest part × 100 steps × 0.1 ms, and what sleeping takes longer
-    assert time.monotonic() - begun < 10
-    assert 1.3 < estimate(2, *kernel, "--steps", "100") / found < 3
+    delivering = 100 * 8 * 10_000 / 500e6
+    assert found == pytest.approx(25 + delivering)  # 2500 rows of the longest part × 100 steps × 0.1 ms
+    assert tried == [(64, 4), (512, 4)]
+    assert estimate(2, *kernel, "--steps", "100") == pytest.approx(50 + delivering)
 
 
 def test_delivering_the_history_counts() -> None:

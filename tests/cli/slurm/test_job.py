@@ -17,7 +17,7 @@ from simsplit import InputError
 from simsplit.cli import main
 from simsplit.cli.parser import parse
 from simsplit.cli.slurm.job import clock
-from tests.support.launching import ROOT
+from tests.support.launching import LIMIT, ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +101,7 @@ def test_variables_have_defaults_that_can_be_overridden(capsys: pytest.CaptureFi
 def bash(program: str) -> str:
     """Return what a program prints."""
     done = subprocess.run(
-        ["/bin/bash", "-euc", program], capture_output=True, timeout=20, check=True, env={"PATH": "/usr/bin:/bin"}
+        ["/bin/bash", "-euc", program], capture_output=True, timeout=LIMIT, check=True, env={"PATH": "/usr/bin:/bin"}
     )
     return done.stdout.decode()
 
@@ -124,7 +124,7 @@ def test_shellcheck_finds_nothing(capsys: pytest.CaptureFixture[str], tmp_path: 
     file = tmp_path / "job.sh"
     given = ("--kernel", "x * t", "-o", "it's a run", "--launch", "srun --mpi=pmi2")
     file.write_text(script(capsys, "--ntasks-per-node=1", "--time=5", *given))
-    found = subprocess.run([program, str(file)], capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run([program, str(file)], capture_output=True, text=True, timeout=LIMIT, check=False)
     assert (found.returncode, found.stdout) == (0, "")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import time
 from math import inf, nan, pi
 from typing import Any
 
@@ -409,7 +408,6 @@ PIECES += ["\n", " if ", " else ", " and ", " or ", "not ", " in ", " is ", "lam
 
 
 def only_refused(text: str) -> None:
-    begin = time.perf_counter()
     try:
         Expression(text, NAMES)
     except InputError as error:
@@ -417,7 +415,6 @@ def only_refused(text: str) -> None:
         assert problem
         assert len(shown) <= 76
         assert caret.endswith("^")
-    assert time.perf_counter() - begin < 1
 
 
 @settings(deadline=None, max_examples=1000)

@@ -1,20 +1,35 @@
-"""Kernels that take their time, so that a run can be caught in the middle of it."""
+"""Kernels that take their time, so that a run can be caught in the middle of it.
+
+With the variable HURRY they take none. In the folder of SIGNS each rank leaves a file before a nap. At t = 0 they
+take none, since a kernel is also called to find out its dtype.
+"""
 
 from __future__ import annotations
 
+import os
 import time
+from pathlib import Path
 from typing import Any
+
+
+def rest(nap: float, t: float) -> None:
+    """Take a nap, and leave a sign before."""
+    if t == 0 or "HURRY" in os.environ:
+        return
+    if "SIGNS" in os.environ:
+        Path(os.environ["SIGNS"], str(os.getpid())).touch()
+    time.sleep(nap)
 
 
 def step(x: Any, t: float, nap: float) -> Any:
     """Return the next state, after a nap."""
-    time.sleep(nap)
+    rest(nap, t)
     return x * 1.0001 + t
 
 
 def at(x: Any, t: float, nap: float) -> Any:
     """Return the state at a time, after a nap."""
-    time.sleep(nap)
+    rest(nap, t)
     return x * t
 
 

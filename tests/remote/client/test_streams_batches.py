@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +13,12 @@ import pytest
 
 from simsplit import remote
 from simsplit.errors import CallTimeoutError, CodecError, InputError, RefusedError, UnknownNameError
+from simsplit.remote.client import streams
+from tests.support.launching import LIMIT
 from tests.support.remote_objects import Calculator, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-pytestmark = pytest.mark.timeout(30)
 
 
 @remote.expose
@@ -37,7 +39,8 @@ class Source:
 
     def slow(self) -> Iterator[int]:
         for number in range(100):
-            time.sleep(0.04)
+            self.given += 1
+            time.sleep(0.04)  # two of them are longer than a fetch goes on
             yield number
 
     def arrays(self, count: int) -> Iterator[Any]:
@@ -53,7 +56,7 @@ class Source:
         return iter([1, 2, 3])
 
 
-SETTINGS = remote.Settings(stream_window=4, stream_lifetime=0.2, max_streams=2, lookup_wait=1)
+SETTINGS = remote.Settings(stream_window=4, max_streams=2)
 
 
 @pytest.fixture
@@ -83,18 +86,20 @@ def test_a_generator_is_read_to_its_end(ranks: list[remote.Here], proxy: Any, so
     assert not ranks[1]._daemon.streams.open
 
 
-def test_the_server_is_never_far_ahead_of_the_reader(proxy: Any, source: Source) -> None:
+def test_the_server_is_never_far_ahead_of_the_reader(
+    proxy: Any, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "_PATIENCE", LIMIT)  # a fetch is as large as it may be, however busy the machine
     items = proxy.count(1000)
     assert source.given == 0
     assert [next(items) for _ in range(5)] == [0, 1, 2, 3, 4]
     assert source.given == 8
 
 
-def test_items_that_take_long_are_not_held_back(proxy: Any) -> None:
-    begun = time.monotonic()
+def test_items_that_take_long_are_not_held_back(proxy: Any, source: Source) -> None:
     items = proxy.slow()
     assert next(items) == 0
-    assert time.monotonic() - begun < 0.14
+    assert source.given < SETTINGS.stream_window
     items.close()
 
 
@@ -117,10 +122,13 @@ def test_a_generator_that_fails_gives_its_items_and_then_its_exception(proxy: An
         next(items)
 
 
-def test_a_generator_that_nobody_reads_is_closed_after_its_lifetime(proxy: Any, source: Source) -> None:
+def test_a_generator_that_nobody_reads_is_closed_after_its_lifetime(
+    proxy: Any, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     items = proxy.count(100)
     assert [next(items) for _ in range(4)] == [0, 1, 2, 3]
-    time.sleep(0.25)
+    later = time.monotonic() + SETTINGS.stream_lifetime
+    monkeypatch.setattr(streams, "time", SimpleNamespace(monotonic=lambda: later + 1))
     with pytest.raises(UnknownNameError, match="STREAM_LIFETIME"):
         next(items)
     assert source.closed == 1
@@ -207,14 +215,16 @@ def test_a_batch_that_cannot_be_sent_fails_as_a_whole(ranks: list[remote.Here]) 
 
 
 def test_nobody_waits_for_a_oneway_method(caplog: pytest.LogCaptureFixture) -> None:
+    go = threading.Event()
+
     @remote.expose
     class Slow:
         def __init__(self) -> None:
             self.ended = 0
 
         @remote.oneway
-        def work(self, seconds: float) -> None:
-            time.sleep(seconds)
+        def work(self) -> None:
+            assert go.wait(LIMIT)
             self.ended += 1
             raise ZeroDivisionError
 
@@ -223,50 +233,60 @@ def test_nobody_waits_for_a_oneway_method(caplog: pytest.LogCaptureFixture) -> N
 
     with remote.local(2, threads=True) as (here, there):
         slow = here.proxy(there.serve(Slow()))
-        begun = time.monotonic()
-        assert slow.work(0.2) is None
-        assert time.monotonic() - begun < 0.15
+        assert slow.work() is None  # before it can have ended
+        go.set()
         assert slow.finished() == 1
     assert "a oneway call of rank 0 failed" in caplog.text
 
 
 def test_a_stream_whose_items_came_too_late_ends_and_skips_none() -> None:
+    go = threading.Event()
+
     @remote.expose
     class Slow:
         def count(self) -> Any:
             yield 0
-            time.sleep(0.3)
+            assert go.wait(LIMIT)
             yield from range(1, 5)
 
     with remote.local(2, threads=True) as (here, there):
-        slow = here.proxy(there.serve(Slow()), timeout=0.1)
-        numbers = slow.count.options(timeout=0.1)()
+        numbers = here.proxy(there.serve(Slow())).count()
+        numbers._request = numbers._request._replace(timeout=0.1)  # as if that had been the limit from the start
         with pytest.raises(CallTimeoutError):
             list(numbers)
+        go.set()
         assert list(numbers) == []
-        here.wait_until(lambda: not there._daemon.streams.open, 5)
+        here.wait_until(lambda: not there._daemon.streams.open, LIMIT)
         assert not there._daemon.streams.open
 
 
 def test_a_generator_that_runs_when_its_reader_goes_is_closed_after() -> None:
-    closed = threading.Event()
+    begun, go, closed = threading.Event(), threading.Event(), threading.Event()
 
     @remote.expose
     class Slow:
         def count(self) -> Any:
             try:
-                while True:
-                    time.sleep(0.1)
-                    yield 0
+                begun.set()
+                assert go.wait(LIMIT)
+                yield from range(100)
             finally:
                 closed.set()
 
     with remote.local(2, threads=True) as (here, there):
         numbers = here.proxy(there.serve(Slow())).count()
-        future = threading.Timer(0.05, there._daemon.streams.forget, (0,))
-        future.start()
-        next(numbers)
-        assert closed.wait(5)
+
+        def forget() -> None:
+            assert begun.wait(LIMIT)
+            there._daemon.streams.forget(0)
+            assert not closed.is_set()  # it runs, so that it cannot be closed
+            go.set()
+
+        with ThreadPoolExecutor(1) as threads:
+            forgotten = threads.submit(forget)
+            assert next(numbers) == 0
+            forgotten.result()
+        assert closed.wait(LIMIT)
 
 
 def test_a_generator_that_is_asked_for_more_while_it_runs_refuses_and_nobody_waits() -> None:

@@ -18,7 +18,7 @@ from simsplit.transport import open_port
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.mpi, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpi]
 HOOKS = Hooks(inline=1000)
 LIMIT = 6 * 10**7
 

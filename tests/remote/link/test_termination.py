@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -13,30 +15,42 @@ import pytest
 
 from simsplit import remote
 from simsplit.errors import GoneError
+from simsplit.remote.link import termination as leaving
 from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
 from simsplit.transport.loopback import loopback
+from tests.support.launching import LIMIT
 from tests.support.remote_objects import Calculator
 
-pytestmark = pytest.mark.timeout(30)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENT = remote.Settings(lookup_wait=LIMIT, leave_wait=LIMIT)
+HASTY = remote.Settings(lookup_wait=LIMIT, leave_wait=0.5)  # for a rank that will wait in vain
 
 
-def run_ranks(*programs: Any, settings: remote.Settings | None = None) -> list[Any]:
-    """Run a program for each rank in a thread of its own; return what each returned or raised."""
+def run_ranks(
+    *programs: Any, settings: remote.Settings = PATIENT, ended: Callable[[int], object] = lambda _: None
+) -> list[Any]:
+    """Run a program for each rank in a thread of its own; return what each returned or raised.
+
+    `ended` is called with the number of each rank that has left.
+    """
     ports = loopback(len(programs))
     outcomes: list[Any] = [None] * len(programs)
 
     def run(rank: int) -> None:
         try:
-            with remote.Here(ports[rank], settings or remote.Settings(leave_wait=0.5)) as here:
+            with remote.Here(ports[rank], settings) as here:
                 outcomes[rank] = programs[rank](here)
         except BaseException as error:  # noqa: BLE001, returned
             outcomes[rank] = error
+        ended(rank)
 
     threads = [threading.Thread(target=run, args=(rank,)) for rank in range(len(programs))]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(LIMIT)
         assert not thread.is_alive(), "a rank does not leave"
     return outcomes
 
@@ -123,23 +137,26 @@ def test_a_rank_that_fails_gives_an_error_to_its_callers(failing: int) -> None:
 
     programs = [client, client]
     programs.insert(failing, fail)
-    outcomes = run_ranks(*programs, settings=remote.Settings(leave_wait=10))
+    outcomes = run_ranks(*programs)
     assert isinstance(outcomes.pop(failing), ZeroDivisionError)
     assert outcomes == ["fine", "fine"]
 
 
 def test_a_call_that_waits_when_its_server_fails_gets_an_error() -> None:
+    asked = threading.Event()
+
     def fail(here: remote.Here) -> None:
         served = Calculator()
         here.serve(served, object="c")
         here.wait_until(lambda: bool(served.seen))
-        time.sleep(0.2)
+        assert asked.wait(LIMIT)
         raise ZeroDivisionError
 
     def client(here: remote.Here) -> list[Any]:
         calculator = here.proxy("MPI:c@1")
         calculator.note(1)
         futures = [calculator.add.submit(1), calculator.add.submit(2)]
+        asked.set()
         return [type(future.exception()) for future in futures]
 
     outcomes = run_ranks(client, fail)
@@ -148,25 +165,20 @@ def test_a_call_that_waits_when_its_server_fails_gets_an_error() -> None:
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_rank_that_fails_waits_for_the_others_for_a_while_only(failing: int) -> None:
-    begun = time.monotonic()
-    left: list[float] = []
+    left = threading.Event()
 
     def fail(_here: remote.Here) -> None:
         raise ZeroDivisionError
 
     def busy(_here: remote.Here) -> str:
-        end = time.monotonic() + 1.5
-        while time.monotonic() < end:  # neither calls nor serves
-            time.sleep(0.01)
-        left.append(time.monotonic() - begun)
+        assert left.wait(LIMIT)  # neither calls nor serves until the other has left
         return "done"
 
     programs = [busy]
     programs.insert(failing, fail)
-    outcomes = run_ranks(*programs)
+    outcomes = run_ranks(*programs, settings=HASTY, ended=lambda rank: rank == failing and left.set())
     assert isinstance(outcomes[failing], ZeroDivisionError)
     assert outcomes[1 - failing] == "done"
-    assert time.monotonic() - begun < 5
 
 
 def test_the_names_of_a_rank_that_is_gone_are_forgotten() -> None:
@@ -178,20 +190,29 @@ def test_the_names_of_a_rank_that_is_gone_are_forgotten() -> None:
 
     def client(here: remote.Here) -> list[str]:
         here.proxy("MPINAME:c1").note(1)
-        here.wait_until(lambda: not here.names.list_names(), 10)
+        here.wait_until(lambda: not here.names.list_names(), LIMIT)
         return list(here.names.list_names())
 
     assert run_ranks(lambda _here: None, fail, client)[2] == []
 
 
-def test_a_message_that_was_lost_holds_nobody_up_for_ever(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_that_was_lost_holds_nobody_up_for_ever(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[float] = []
+
+    def clock() -> float:
+        looks.append(0.1 * len(looks))  # each look of root is a tenth of a second later
+        return looks[-1]
+
+    monkeypatch.setattr(leaving, "time", SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter))
+
     def lossy(here: remote.Here) -> int:
         here._endpoint.sent += 1  # as if the other rank had dropped one
         return here.rank
 
-    begun = time.monotonic()
-    assert run_ranks(lossy, lambda here: here.rank) == [0, 1]
-    assert 0.4 < time.monotonic() - begun < 5
+    assert run_ranks(lossy, lambda here: here.rank, settings=HASTY) == [0, 1]
+    assert len(looks) > 5
     assert "left with 1 messages that were sent and did not arrive" in caplog.text
 
 
@@ -223,7 +244,7 @@ def test_a_rank_that_fails_does_not_wait_for_a_request_that_never_ends() -> None
 
     def fail(here: remote.Here) -> None:
         here.serve(Stuck(), object="stuck")
-        assert begun.wait(10)
+        assert begun.wait(LIMIT)
         raise ZeroDivisionError
 
     def client(here: remote.Here) -> str:
@@ -231,7 +252,7 @@ def test_a_rank_that_fails_does_not_wait_for_a_request_that_never_ends() -> None
             here.proxy("MPI:stuck@1").wait()
         return "fine"
 
-    outcomes = run_ranks(client, fail, settings=remote.Settings(leave_wait=0.5, workers=1))
+    outcomes = run_ranks(client, fail, settings=replace(HASTY, workers=1))
     never.set()
     assert outcomes[0] == "fine"
     assert isinstance(outcomes[1], ZeroDivisionError)
@@ -243,7 +264,7 @@ def test_an_array_on_its_way_to_a_rank_that_left_holds_nobody_up() -> None:
         here.serve(served, object="c")
         here.wait_until(lambda: bool(served.seen))
         here._endpoint.progress = lambda: False  # type: ignore[method-assign]  # from now on it takes nothing
-        sent.wait(10)
+        assert sent.wait(LIMIT)
         raise ZeroDivisionError
 
     sent = threading.Event()
@@ -256,7 +277,7 @@ def test_an_array_on_its_way_to_a_rank_that_left_holds_nobody_up() -> None:
         assert isinstance(future.exception(), GoneError)
         return "fine"
 
-    outcomes = run_ranks(client, fail)
+    outcomes = run_ranks(client, fail, settings=HASTY)
     assert outcomes[0] == "fine"
     assert isinstance(outcomes[1], ZeroDivisionError)
 
@@ -269,7 +290,7 @@ def test_an_answer_that_nobody_fetches_any_more_holds_nobody_up() -> None:
         class Slow:
             def large(self) -> np.ndarray:
                 begun.set()
-                assert here.wait_until(lambda: here._leaving.incomplete, 10)  # who asked has left
+                assert here.wait_until(lambda: here._leaving.incomplete, LIMIT)  # who asked has left
                 return np.ones(100_000)
 
         here.serve(Slow(), object="slow")
@@ -279,10 +300,10 @@ def test_an_answer_that_nobody_fetches_any_more_holds_nobody_up() -> None:
     def fail(here: remote.Here) -> None:
         here.proxy("MPI:slow@0").large.submit()
         here._endpoint.progress = lambda: False  # type: ignore[method-assign]  # from now on it takes nothing
-        begun.wait(10)
+        assert begun.wait(LIMIT)
         raise ZeroDivisionError
 
-    outcomes = run_ranks(serving, fail)
+    outcomes = run_ranks(serving, fail, settings=HASTY)
     assert outcomes[0] == "fine"
     assert isinstance(outcomes[1], ZeroDivisionError)
 

@@ -11,6 +11,7 @@ from simsplit.communicator import interrupts
 from simsplit.errors import InputError, RemoteError
 from simsplit.remote.link.backoff import wait_until
 from simsplit.remote.link.workers import Threads
+from tests.support.launching import LIMIT
 
 
 def test_a_request_that_came_before_its_worker_is_carried_out() -> None:
@@ -24,7 +25,7 @@ def test_a_request_that_came_before_its_worker_is_carried_out() -> None:
     assert threads.wanted
     threads.wake()
     threads.start_service(serve=False)
-    assert served.wait(10)
+    assert served.wait(LIMIT)
     threads.stop()
 
 
@@ -44,7 +45,7 @@ def test_an_interrupt_in_a_worker_ends_neither_it_nor_the_program() -> None:
             return a + b
 
     with remote.local(2, settings=remote.Settings(workers=1), threads=True) as (here, there):
-        rude = here.proxy(there.serve(Rude()), timeout=10)
+        rude = here.proxy(there.serve(Rude()), timeout=LIMIT)
         for _ in range(3):
             with pytest.raises(RemoteError, match="KeyboardInterrupt"):
                 rude.interrupt()
@@ -60,10 +61,10 @@ def test_an_interrupt_is_raised_in_the_main_thread_only() -> None:
     try:
         interrupts.pending = True
         worker.start()
-        worker.join(10)
+        worker.join(LIMIT)
         assert outcome == [False]
         with pytest.raises(KeyboardInterrupt):
-            wait_until(lambda: False, lambda: False, settings, timeout=10)
+            wait_until(lambda: False, lambda: False, settings, timeout=LIMIT)
         assert not interrupts.pending
     finally:
         interrupts.pending = False

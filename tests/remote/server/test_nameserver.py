@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from simsplit import remote
 from simsplit.errors import InputError, UnknownNameError
+from tests.support.launching import LIMIT
 from tests.support.remote_objects import Calculator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.timeout(30)
 QUICK = remote.Settings(lookup_wait=0.05)
 
 
@@ -66,9 +67,7 @@ def test_wrong_arguments_are_refused(ranks: list[remote.Here], arguments: tuple[
 
 
 def test_a_lookup_waits_for_a_name_that_is_still_to_come() -> None:
-    with remote.local(2, threads=True) as (here, there):
-        import threading
-
+    with remote.local(2, settings=remote.Settings(lookup_wait=LIMIT), threads=True) as (here, there):
         timer = threading.Timer(0.1, lambda: there.serve(Calculator(), name="late"))
         timer.start()
         assert here.proxy("MPINAME:late").add(1) == 2

@@ -6,8 +6,11 @@ import json
 import os
 import platform
 import sys
-from importlib import metadata
+from contextlib import redirect_stderr
+from importlib import import_module, metadata
+from io import StringIO
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from ..parser import Options
 
 _OPTIONAL = ("mpi4py", "msgspec", "numba", "llvmlite", "scipy", "h5py", "zarr", "rich", "matplotlib")
+_IMPORTED = ("llvmlite.binding", "numba", "h5py", "zarr", "matplotlib.figure")  # by a run, where they are installed
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _BLAS = ("blas", "mkl", "blis")  # what the names of its libraries have in them
 _BLAS_THREADS = (  # what BLAS libraries call the function that tells how many threads they may start
@@ -66,6 +70,7 @@ def facts() -> dict[str, Any]:
             "NumPy": np.__version__,
             **{name: version for name in _OPTIONAL if (version := _version(name)) is not None},
         },
+        "broken": _broken(),
         "program": sys.executable,
         "cores": len(os.sched_getaffinity(0)),
         "node_cores": os.cpu_count() or 1,
@@ -98,6 +103,21 @@ def _blas_threads() -> int | None:
     return None
 
 
+def _broken() -> dict[str, str]:
+    """Return why those packages cannot be imported that are installed all the same."""
+    found = {}
+    for module in _IMPORTED:
+        name = module.partition(".")[0]
+        if _version(name) is not None:
+            try:
+                with redirect_stderr(StringIO()), catch_warnings():  # what is wrong is told below
+                    simplefilter("ignore")
+                    import_module(module)
+            except Exception as error:  # noqa: BLE001, such as a ValueError of one that was built for another NumPy
+                found[name] = str(error).partition("\n")[0] or type(error).__name__
+    return found
+
+
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
@@ -125,11 +145,25 @@ def findings(everyone: list[dict[str, Any]], pings: list[float], library: str | 
         "shared_memory": {host: everyone[ranks[0]]["shared_memory"] for host, ranks in nodes.items()},
         "ping_seconds": pings,
         "warnings": [
+            *_unfit(everyone),
             *_mixed(everyone),
             *(warning for host, ranks in nodes.items() for warning in _node(host, ranks, everyone)),
             *_network(pings, nodes),
         ],
     }
+
+
+def _unfit(everyone: list[dict[str, Any]]) -> list[str]:
+    """Find packages that cannot be imported."""
+    warnings = []
+    for name in dict.fromkeys(name for each in everyone for name in each["broken"]):
+        ranks = [rank for rank, each in enumerate(everyone) if name in each["broken"]]
+        at = everyone[ranks[0]]
+        warnings.append(
+            f"{name} {at['versions'].get(name, '')} is installed, but cannot be imported on {ranks_in_short(ranks)}: "
+            f"{at['broken'][name]}. Upgrade it: pip install --upgrade {name}"
+        )
+    return warnings
 
 
 def _mixed(everyone: list[dict[str, Any]]) -> list[str]:

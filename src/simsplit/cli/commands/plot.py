@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ...errors import InputError
 from ...rundir.recorded_run import PastRun, open_run, spread
 from ...util.dtypes import spelled
-from ...util.formatting import say
+from ...util.formatting import counted, say
 from ..output import figure as picture
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-_PIXELS = 800  # rows and steps that are drawn at most
+_STEPS, _ROWS = 800, 400  # cells of the picture along either axis at most: none is smaller than a pixel
 _CURVES = 5  # rows that are drawn as curves unless some are chosen
 _TELLABLE = 10  # curves with a colour of their own
 
@@ -39,13 +39,16 @@ def command(options: Options) -> None:
         raise options.error
     run = open_run(str(options.name))
     output = options.output or "history.png"
-    draw(run, output, rows=options.rows, component=options.component or 0)
+    notes = draw(run, output, rows=options.rows, component=options.component or 0)
     if not options.quiet:
-        say(f"written to {output}")
+        say("\n".join([f"written to {output}", *notes]))
 
 
-def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: int = 0) -> None:
-    """Draw the history over time and rows, and chosen rows as curves.
+def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: int = 0) -> list[str]:
+    """Draw the history over time and rows, and chosen rows as curves; return what the picture leaves out.
+
+    The whole history is read. Where it has more steps or rows than the picture has room for, a cell shows the mean
+    of several values, and a curve becomes the band from the least to the greatest of them.
 
     Parameters
     ----------
@@ -66,29 +69,34 @@ def draw(run: PastRun, output: str, *, rows: tuple[int, ...] = (), component: in
     count, values = history.shape[1], int(np.prod(history.shape[2:]))
     chosen = list(rows) or spread(count, _CURVES)
     _require_there(chosen, count, component, values)
-    steps = spread(run.complete, _PIXELS)
-    shown = spread(count, _PIXELS)
-    image, curves = _sampled(history, steps, shown, chosen, component)
+    found = _summed_up(history, run.complete, chosen, component)
+    notes = _left_out(found, run.complete, count, len(chosen))
     above, below = figure.subplots(2, 1, height_ratios=[3, 2], sharex=True)
     problem = run.record["problem"]
     figure.suptitle(f"{problem['kernel']}: {problem['formula']}", wrap=True)
     what = "value" if values == 1 else f"component {component}"
-    t = times[steps]
-    mesh = above.pcolormesh(t, shown, image.T, shading="nearest", rasterized=True) if len(t) > 1 else None
-    if mesh is None:
+    t, shown = _middles(times[: run.complete], _STEPS), _middles(np.arange(count), _ROWS)
+    if len(t) == 1:
         above.plot(np.full(len(shown), t[0]), shown, ".")
     else:
+        low, high = found.whole  # means may hardly differ: their colours are those of single values all the same
+        mesh = above.pcolormesh(t, shown, found.means.T, shading="nearest", rasterized=True, vmin=low, vmax=high)
         figure.colorbar(mesh, ax=above, label=run.label(what, "unit"), pad=0.01)
     above.set_ylabel("row")
     above.yaxis.get_major_locator().set_params(integer=True)
-    for row, curve in zip(chosen, curves.T, strict=True):
-        below.plot(t, curve, label=f"row {row}", marker="." if len(t) <= _PIXELS // 20 else None)
+    above.set_title("\n".join(notes), fontsize="small", loc="left")
+    for row, least, greatest in zip(chosen, found.least.T, found.greatest.T, strict=True):
+        if len(t) == run.complete:
+            below.plot(t, least, label=f"row {row}", marker="." if len(t) <= _STEPS // 20 else None)
+        else:
+            below.fill_between(t, least, greatest, label=f"row {row}", alpha=0.5, linewidth=1)
     below.set_xlabel(run.label("time", "time_unit"))
     below.set_ylabel(run.label(what, "unit"))
     below.grid(visible=True, alpha=0.3)
     if len(chosen) <= _TELLABLE:
         below.legend(loc="best", ncols=2 if len(chosen) > _CURVES else 1)
     picture.save(figure, output)
+    return notes
 
 
 def _require_there(rows: list[int], count: int, component: int, values: int) -> None:
@@ -102,26 +110,65 @@ def _require_there(rows: list[int], count: int, component: int, values: int) -> 
         raise InputError(f"--component must be from 0 to {values - 1}, not {component}")
 
 
-def _sampled(
-    history: StoredArray, steps: list[int], shown: list[int], chosen: list[int], component: int
-) -> tuple[Array, Array]:
-    """Return the shown rows and the chosen ones of some steps; of complex numbers the absolute values."""
-    image = np.empty((len(steps), len(shown)))
-    curves = np.empty((len(steps), len(chosen)))
-    for number, k in enumerate(steps):
-        image[number] = _values(history, k, shown, component)
-        curves[number] = _values(history, k, chosen, component)
-    return image, curves
+class _Summary(NamedTuple):
+    """What is drawn: the mean of each cell, the range of each chosen row in each, and the range of all values."""
+
+    means: Array
+    least: Array
+    greatest: Array
+    whole: tuple[float, float]
+    not_numbers: int
 
 
-def _values(history: StoredArray, k: int, rows: list[int], component: int) -> Array:
-    """Return a component of some rows of a step, read in as few pieces as fit in memory."""
-    found = np.empty(len(rows))
-    lower, upper = min(rows), max(rows) + 1
-    dense = upper - lower <= 16 * len(rows)
-    step = history.block(slice(k, k + 1), slice(lower, upper))[0] if dense else None
-    for place, row in enumerate(rows):
-        value = step[row - lower] if step is not None else history.block(slice(k, k + 1), slice(row, row + 1))[0, 0]
-        flat = np.ravel(value)[component]
-        found[place] = abs(flat) if np.iscomplexobj(flat) else flat
-    return found
+@np.errstate(over="ignore", invalid="ignore")  # of great values; a cell without a number stays empty
+def _summed_up(history: StoredArray, complete: int, chosen: list[int], component: int) -> _Summary:
+    """Read each piece of a history once; of complex numbers take the absolute values."""
+    rows = history.shape[1]
+    shape = min(complete, _STEPS), min(rows, _ROWS)
+    sums, counts = np.zeros(shape), np.zeros(shape, np.int64)
+    least = np.full((shape[0], len(chosen)), np.nan)
+    greatest, low, high = least.copy(), np.nan, np.nan
+    for steps, within in history.pieces(complete):
+        block = history.block(steps, within)
+        values = block.reshape(*block.shape[:2], -1)[:, :, component]
+        values = np.abs(values) if np.iscomplexobj(values) else values
+        values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+        low, high = np.fmin(low, np.fmin.reduce(values, axis=None)), np.fmax(high, np.fmax.reduce(values, axis=None))
+        times, first_steps = _cells(steps, complete, shape[0])
+        places, first_rows = _cells(within, rows, shape[1])
+        for total, part in ((sums, np.nan_to_num(values)), (counts, np.isfinite(values))):
+            along = np.add.reduceat(part, first_steps, axis=0, dtype=total.dtype)
+            total[times, places] += np.add.reduceat(along, first_rows, axis=1)
+        for number, row in enumerate(chosen):
+            if within.start <= row < within.stop:
+                curve = values[:, row - within.start]
+                for best, better in ((least, np.fmin), (greatest, np.fmax)):
+                    best[times, number] = better(best[times, number], better.reduceat(curve, first_steps))
+    return _Summary(sums / counts, least, greatest, (low, high), complete * rows - int(counts.sum()))
+
+
+def _cells(part: slice, count: int, cells: int) -> tuple[slice, Array]:
+    """Return the cells of a part of `count` indices, and where in the part each of them begins."""
+    numbers = np.arange(part.start, part.stop) * cells // count
+    return slice(numbers[0], numbers[-1] + 1), np.flatnonzero(np.diff(numbers, prepend=-1))
+
+
+def _middles(values: Array, most: int) -> Array:
+    """Return the middle of the values of each cell."""
+    _, first = _cells(slice(0, len(values)), len(values), min(len(values), most))
+    return np.asarray((values[first] + values[np.append(first[1:], len(values)) - 1]) / 2)
+
+
+def _left_out(found: _Summary, steps: int, rows: int, curves: int) -> list[str]:
+    """Say for people what the picture does not show."""
+    long, high = (-(-count // cells) for count, cells in zip((steps, rows), found.means.shape, strict=True))
+    notes = []
+    if long * high > 1:
+        notes.append(f"each cell is the mean of up to {counted(long, 'step')} × {counted(high, 'row')}")
+    if long > 1:
+        notes.append(f"curves go from the least to the greatest value of up to {counted(long, 'step')}")
+    if curves < rows and notes:
+        notes.append(f"curves of {curves} of {rows:,} rows: others by --rows")
+    if found.not_numbers:
+        notes.append(f"{counted(found.not_numbers, 'value')} not finite, left out")
+    return notes

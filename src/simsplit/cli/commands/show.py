@@ -153,4 +153,7 @@ def _plot(run: PastRun, found: dict[int, Statistics], times: Any) -> list[str]:
     axis = f"{' ' * width} └{'─' * len(columns)}"
     name = run.label("t", "time_unit")
     foot = f"{' ' * width}  {first}{f'{name}  {last}'.rjust(max(1, len(columns) - len(first)))}"
-    return [f"{run.label('value', 'unit')}: mean ●, from min to max ·", *lines, axis, foot]
+    some = (
+        "" if len(found) == run.complete else f" at {len(found)} of {run.complete:,} steps: none between them is shown"
+    )
+    return [f"{run.label('value', 'unit')}: mean ●, from min to max ·{some}", *lines, axis, foot]

@@ -29,7 +29,7 @@ def save(drawn: Any, output: str) -> None:
     Raises
     ------
     InputError
-        If matplotlib does not know the format.
+        If matplotlib does not know the format, or cannot draw values as great.
     OutputError
         If the file cannot be written.
     """
@@ -37,7 +37,7 @@ def save(drawn: Any, output: str) -> None:
     content = BytesIO()
     try:
         drawn.savefig(content, format=target.suffix[1:] or "png", dpi=150)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # it knows no such format, or the values are too great for it
         raise InputError(f"cannot draw {output}: {error}") from error
     with disk.reported(output, "Name a file in a writable folder."):
         disk.replace(target, content.getvalue())

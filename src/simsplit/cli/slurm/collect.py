@@ -17,9 +17,10 @@ from ...util.formatting import say
 from ..output import figure as picture
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from ..parser import Options
 
-_POINTS = 100  # steps of a run that are drawn at most; each of them is read as a whole
 _TELLABLE = 10  # curves with a colour of their own
 _LAST = ("last_time", "least", "mean", "greatest", "deviation", "not_numbers")  # of the last step
 
@@ -94,7 +95,7 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
 
 
 def draw(runs: list[PastRun], output: str) -> None:
-    """Draw the mean over all rows against the time, a curve for each run that has a step.
+    """Draw the mean over all rows against the time, a curve of all steps for each run that has one.
 
     Raises
     ------
@@ -111,12 +112,10 @@ def draw(runs: list[PastRun], output: str) -> None:
 
     axes = figure.subplots()
     for number, run in enumerate(drawn):
-        steps = spread(run.complete, _POINTS)
-        history = run.history()
-        means = np.array([statistics(history, k).mean for k in steps])
+        times = run.times()[: run.complete]
         colour = f"C{number}" if len(drawn) <= _TELLABLE else colormaps["viridis"](number / (len(drawn) - 1))
-        marker = "." if len(steps) == 1 else None
-        axes.plot(run.times()[steps], means, color=colour, label=_drawable(run.path.name), marker=marker)
+        marker = "." if len(times) == 1 else None
+        axes.plot(times, _means(run), color=colour, label=_drawable(run.path.name), marker=marker)
     axes.set_title(f"{len(drawn)} of {len(runs)} runs in {_drawable(str(runs[0].path.parent))}")
     axes.set_xlabel(drawn[0].label("time", "time_unit"))
     axes.set_ylabel(drawn[0].label("mean over all rows", "unit"))
@@ -124,3 +123,17 @@ def draw(runs: list[PastRun], output: str) -> None:
     shown = axes.get_lines() if len(drawn) <= _TELLABLE else [axes.get_lines()[k] for k in spread(len(drawn), 5)]
     axes.legend(handles=shown, loc="center left", bbox_to_anchor=(1.0, 0.5))
     picture.save(figure, output)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of great values, and of steps without a number
+def _means(run: PastRun) -> npt.NDArray[np.float64]:
+    """Return the mean of each step of a run, of the values that are numbers; of complex ones the absolute values."""
+    history = run.history()
+    sums, counts = np.zeros(run.complete), np.zeros(run.complete, np.int64)
+    for steps, within in history.pieces(run.complete):
+        block = history.block(steps, within)
+        values = np.abs(block) if np.iscomplexobj(block) else block.astype(np.float64)
+        numbers, axes = np.isfinite(values), tuple(range(1, values.ndim))
+        sums[steps] += np.where(numbers, values, 0).sum(axis=axes, dtype=np.float64)
+        counts[steps] += numbers.sum(axis=axes)
+    return sums / counts

@@ -1,0 +1,171 @@
+"""What a picture shows of a history that it has no room for, and how often that is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simsplit.cli import main
+from simsplit.cli.commands import plot
+from simsplit.history import stored_array as reading
+from simsplit.history.stored_array import StoredArray, stored_array
+from simsplit.rundir.recorded_run import open_run
+from tests.support.environment import forget_launchers
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_launchers(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+
+
+def drawn(capsys: pytest.CaptureFixture[str], *options: str, format: str = "npy") -> list[str]:  # noqa: A002
+    """Run and draw; return what is printed of the picture."""
+    main(["run", "--serial", "--quiet", "--format", format, "-o", "a", *options])
+    capsys.readouterr()
+    assert main(["plot", "a", "-o", "a.png"]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_fast_wave_is_not_drawn_as_a_slow_one(capsys: pytest.CaptureFixture[str]) -> None:
+    wave = ("--kernel", "sin(2*pi*t + x)", "--size", "3", "--steps", "10000", "--delta-t", "0.0801")
+    assert drawn(capsys, *wave) == [
+        "written to a.png",
+        "each cell is the mean of up to 13 steps × 1 row",
+        "curves go from the least to the greatest value of up to 13 steps",
+    ]
+    found = plot._summed_up(open_run("a").history(), 10_000, [0, 1, 2], 0)
+    assert found.least.shape == (800, 3)
+    assert found.least.max() < -0.9  # each piece of a curve is more than a period long, and shows all of it
+    assert found.greatest.min() > 0.9
+    assert np.abs(found.means).max() < 0.1
+    assert found.whole == (pytest.approx(-1), pytest.approx(1))
+
+
+def test_show_says_what_its_drawing_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
+    for steps, words in (("64", "mean ●, from min to max ·"), ("6400", "· at 64 of 6,400 steps: none between them is")):
+        main(["run", "--serial", "--quiet", "--steps", steps, "-o", steps])
+        capsys.readouterr()
+        main(["show", steps])
+        (line,) = (line for line in capsys.readouterr().out.splitlines() if "●, from" in line)
+        assert words in line
+        assert ("none between" in line) == (steps == "6400")
+
+
+def test_a_picture_that_shows_all_says_nothing_more(capsys: pytest.CaptureFixture[str]) -> None:
+    assert drawn(capsys, "--size", "400", "--steps", "800") == ["written to a.png"]
+
+
+def test_what_is_left_out_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert drawn(capsys, "--kernel", "log(x - 2)", "--size", "401", "--steps", "2") == [
+        "written to a.png",
+        "each cell is the mean of up to 1 step × 2 rows",
+        "curves of 5 of 401 rows: others by --rows",
+        "6 values not finite, left out",
+    ]
+
+
+@given(
+    shape=st.tuples(st.integers(1, 30), st.integers(1, 20), st.integers(1, 2)),
+    room=st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    chunk=st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    at_once=st.sampled_from([1, 100, 1000, 10**6]),
+    dtype=st.sampled_from(["f8", "f2", "c16", "i4", "?"]),
+    seed=st.integers(0, 100),
+)
+def test_it_sums_up_what_numpy_does(
+    tmp_path_factory: pytest.TempPathFactory,
+    shape: tuple[int, int, int],
+    room: tuple[int, int],
+    chunk: tuple[int, int],
+    at_once: int,
+    dtype: str,
+    seed: int,
+) -> None:
+    rng = np.random.default_rng(seed)
+    whole = rng.normal(size=shape).astype(dtype)
+    if np.dtype(dtype).kind in "fc":
+        whole[rng.random(shape) < 0.1] = np.nan
+    path = tmp_path_factory.mktemp("plot") / "h.npy"
+    np.save(path, whole)
+    stored = stored_array(path)
+    assert stored is not None
+    complete, chosen = max(1, shape[0] - 1), sorted({0, shape[1] // 2, shape[1] - 1})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "AT_ONCE", at_once)
+        patch.setattr(plot, "_STEPS", room[0])
+        patch.setattr(plot, "_ROWS", room[1])
+        found = plot._summed_up(replace(stored, chunk=chunk), complete, chosen, shape[2] - 1)
+        middles = plot._middles(np.arange(complete), room[0])
+    values = np.abs(whole) if dtype == "c16" else whole.astype("f8")
+    values = values[:complete, :, -1]
+    long, high = found.means.shape
+    assert (long, high) == (min(complete, room[0]), min(shape[1], room[1]))
+    cells = [np.flatnonzero(np.arange(complete) * long // complete == cell) for cell in range(long)]
+    places = [np.flatnonzero(np.arange(shape[1]) * high // shape[1] == cell) for cell in range(high)]
+    for number, steps in enumerate(cells):
+        assert middles[number] == (steps[0] + steps[-1]) / 2
+        for place, rows in enumerate(places):
+            some = values[np.ix_(steps, rows)]
+            mean = some[np.isfinite(some)].mean() if np.isfinite(some).any() else np.nan
+            np.testing.assert_allclose(found.means[number, place], mean, rtol=1e-12, atol=1e-12)
+        for curve, row in enumerate(chosen):
+            assert same(found.least[number, curve], np.fmin.reduce(values[steps, row]))
+            assert same(found.greatest[number, curve], np.fmax.reduce(values[steps, row]))
+    assert same(found.whole[0], np.fmin.reduce(values, axis=None))
+    assert same(found.whole[1], np.fmax.reduce(values, axis=None))
+    assert found.not_numbers == np.isnan(values).sum()
+
+
+def same(one: float, other: float) -> bool:
+    return bool(one == other or (np.isnan(one) and np.isnan(other)))
+
+
+@pytest.mark.parametrize("format", ["npy", "zarr", "h5"])
+def test_many_rows_are_read_at_once(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    format: str,  # noqa: A002
+) -> None:
+    pytest.importorskip({"h5": "h5py"}.get(format, "numpy"))
+    reads = []
+    block = StoredArray.block
+
+    def noted(array: StoredArray, *where: slice) -> Any:
+        reads.append(where)
+        return block(array, *where)
+
+    monkeypatch.setattr(StoredArray, "block", noted)
+    drawn(capsys, "--size", "13000", "--steps", "5", format=format)
+    assert reads == [(slice(0, 5), slice(0, 13_000))]
+
+
+@pytest.mark.parametrize("at_once", [1, 3000, 10**6])
+def test_each_chunk_of_a_zarr_store_is_read_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    zarr = pytest.importorskip("zarr")
+    monkeypatch.setattr("simsplit.history.formats.zarr_v3.CHUNK", 800)
+    monkeypatch.setattr("simsplit.history.formats.zarr_v3.chunk_rows", lambda *_: 7)
+    monkeypatch.setattr(reading, "AT_ONCE", at_once)
+    reads: Counter[str] = Counter()
+    get = zarr.storage.LocalStore.get
+
+    async def counted(store: Any, key: str, *arguments: Any, **named: Any) -> Any:
+        reads[key] += "/c/" in key
+        return await get(store, key, *arguments, **named)
+
+    monkeypatch.setattr(zarr.storage.LocalStore, "get", counted)
+    drawn(capsys, "--size", "30", "--steps", "50", format="zarr")
+    assert {key: count for key, count in reads.items() if count} == {
+        f"history/c/{k}/{row}": 1 for k in range(-(-50 // (800 // 56))) for row in range(-(-30 // 7))
+    }
