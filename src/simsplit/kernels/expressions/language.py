@@ -45,7 +45,26 @@ _ARITIES = {
     2: "minimum maximum arctan2 hypot fmod copysign power",
     3: "where clip",
 }
+
+
+def _clip(x: Any, low: Any, high: Any) -> Any:
+    """Call `np.clip` with bounds of the shape and dtype of the result.
+
+    With an array that is to be broadcast or converted, the number of rows decides which of 0.0 and -0.0 it gives.
+    """
+    if any(isinstance(bound, np.ndarray) and bound.ndim for bound in (low, high)):
+        dtype = np.result_type(x, low, high)
+        if dtype.kind in "fc":
+            shape = np.broadcast_shapes(*(np.shape(each) for each in (x, low, high)))
+            x, low, high = (
+                np.broadcast_to(each, shape).astype(dtype, order="C", copy=False) if np.ndim(each) else each
+                for each in (x, low, high)
+            )
+    return np.clip(x, low, high)
+
+
 _FUNCTIONS = {name: (getattr(np, name), arity) for arity, names in _ARITIES.items() for name in names.split()}
+_FUNCTIONS["clip"] = (_clip, 3)
 _ELSEWHERE = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
 _ELSEWHERE |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
 _OPERATORS_AND_UFUNCS = (
