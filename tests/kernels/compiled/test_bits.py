@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import Problem, kernels
-from simsplit.backends.llvm import NotCompilable, inexact
+from simsplit.backends.llvm import NotCompilable, agrees, inexact
+from simsplit.backends.llvm.ir import ZERO
+from simsplit.backends.llvm.lowering import Values
 from simsplit.kernels import Kernel, affine, expression
 from tests.support.arrays import random_array
-from tests.support.blocks import dtype_of, history_of
-from tests.support.compiling import compiled_history, loop_of
+from tests.support.blocks import dtype_of, history_of, whole_block
+from tests.support.compiling import compiled, compiled_history, loop_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,6 +33,8 @@ EXPRESSIONS = [
     "minimum(x, offset) - maximum(multiplier, x)",
     "abs(x) ** 2 - sqrt(abs(x)) / (1 + k)",
     "clip(x, -1, 2) * multiplier",
+    "clip(x, offset, multiplier)",
+    "clip(multiplier, 0.0, x)",
     "floor(x * 1.5) + ceil(x / 3) * rint(x + 0.5) - trunc(x / 7)",
     "sign(x - 1.0) / x",
     "x if x > t else t",
@@ -214,6 +218,125 @@ def test_only_blocks_with_nan_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch)
     assert compiled_history(problem, stream=True).tobytes() == history_of(problem).tobytes()
     size = loop_of(problem).block
     assert calls == [(0, size), (9_000 // size * size, 9_000 // size * size + size)]
+
+
+ZEROS = np.array([0.0, -0.0, 1.0, -1.0, 0.5, 2.0])  # and no NaN: its whole block would be left to NumPy
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [("float64", (36 * 7,)), ("float32", (36, 7))])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clip(x, p, q)",
+        "clip(x, 0.0, 1)",
+        "clip(x, -0.0, q)",
+        "clip(x, p, 0.0)",
+        "clip(p, x, -0.0)",
+        "clip(x, 0 * t, 1)",
+        "1 / clip(x, p, 0.0)",
+        "minimum(x, p)",
+        "minimum(x, -0.0)",
+        "minimum(0.0, x)",
+        "maximum(x, p)",
+        "maximum(x, 0.0)",
+        "maximum(-0.0, x)",
+        "sign(x) + -0.0",
+        "abs(x) * p",
+        "x if x > p else p",
+        "where(x == p, x, p)",
+        "ceil(x - 0.5) * p",
+        "rint(x * 0.5)",
+        "trunc(x * 0.5) + -0.0",
+        "floor(-x)",
+        "0.0 - x",
+        "-x",
+        "square(x) * -p",
+        "(x * 1.0) ** 2 * p",
+        "sqrt(x * (x > -1 and x <= 0))",
+        "conj(x) * 1",
+    ],
+)
+def test_signs_of_zero_are_those_of_numpy(text: str, shape: tuple[int, ...], dtype: str) -> None:
+    parameters = {
+        name: np.roll(np.resize(ZEROS, 36), turn).repeat(7)[: np.prod(shape)].astype(dtype).reshape(shape)
+        for turn, name in enumerate("pq")
+        if name in text.replace("sqrt", "").replace("square", "").replace("clip", "")
+    }
+    initial = np.resize(ZEROS, shape).astype(dtype)
+    problem = Problem(initial, expression(text, **parameters), delta_t=-1.0, steps=2)
+    for stream in (False, True):
+        same_bits(problem, stream=stream, offset=0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "text",
+    ["clip(x, 0/t, 1)", "clip(x, 0, 0/t)", "clip(x, p, 3)", "clip(x, -1, p)", "minimum(x, 0/t)", "maximum(p, x)"],
+)
+def test_nan_of_a_bound_is_kept(text: str, dtype: str) -> None:
+    initial = np.arange(5000.0).astype(dtype)
+    bounds = np.zeros(5000, dtype)
+    bounds[7::1000] = np.nan
+    kernel = expression(text, p=bounds) if "p," in text or "p)" in text else expression(text)
+    problem = Problem(initial, kernel, delta_t=1.0, steps=2)
+    expected = history_of(problem)
+    assert np.isnan(expected).any()
+    assert compiled_history(problem, stream=False).tobytes() == expected.tobytes()
+
+
+def test_zeros_of_one_sign_leave_nothing_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem(np.resize([0.0, 1.0, -1.0], 5000), expression("clip(x, 0.0, 0.5)"), delta_t=1.0, steps=2)
+    expected = history_of(problem)
+    monkeypatch.setattr(Kernel, "advance", None)
+    assert compiled_history(problem, stream=False).tobytes() == expected.tobytes()
+
+
+def lose_nan(values: Values, name: str, dtype: Any, one: str, other: str) -> str:
+    return values._choose("ule" if name == "minimum" else "uge", dtype, (one, other), one, other)
+
+
+def take_the_first(values: Values, name: str, dtype: Any, one: str, other: str) -> str:
+    return values._choose("ult" if name == "minimum" else "ugt", dtype, (other, one), other, one)
+
+
+def keep_the_sign(values: Values, _: str, dtype: Any, operands: list[str]) -> str:
+    one = values._call("llvm.copysign", dtype, [values._constant(dtype, 1), operands[0]])
+    return values._choose("one", dtype, (operands[0], ZERO), one, operands[0])
+
+
+def take_the_greater(values: Values, _: str, dtype: Any, one: str, other: str) -> str:
+    return values._call("llvm.maxnum", dtype, [one, other])
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("clip(x, p, 1)", "_extreme", lose_nan),
+        ("minimum(x, p)", "_extreme", lose_nan),
+        ("minimum(x, p)", "_extreme", take_the_first),
+        ("sign(x)", "_of_one_float", keep_the_sign),
+        ("maximum(x, p)", "_extreme", take_the_greater),
+    ],
+)
+def test_the_check_before_a_run_finds_a_lost_nan_and_another_zero(
+    text: str, old: str, new: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = {"p": np.zeros(1000)} if "p)" in text or "p," in text else {}
+    problem = Problem(np.zeros(1000), expression(text, **parameters), delta_t=1.0, steps=2)
+    block = whole_block(problem, 0)
+    assert agrees(compiled(problem), (), block, [0.0, 1.0])
+    monkeypatch.setattr(Values, old, new)
+    assert not agrees(compiled(problem), (), block, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (100_000,), (3, 2)])
+@pytest.mark.parametrize("text", ["1 / clip(x, -0.0, p)", "minimum(x, p) / maximum(p, 0.0)", "x + row * p", "x > p"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16"])
+def test_the_check_before_a_run_finds_nothing_wrong_where_nothing_is(
+    text: str, shape: tuple[int, ...], dtype: str
+) -> None:
+    problem = Problem(np.zeros((2, *shape), dtype), expression(text, p=np.zeros(2, dtype)), delta_t=1.0, steps=2)
+    assert agrees(compiled(problem), shape, whole_block(problem, 0), [0.0, 1.0])
 
 
 def test_a_number_that_changes_its_type_is_left_to_numpy() -> None:

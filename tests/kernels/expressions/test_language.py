@@ -326,6 +326,22 @@ def test_python_numbers_give_python_numbers_and_no_errors(text: str, expected: A
     assert found == expected or (found != found and expected != expected)  # noqa: PLR0124, nan
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize("bound", ["float32", "float64"])
+@pytest.mark.parametrize("text", ["clip(x, p, 1.0)", "clip(x, -1.0, p)", "clip(x, p, p)", "clip(p, x, x * 2)"])
+def test_clip_gives_the_same_zero_in_any_run_of_rows(text: str, dtype: str, bound: str) -> None:
+    """`np.clip` gives another one in one row than in three, if its bounds are broadcast or converted."""
+    x = np.full((9, 3), -0.0, dtype)
+    bounds = np.zeros((9, 1), bound)
+    expression = Expression(text, ["x", "p"])
+    whole = expression.evaluate({"x": x, "p": bounds})
+    for rows in (slice(0, 1), slice(1, 3), slice(3, 6), slice(2, 9)):
+        part = expression.evaluate({"x": x[rows], "p": bounds[rows]})
+        assert part.tobytes() == whole[rows].tobytes()
+        one = expression.evaluate({"x": x[rows, :1], "p": bounds[rows]})
+        assert one.tobytes() == whole[rows, :1].tobytes()
+
+
 def test_logic_is_elementwise() -> None:
     x = np.array([-1.0, 0.0, 1.0, 2.0, nan])
     same(evaluate("0 <= x < 2", x=x), [False, True, True, False, False])

@@ -232,7 +232,7 @@ class Compiled:
         return before // step * inverse % (VECTOR // step)
 
     def _rows_left(self, flags: Array, rows: int, inner: int) -> list[tuple[int, int]]:
-        """Return the runs of rows that are left to NumPy: those with a NaN or a doubt, and those in a block with one."""
+        """Return the runs of rows that are left to NumPy: those in a block that has a NaN or a doubt."""
         if not flags.any():
             return []
         bad: npt.NDArray[Any] = np.zeros(rows, np.bool_)
@@ -301,11 +301,15 @@ def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequen
 
 def _wrong(compiled: Compiled, x: Array, block: Block, times: Sequence[float], *, alone: bool) -> npt.NDArray[np.bool_]:
     """Return which rows differ from NumPy's; `alone` without those that are left to NumPy, as they should be."""
-    wrong, steps = np.zeros(len(x), np.bool_), range(len(times))
+    wrong: npt.NDArray[np.bool_] = np.zeros(len(x), np.bool_)
+    steps = range(len(times))
     expected, found = (np.empty((len(times), *x.shape), compiled.loop.results[0].dtype) for _ in range(2))
     bits = np.dtype(f"u{expected.itemsize}")
     with np.errstate(all="ignore"):
-        compiled.kernel.advance(x, block, steps, times, expected)
+        try:
+            compiled.kernel.advance(x, block, steps, times, expected)
+        except Exception:  # noqa: BLE001, of the kernel: the run tells of it, if it comes there
+            return ~wrong
         nan = np.isnan(expected)
         for stream in (False, True):
             runs = compiled._computed(x, block, steps, times, found, stream=stream)  # noqa: SLF001
@@ -328,9 +332,10 @@ def _confusing(shape: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array
         values += [info.max, info.tiny, info.smallest_subnormal]
     elif dtype.kind in "iu":
         values = [0, 1, 2, 3, 100, np.iinfo(dtype).max, np.iinfo(dtype).min]
-    few = np.array(values, dtype)  # a prime number of them, for the sake of the pairs
+    few: Array = np.array(values, dtype)  # a prime number of them, for the sake of the pairs
     place = np.arange(prod(shape))
-    return few[(place + turn * (place // len(few))) % len(few)].reshape(shape)
+    chosen: Array = few[(place + turn * (place // len(few))) % len(few)]
+    return chosen.reshape(shape)
 
 
 def _whole(block: Block, rows: int, parameters: Mapping[str, Any]) -> Block:

@@ -52,14 +52,13 @@ def _clip(x: Any, low: Any, high: Any) -> Any:
 
     With an array that is to be broadcast or converted, the number of rows decides which of 0.0 and -0.0 it gives.
     """
-    if any(isinstance(bound, np.ndarray) and bound.ndim for bound in (low, high)):
-        dtype = np.result_type(x, low, high)
-        if dtype.kind in "fc":
-            shape = np.broadcast_shapes(*(np.shape(each) for each in (x, low, high)))
-            x, low, high = (
-                np.broadcast_to(each, shape).astype(dtype, order="C", copy=False) if np.ndim(each) else each
-                for each in (x, low, high)
-            )
+    operands = (x, low, high)
+    if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):
+        dtype, shape = np.result_type(*operands), np.broadcast_shapes(*map(np.shape, operands))
+        x, low, high = (
+            np.broadcast_to(each, shape).astype(dtype, order="C", copy=False) if np.ndim(each) else each
+            for each in operands
+        )
     return np.clip(x, low, high)
 
 
@@ -72,8 +71,6 @@ _OPERATORS_AND_UFUNCS = (
     "Mod mod remainder, Pow pow power, UAdd pos positive, USub neg negative, "
     "Eq eq equal, NotEq ne not_equal, Lt lt less, LtE le less_equal, Gt gt greater, GtE ge greater_equal"
 )
-_ELSEWHERE = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
-_ELSEWHERE |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
 _ACCEPTED = "Accepted are numbers, names, + - * / // % **, comparisons, and, or, not, a if c else b, and functions"
 _INSTEAD = {"^": "A power is written **", "&": "Write `and`", "|": "Write `or`", "~": "Write `not`", "!": "Write `not`"}
 _INSTEAD["="] = "Write == to compare; the arguments of a function have no names"
