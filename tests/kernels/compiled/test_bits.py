@@ -318,15 +318,16 @@ def take_the_greater(values: Values, _: str, dtype: Any, one: str, other: str) -
         ("maximum(x, p)", "_extreme", take_the_greater),
     ],
 )
+@pytest.mark.parametrize(("shape", "by_row"), [((1000,), True), ((2, 5000), True), ((2, 5000), False)])
 def test_the_check_before_a_run_finds_a_lost_nan_and_another_zero(
-    text: str, old: str, new: Any, monkeypatch: pytest.MonkeyPatch
+    shape: tuple[int, ...], by_row: bool, text: str, old: str, new: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parameters = {"p": np.zeros(1000)} if "p)" in text or "p," in text else {}
-    problem = Problem(np.zeros(1000), expression(text, **parameters), delta_t=1.0, steps=2)
+    parameters = {"p": np.zeros(shape[:1] if by_row else shape)} if "p)" in text or "p," in text else {}
+    problem = Problem(np.zeros(shape), expression(text, **parameters), delta_t=1.0, steps=2)
     block = whole_block(problem, 0)
-    assert agrees(compiled(problem), (), block, [0.0, 1.0])
+    assert agrees(compiled(problem), shape[1:], block, [0.0, 1.0])
     monkeypatch.setattr(Values, old, new)
-    assert not agrees(compiled(problem), (), block, [0.0, 1.0])
+    assert not agrees(compiled(problem), shape[1:], block, [0.0, 1.0])
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (100_000,), (3, 2)])
@@ -335,8 +336,9 @@ def test_the_check_before_a_run_finds_a_lost_nan_and_another_zero(
 def test_the_check_before_a_run_finds_nothing_wrong_where_nothing_is(
     text: str, shape: tuple[int, ...], dtype: str
 ) -> None:
-    problem = Problem(np.zeros((2, *shape), dtype), expression(text, p=np.zeros(2, dtype)), delta_t=1.0, steps=2)
-    assert agrees(compiled(problem), shape, whole_block(problem, 0), [0.0, 1.0])
+    for bounds in (np.zeros(2, dtype), np.zeros((2, *shape), dtype)):
+        problem = Problem(np.zeros((2, *shape), dtype), expression(text, p=bounds), delta_t=1.0, steps=2)
+        assert agrees(compiled(problem), shape, whole_block(problem, 0), [0.0, 1.0])
 
 
 def test_a_number_that_changes_its_type_is_left_to_numpy() -> None:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-_TRIED = 2**12  # values that the code is tried with before a run
-_SUSPECTS = 100  # about as many rows of them are looked at closely
+_TRIED = 2**12 + 1  # values that the code is tried with before a run, or an eighth as many rows
+_WIDTH = VECTOR + 3  # of a row of them: enough for a vector, and for what is left over
+_SUSPECTS = 100  # about as many rows are looked at closely
 _POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int64
 _ARGUMENTS = (_POINTER, _INTEGER, *[_POINTER] * 3, *[_INTEGER] * 4, *[_POINTER] * 2)
 
@@ -269,6 +270,7 @@ def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequen
     """Return whether the code gives NumPy's bits for values that are easily confused, on this machine.
 
     Which NaN it gives does not matter: NumPy computes those blocks again. That it gives one does, as do signs of zero.
+    The code does not depend on how long a row is, so that rows of single values, or short ones, are tried.
 
     Parameters
     ----------
@@ -280,12 +282,16 @@ def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequen
     times : sequence of float
         Of as many steps as are to be tried.
     """
-    rows = 1 + _TRIED // max(1, prod(row))
-    x = _confusing((rows, *row), compiled.loop.dtype, 0)
-    parameters = {
-        name: _confusing((rows, *value.shape[1:]), value.dtype, number) if isinstance(value, np.ndarray) else value
-        for number, (name, value) in enumerate(block.parameters.items(), 1)
-    }
+    loop = compiled.loop
+    last = row[-1:] if getattr(compiled.kernel, "components", ()) else ()
+    rows, width = (_TRIED // 8, (_WIDTH,)) if loop.nested else (_TRIED, ())
+    x = _confusing((rows, *width), last, loop.dtype, 0)
+    modes = dict(zip(loop.trace.parameters, loop.by_row, strict=True))
+    parameters = dict(block.parameters)
+    for number, (name, by_row) in enumerate(modes.items(), 1):
+        value = parameters[name]
+        its = [1 if by_row else each for each in width]
+        parameters[name] = _confusing((rows, *its), value.shape[-1:] if last else (), value.dtype, number)
     suspects = np.flatnonzero(_wrong(compiled, x, _whole(block, rows, parameters), times, alone=False))
     # A row may differ in a block that is left to NumPy for the sake of another row, so it is tried once more alone.
     many = 1 + 2 * VECTOR  # enough for vectors, and for what is left over
@@ -323,8 +329,11 @@ def _wrong(compiled: Compiled, x: Array, block: Block, times: Sequence[float], *
     return wrong
 
 
-def _confusing(shape: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array:
-    """Return an array of values that are easily confused, or lost; of two turns, every pair of values occurs."""
+def _confusing(shape: tuple[int, ...], last: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array:
+    """Return values that are easily confused, or lost: the same for a row, but along the last axis, if there is one.
+
+    Of two turns, every pair of values occurs.
+    """
     values: list[Any] = [False, True]
     if dtype.kind == "f":
         info = np.finfo(dtype)
@@ -333,9 +342,9 @@ def _confusing(shape: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array
     elif dtype.kind in "iu":
         values = [0, 1, 2, 3, 100, np.iinfo(dtype).max, np.iinfo(dtype).min]
     few: Array = np.array(values, dtype)  # a prime number of them, for the sake of the pairs
-    place = np.arange(prod(shape))
+    place = np.arange(shape[0] * prod(last)).reshape(shape[0], *(1,) * len(shape[1:]), *last)
     chosen: Array = few[(place + turn * (place // len(few))) % len(few)]
-    return chosen.reshape(shape)
+    return np.ascontiguousarray(np.broadcast_to(chosen, (*shape, *last)))
 
 
 def _whole(block: Block, rows: int, parameters: Mapping[str, Any]) -> Block:
