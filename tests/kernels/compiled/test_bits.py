@@ -14,6 +14,7 @@ from simsplit.backends.llvm import NotCompilable, agrees, inexact
 from simsplit.backends.llvm.ir import ZERO
 from simsplit.backends.llvm.lowering import Values
 from simsplit.kernels import Kernel, affine, expression
+from simsplit.kernels.tracing import INEXACT
 from tests.support.arrays import random_array
 from tests.support.blocks import dtype_of, history_of, whole_block
 from tests.support.compiling import compiled, compiled_history, loop_of
@@ -379,3 +380,21 @@ def test_functions_of_the_library_are_near(text: str, dtype: str) -> None:
     problem = Problem(initial, expression(text), delta_t=0.5, steps=2)
     found = compiled_history(problem, stream=False)
     np.testing.assert_allclose(found, history_of(problem), rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", sorted(INEXACT))
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_functions_of_the_library_have_nan_and_zeros_where_numpy_has_them(name: str, dtype: str) -> None:
+    """Before NumPy computes the blocks with NaN again, which would hide one that is lost."""
+    info = np.finfo(dtype)
+    few = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -3.0, 1e30, np.inf, -np.inf, np.nan, info.max, info.smallest_subnormal]
+    x, p = np.repeat(np.array(few, dtype), len(few)), np.tile(np.array(few, dtype), len(few))
+    two = name in ("arctan2", "hypot", "fmod", "copysign", "power")
+    kernel = expression(f"{name}(x, p)", p=p) if two else expression(f"{name}(x)")
+    problem = Problem(x, kernel, delta_t=1.0, steps=1)
+    found, expected = np.empty((1, len(x)), dtype), history_of(problem)
+    with np.errstate(all="ignore"):
+        compiled(problem)._computed(x, whole_block(problem, 0), range(1), [0.0], found, stream=False)
+    nan = np.isnan(expected)
+    np.testing.assert_array_equal(np.isnan(found), nan)
+    np.testing.assert_array_equal(np.signbit(found[~nan]), np.signbit(expected[~nan]))
