@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import pairwise
 from keyword import iskeyword
-from math import isinf
+from math import isinf, prod
 from re import compile as compiled
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from unicodedata import combining, east_asian_width, normalize
@@ -48,15 +48,17 @@ _ARITIES = {
 
 
 def _clip(x: Any, low: Any, high: Any) -> Any:
-    """Call `np.clip` with bounds of the shape and dtype of the result.
+    """Call `np.clip`, with bounds of the shape and dtype of the result if one of them is an array.
 
-    With an array that is to be broadcast or converted, the number of rows decides which of 0.0 and -0.0 it gives.
+    Else the number of rows decides which of 0.0 and -0.0 it gives; a view of one value has the strides of a number.
     """
     operands = (x, low, high)
     if isinstance(low, np.ndarray) or isinstance(high, np.ndarray):
         dtype, shape = np.result_type(*operands), np.broadcast_shapes(*map(np.shape, operands))
         x, low, high = (
-            np.broadcast_to(each, shape).astype(dtype, order="C", copy=False) if np.ndim(each) else each
+            np.array(np.broadcast_to(each, shape), dtype, order="C", copy=prod(shape) == 1 or None)
+            if np.ndim(each)
+            else each
             for each in operands
         )
     return np.clip(x, low, high)
