@@ -160,6 +160,8 @@ class Maker:
             name == "clip" and form != "expression"
         ):  # NumPy's own clip depends on the number of rows if bounds go by row
             operands[1:] = [pick.choice(NUMBERS), pick.choice(NUMBERS)]
+        if name in ("**", "power") and form != "expression":  # the same, of the exponent
+            operands[1] = pick.choice(NUMBERS)
         return (name, *operands)
 
     def parameter(self, shape: tuple[int, ...]) -> Any:
