@@ -171,6 +171,75 @@ def test_another_name_is_refused(name: Any) -> None:
 
 
 @WITH_LLVM
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_nan_of_a_bound_is_an_error_where_it_is_to_be_one(name: str) -> None:
+    given = Problem(np.arange(4.0), kernels.expression("clip(x, 0/t, 1)"), delta_t=1.0, steps=2)
+    history = run(given, name).history
+    assert history is not None
+    np.testing.assert_array_equal(history, [[np.nan] * 4, [0, 1, 1, 1]])
+    given = Problem(np.arange(4.0), kernels.expression("clip(x, 0, 0/(t-1))"), delta_t=1.0, steps=2, nan="error")
+    with pytest.raises(simsplit.KernelError, match=r"at step 1, t = 1\.0, rows 0–3") as caught:
+        run(given, name)
+    assert caught.value.exit_status == 4
+
+
+@WITH_LLVM
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+@pytest.mark.parametrize(
+    ("text", "kind", "where"),
+    [
+        ("x * 0 + k", "map", "at step 128, t = 64.0,"),
+        ("x * 0 + k", "step", "at step 129, t = 64.5 (from step 128, t = 64.0),"),
+        ("x * 0 + (k + 127)", "map", "at step 1, t = 0.5,"),  # where the check before a run comes, too
+        ("x > k * 3", "map", None),  # a comparison takes any number
+        ("clip(x, 0, k * 2)", "map", None),
+    ],
+)
+def test_a_number_that_leaves_its_dtype_is_an_error_at_its_step(
+    text: str, kind: Any, where: str | None, name: str
+) -> None:
+    initial = np.zeros(5000, np.int8)
+    given = Problem(initial, kernels.expression(text, kind=kind), delta_t=0.5, steps=200)
+    if where is None:
+        history = run(given, name).history
+        assert history is not None
+        assert history.tobytes() == history_of(given).tobytes()
+        return
+    with pytest.raises(simsplit.KernelError, match="out of bounds for int8") as caught:
+        run(given, name)
+    assert where in str(caught.value)
+
+
+@WITH_LLVM
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_a_step_that_is_not_computed_fails_nobody(name: str) -> None:
+    """The check before a run computes no step that the run does not."""
+    given = Problem(np.ones(5, np.uint64), kernels.expression("(-k) + x", kind="step"), delta_t=1.0, steps=2)
+    history = run(given, name).history
+    assert history is not None
+    assert (history == 1).all()
+
+
+@WITH_LLVM
+def test_a_kernel_that_fails_for_a_block_with_nan_is_told_at_its_step() -> None:
+    """Only NumPy's part of the work can fail there: compiled code has no such check."""
+
+    class Careful(kernels.Kernel):
+        def evaluate(self, x: Any, block: Any, out: Any) -> None:
+            if block.k == 3 and np.isnan(x).any():
+                raise ValueError("a hole in the data")
+            np.add(x, block.t, out=out)
+
+        def trace(self, x: Any, block: Any, dtype: Any) -> Any:
+            return x + block.t
+
+    initial = np.ones(50_000)
+    initial[40_000] = np.nan
+    with pytest.raises(simsplit.KernelError, match=r"at step 3, t = 1\.5, rows 0–49999"):
+        run(Problem(initial, Careful(), delta_t=0.5, steps=6), "numba")
+
+
+@WITH_LLVM
 def test_nan_as_an_error_names_step_rows_and_time() -> None:
     initial = np.ones(5000)
     initial[4321] = np.nan

@@ -154,3 +154,30 @@ def test_another_backend_on_one_rank_is_refused(comm: Intracomm) -> None:
     problem = Problem(np.arange(9.0), kernels.affine(), delta_t=0.5, steps=3)
     with pytest.raises(InputError, match=r"backend on rank.* 1 differ"):
         run(comm, problem, "numpy" if comm.rank == 1 else "auto")
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+@pytest.mark.parametrize("rows", [4, 5, 1001])
+@pytest.mark.parametrize("text", ["clip(x, p, 1)", "clip(x, -1, p)", "clip(x, 0/t, 1)", "clip(x, 0.0, 1) + t"])
+def test_zeros_and_nan_of_bounds_are_those_of_one_process(comm: Intracomm, text: str, rows: int, name: str) -> None:
+    """Of a rank that has one row, too."""
+    initial = np.resize([-0.0, 0.0, 1.0, -1.0, -0.0], (rows, 3))
+    bounds = np.resize([0.0, -0.0], rows)
+    bounds[3:4] = np.nan
+    kernel = kernels.expression(text, p=bounds) if "p" in text.replace("clip", "") else kernels.expression(text)
+    problem = Problem(initial, kernel, delta_t=1.0, steps=3)
+    result = run(comm, problem, name)
+    if comm.rank == 0:
+        assert result.history is not None
+        assert result.history.tobytes() == history_of(problem).tobytes()
+    if "0/t" in text:
+        with pytest.raises(simsplit.KernelError, match=r"at step 0, t = 0\.0") as caught:
+            run(comm, Problem(initial, kernel, delta_t=1.0, steps=3, nan="error"), name)
+        assert caught.value.exit_status == 4
+
+
+@pytest.mark.parametrize("name", ["numpy", "numba"])
+def test_a_number_that_leaves_its_dtype_is_an_error_at_its_step(comm: Intracomm, name: str) -> None:
+    problem = Problem(np.zeros(5000, np.int8), kernels.expression("x * 0 + k"), delta_t=0.5, steps=200)
+    with pytest.raises(simsplit.KernelError, match=r"at step 128, t = 64\.0"):
+        run(comm, problem, name)

@@ -132,6 +132,22 @@ def test_a_run_of_contiguous_values_has_the_bits_of_the_whole_array(dtype: str) 
     assert found == []
 
 
+@pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype != "longdouble"])  # its padding is no value
+def test_signs_of_zero_do_not_depend_on_the_run(dtype: str) -> None:
+    """But for those of fmax and fmin, as docs/kernels.md says."""
+    rng, found = np.random.default_rng(5), []
+    few = np.array([0.0, -0.0, 1.0, -1.0, 2.0], dtype)
+    with np.errstate(all="ignore"):
+        for name, function, arguments in computed(dtype):
+            if name in ("fmax", "fmin"):
+                continue
+            zeros = [rng.choice(few, LENGTH) if each.dtype.kind != "b" else each for each in arguments]
+            whole = function(*zeros)
+            for lower, upper in RUNS:
+                found += differences(name, whole, lower, upper, function(*(each[lower:upper] for each in zeros)))
+    assert found == []
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_column_of_some_rows_has_the_bits_of_the_column_of_all(dtype: str) -> None:
     """Rows are contiguous, so that a column of a block has the stride of that of the whole array."""

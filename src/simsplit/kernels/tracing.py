@@ -241,6 +241,8 @@ class Traced(NDArrayOperatorsMixin):
             return self.apply("where", arguments, (np.dtype(bool), dtype, dtype), dtype)
         if function is np.clip and len(arguments) == 3 and not options:  # noqa: PLR2004
             dtype = np.clip(*map(_example, arguments)).dtype
+            if dtype.kind == "b":
+                raise NotCompilable("clip of truth values is left to NumPy")
             return self.apply("clip", arguments, (dtype,) * 3, dtype)
         if function is np.real:
             return self

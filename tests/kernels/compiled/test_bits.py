@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import Problem, kernels
-from simsplit.backends.llvm import NotCompilable, inexact
+from simsplit.backends.llvm import NotCompilable, agrees, inexact
+from simsplit.backends.llvm.ir import ZERO
+from simsplit.backends.llvm.lowering import Values
 from simsplit.kernels import Kernel, affine, expression
+from simsplit.kernels.tracing import INEXACT
 from tests.support.arrays import random_array
-from tests.support.blocks import dtype_of, history_of
-from tests.support.compiling import compiled_history, loop_of
+from tests.support.blocks import dtype_of, history_of, whole_block
+from tests.support.compiling import compiled, compiled_history, loop_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,6 +34,8 @@ EXPRESSIONS = [
     "minimum(x, offset) - maximum(multiplier, x)",
     "abs(x) ** 2 - sqrt(abs(x)) / (1 + k)",
     "clip(x, -1, 2) * multiplier",
+    "clip(x, offset, multiplier)",
+    "clip(multiplier, 0.0, x)",
     "floor(x * 1.5) + ceil(x / 3) * rint(x + 0.5) - trunc(x / 7)",
     "sign(x - 1.0) / x",
     "x if x > t else t",
@@ -216,6 +221,127 @@ def test_only_blocks_with_nan_are_left_to_numpy(monkeypatch: pytest.MonkeyPatch)
     assert calls == [(0, size), (9_000 // size * size, 9_000 // size * size + size)]
 
 
+ZEROS = np.array([0.0, -0.0, 1.0, -1.0, 0.5, 2.0])  # and no NaN: its whole block would be left to NumPy
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [("float64", (36 * 7,)), ("float32", (36, 7))])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clip(x, p, q)",
+        "clip(x, 0.0, 1)",
+        "clip(x, -0.0, q)",
+        "clip(x, p, 0.0)",
+        "clip(p, x, -0.0)",
+        "clip(x, 0 * t, 1)",
+        "1 / clip(x, p, 0.0)",
+        "minimum(x, p)",
+        "minimum(x, -0.0)",
+        "minimum(0.0, x)",
+        "maximum(x, p)",
+        "maximum(x, 0.0)",
+        "maximum(-0.0, x)",
+        "sign(x) + -0.0",
+        "abs(x) * p",
+        "x if x > p else p",
+        "where(x == p, x, p)",
+        "ceil(x - 0.5) * p",
+        "rint(x * 0.5)",
+        "trunc(x * 0.5) + -0.0",
+        "floor(-x)",
+        "0.0 - x",
+        "-x",
+        "square(x) * -p",
+        "(x * 1.0) ** 2 * p",
+        "sqrt(x * (x > -1 and x <= 0))",
+        "conj(x) * 1",
+    ],
+)
+def test_signs_of_zero_are_those_of_numpy(text: str, shape: tuple[int, ...], dtype: str) -> None:
+    parameters = {
+        name: np.roll(np.resize(ZEROS, 36), turn).repeat(7)[: np.prod(shape)].astype(dtype).reshape(shape)
+        for turn, name in enumerate("pq")
+        if name in text.replace("sqrt", "").replace("square", "").replace("clip", "")
+    }
+    initial = np.resize(ZEROS, shape).astype(dtype)
+    problem = Problem(initial, expression(text, **parameters), delta_t=-1.0, steps=2)
+    for stream in (False, True):
+        same_bits(problem, stream=stream, offset=0)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    "text",
+    ["clip(x, 0/t, 1)", "clip(x, 0, 0/t)", "clip(x, p, 3)", "clip(x, -1, p)", "minimum(x, 0/t)", "maximum(p, x)"],
+)
+def test_nan_of_a_bound_is_kept(text: str, dtype: str) -> None:
+    initial = np.arange(5000.0).astype(dtype)
+    bounds = np.zeros(5000, dtype)
+    bounds[7::1000] = np.nan
+    kernel = expression(text, p=bounds) if "p," in text or "p)" in text else expression(text)
+    problem = Problem(initial, kernel, delta_t=1.0, steps=2)
+    expected = history_of(problem)
+    assert np.isnan(expected).any()
+    assert compiled_history(problem, stream=False).tobytes() == expected.tobytes()
+
+
+def test_zeros_of_one_sign_leave_nothing_to_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem(np.resize([0.0, 1.0, -1.0], 5000), expression("clip(x, 0.0, 0.5)"), delta_t=1.0, steps=2)
+    expected = history_of(problem)
+    monkeypatch.setattr(Kernel, "advance", None)
+    assert compiled_history(problem, stream=False).tobytes() == expected.tobytes()
+
+
+def lose_nan(values: Values, name: str, dtype: Any, one: str, other: str) -> str:
+    return values._choose("ule" if name == "minimum" else "uge", dtype, (one, other), one, other)
+
+
+def take_the_first(values: Values, name: str, dtype: Any, one: str, other: str) -> str:
+    return values._choose("ult" if name == "minimum" else "ugt", dtype, (other, one), other, one)
+
+
+def keep_the_sign(values: Values, _: str, dtype: Any, operands: list[str]) -> str:
+    one = values._call("llvm.copysign", dtype, [values._constant(dtype, 1), operands[0]])
+    return values._choose("one", dtype, (operands[0], ZERO), one, operands[0])
+
+
+def take_the_greater(values: Values, _: str, dtype: Any, one: str, other: str) -> str:
+    return values._call("llvm.maxnum", dtype, [one, other])
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("clip(x, p, 1)", "_extreme", lose_nan),
+        ("minimum(x, p)", "_extreme", lose_nan),
+        ("minimum(x, p)", "_extreme", take_the_first),
+        ("sign(x)", "_of_one_float", keep_the_sign),
+        ("maximum(x, p)", "_extreme", take_the_greater),
+    ],
+)
+@pytest.mark.parametrize(("shape", "by_row"), [((1000,), True), ((2, 5000), True), ((2, 5000), False)])
+def test_the_check_before_a_run_finds_a_lost_nan_and_another_zero(
+    shape: tuple[int, ...], by_row: bool, text: str, old: str, new: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = {"p": np.zeros(shape[:1] if by_row else shape)} if "p)" in text or "p," in text else {}
+    problem = Problem(np.zeros(shape), expression(text, **parameters), delta_t=1.0, steps=2)
+    block = whole_block(problem, 0)
+    assert agrees(compiled(problem), shape[1:], block, [0.0, 1.0])
+    monkeypatch.setattr(Values, old, new)
+    assert not agrees(compiled(problem), shape[1:], block, [0.0, 1.0])
+
+
+@pytest.mark.parametrize("shape", [(), (7,), (100_000,), (3, 2)])
+@pytest.mark.parametrize("text", ["1 / clip(x, -0.0, p)", "minimum(x, p) / maximum(p, 0.0)", "x + row * p", "x > p"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16"])
+def test_the_check_before_a_run_finds_nothing_wrong_where_nothing_is(
+    text: str, shape: tuple[int, ...], dtype: str
+) -> None:
+    for bounds in (np.zeros(2, dtype), np.zeros((2, *shape), dtype)):
+        problem = Problem(np.zeros((2, *shape), dtype), expression(text, p=bounds), delta_t=1.0, steps=2)
+        assert agrees(compiled(problem), shape, whole_block(problem, 0), [0.0, 1.0])
+
+
 def test_a_number_that_changes_its_type_is_left_to_numpy() -> None:
     """10 ** k is a Python integer until it is too large for one."""
     problem = Problem(np.arange(5), expression("x + 10 ** k"), delta_t=1.0, steps=22)
@@ -254,3 +380,21 @@ def test_functions_of_the_library_are_near(text: str, dtype: str) -> None:
     problem = Problem(initial, expression(text), delta_t=0.5, steps=2)
     found = compiled_history(problem, stream=False)
     np.testing.assert_allclose(found, history_of(problem), rtol=4 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", sorted(INEXACT))
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_functions_of_the_library_have_nan_and_zeros_where_numpy_has_them(name: str, dtype: str) -> None:
+    """Before NumPy computes the blocks with NaN again, which would hide one that is lost."""
+    info = np.finfo(dtype)
+    few = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -3.0, 1e30, np.inf, -np.inf, np.nan, info.max, info.smallest_subnormal]
+    x, p = np.repeat(np.array(few, dtype), len(few)), np.tile(np.array(few, dtype), len(few))
+    two = name in ("arctan2", "hypot", "fmod", "copysign", "power")
+    kernel = expression(f"{name}(x, p)", p=p) if two else expression(f"{name}(x)")
+    problem = Problem(x, kernel, delta_t=1.0, steps=1)
+    found, expected = np.empty((1, len(x)), dtype), history_of(problem)
+    with np.errstate(all="ignore"):
+        compiled(problem)._computed(x, whole_block(problem, 0), range(1), [0.0], found, stream=False)
+    nan = np.isnan(expected)
+    np.testing.assert_array_equal(np.isnan(found), nan)
+    np.testing.assert_array_equal(np.signbit(found[~nan]), np.signbit(expected[~nan]))

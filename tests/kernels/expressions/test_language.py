@@ -325,6 +325,45 @@ def test_python_numbers_give_python_numbers_and_no_errors(text: str, expected: A
     assert found == expected or (found != found and expected != expected)  # noqa: PLR0124, nan
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64"])
+@pytest.mark.parametrize("bound", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clip(x, p, 1.0)",
+        "clip(x, -1.0, p)",
+        "clip(x, p, p)",
+        "clip(-x, x, p + 1)",
+        "clip(x, -x, clip(1.0, p + 5, 300))",
+    ],
+)
+def test_clip_gives_the_same_zero_in_any_run_of_rows(text: str, dtype: str, bound: str) -> None:
+    """`np.clip` gives another one in one row than in three, if its bounds are broadcast or converted."""
+    expression = Expression(text, ["x", "p"])
+    for shape, its in (((9,), (9,)), ((9, 3), (9, 1)), ((9, 1), (9, 1)), ((9, 3), (9, 3))):
+        x, bounds = np.full(shape, -0.0, dtype), np.zeros(its, bound)
+        whole = expression.evaluate({"x": x, "p": bounds})
+        for rows in (slice(0, 1), slice(1, 3), slice(3, 6), slice(2, 9)):
+            part = expression.evaluate({"x": x[rows], "p": bounds[rows]})
+            assert part.tobytes() == whole[rows].tobytes()
+
+
+@pytest.mark.parametrize("text", ["x ** p", "power(x, p)", "(x * 1.5) ** (p + 0)", "x ** -p"])
+def test_a_power_gives_the_same_bits_in_any_run_of_rows(text: str) -> None:
+    """`np.power` takes the square root where a constant is 0.5, also if it is constant for want of other rows."""
+    rng, expression = np.random.default_rng(3), Expression(text, ["x", "p"])
+    for shape, its in (((12,), (12,)), ((12, 18), (12, 1)), ((12, 3, 9), (12, 1, 1)), ((12, 1), (12, 1))):
+        for dtype in ("float64", "float32", "int64"):
+            x = rng.integers(1, 2**62, shape).astype(dtype)
+            x.reshape(-1)[::5] = -0.0
+            bounds = np.resize([-1.0, 0.5, 2.0, 1.0, 3.0], its)
+            with np.errstate(all="ignore"):
+                whole = expression.evaluate({"x": x, "p": bounds})
+                for rows in (slice(0, 1), slice(1, 2), slice(2, 3), slice(3, 12)):
+                    part = expression.evaluate({"x": x[rows], "p": bounds[rows]})
+                    assert part.tobytes() == whole[rows].tobytes()
+
+
 def test_logic_is_elementwise() -> None:
     x = np.array([-1.0, 0.0, 1.0, 2.0, nan])
     same(evaluate("0 <= x < 2", x=x), [False, True, True, False, False])

@@ -3,7 +3,8 @@
 The code is written with vectors of 64 bytes, which LLVM splits into what the processor has. No instruction
 carries a fast-math flag, so that LLVM neither reorders nor contracts: each operation is rounded once, as
 NumPy rounds it. One thing is free in IEEE 754, and chosen differently by compilers: which NaN comes out of
-two. So the code also tells which blocks have a NaN among their results; those are left to NumPy.
+two. So the code also tells which blocks have a NaN among their results, or a zero whose sign NumPy alone knows;
+those are left to NumPy.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ def assembly(loop: Loop) -> str:
     Both are ``void (out, step_bytes, x, table, arrays, steps, outer, inner, first, flags, heads)``: pointers and
     64-bit integers. Step j goes to ``out + j * step_bytes``. ``table`` has 8 bytes for each number of a step,
     ``arrays`` the addresses of the parameters; there are ``outer * inner`` items, ``first`` is the number of
-    the first row. ``flags`` gets a byte for each block: whether it has a NaN. ``stream`` alone reads ``heads``:
-    how many items of step j lie before one that starts on a cache line.
+    the first row. ``flags`` gets a byte for each block: whether it is left to NumPy. ``stream`` alone reads
+    ``heads``: how many items of step j lie before one that starts on a cache line.
     """
     writers = [_Function(loop, stream=stream) for stream in (False, True)]
     functions = [writer.function() for writer in writers]
@@ -101,7 +102,7 @@ class _Function(Text):
             with self.counting("i", begin, end, lanes) as i:
                 values = Values(self, self.loop, Items(lanes, source, numbers, o, base, i))
                 results = [values.of(node) for node in self.loop.results]
-                self.note_nan(results, lanes)
+                self.note(results, values.doubts, lanes)
                 for place in dict.fromkeys(filter(None, (target, scratch))):
                     self.store(results, lanes, place, i, past_cache=self.stream and place == target and lanes > 1)
 
@@ -115,12 +116,13 @@ class _Function(Text):
             loaded.append(self.load(dtype, 1, at))
         return loaded
 
-    def note_nan(self, results: list[str], lanes: int) -> None:
-        """Remember whether there is a NaN among the results."""
-        dtype = self.loop.results[0].dtype
-        if dtype.kind != "f":
+    def note(self, results: list[str], doubts: list[str], lanes: int) -> None:
+        """Remember whether there is a NaN among the results, or a doubt."""
+        dtype, found = self.loop.results[0].dtype, list(doubts)
+        if dtype.kind == "f":
+            found += [self.value(f"fcmp uno {type_of(dtype, lanes)} {result}, {ZERO}") for result in results]
+        if not found:
             return
-        found = [self.value(f"fcmp uno {type_of(dtype, lanes)} {result}, {ZERO}") for result in results]
         every = found[0]
         for each in found[1:]:
             every = self.value(f"or {type_of(BOOL, lanes)} {every}, {each}")

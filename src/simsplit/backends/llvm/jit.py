@@ -2,7 +2,8 @@
 
 The compiled loop does the same operations as the kernel's NumPy code, one rounding each, for several steps
 and a run of rows in one call, without temporary arrays. Blocks whose result has a NaN are computed again by
-NumPy, since which NaN comes out of two is not laid down anywhere.
+NumPy, since which NaN comes out of two is not laid down anywhere; so are those where NumPy's `clip` chooses between
+zeros of two signs.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+_TRIED = 2**12 + 1  # values that the code is tried with before a run, or an eighth as many rows
+_WIDTH = VECTOR + 3  # of a row of them: enough for a vector, and for what is left over
+_SUSPECTS = 100  # about as many rows are looked at closely
 _POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int64
 _ARGUMENTS = (_POINTER, _INTEGER, *[_POINTER] * 3, *[_INTEGER] * 4, *[_POINTER] * 2)
 
@@ -125,7 +129,7 @@ class Compiled:
     Parameters
     ----------
     kernel : Kernel
-        What computes the blocks that have a NaN.
+        What computes the blocks that are left to NumPy.
     loop : Loop
     code : bytes
         The object code of its assembly.
@@ -167,8 +171,16 @@ class Compiled:
             Write past the cache: `out` is where the results stay, and larger than the cache.
         """
         found = self._computed(x, block, steps, times, out, stream=stream)
-        for lower, upper in [(0, len(x))] if found is None else found:
-            self.kernel.advance(x[lower:upper], _part(block, lower, upper), steps, times, out[:, lower:upper])
+        if found is None:
+            self.kernel.advance(x, block, steps, times, out)
+            return
+        for lower, upper in found:
+            part = _part(block, lower, upper)
+            try:
+                self.kernel.advance(x[lower:upper], part, steps, times, out[:, lower:upper])
+            except BaseException:
+                block.k, block.t = part.k, part.t
+                raise
 
     def _computed(
         self, x: Array, block: Block, steps: range, times: Sequence[float], out: Array, *, stream: bool
@@ -190,7 +202,7 @@ class Compiled:
             addresses[0], out.strides[0], *addresses[1:4], len(out), outer, items, block.lower, addresses[4],
             None if heads is None else _address(heads),
         )  # fmt: skip
-        return self._rows_with_nan(flags, rows, max(1, inner))
+        return self._rows_left(flags, rows, max(1, inner))
 
     def _table(self, steps: range, times: Sequence[float]) -> Array | None:
         """Return the numbers of each step, or None if one of them is of another type than it was."""
@@ -220,8 +232,8 @@ class Compiled:
         inverse = pow(self._size // step, -1, VECTOR // step) if step < VECTOR else 0
         return before // step * inverse % (VECTOR // step)
 
-    def _rows_with_nan(self, flags: Array, rows: int, inner: int) -> list[tuple[int, int]]:
-        """Return the runs of rows that have a NaN in a result, or share a block with one that has."""
+    def _rows_left(self, flags: Array, rows: int, inner: int) -> list[tuple[int, int]]:
+        """Return the runs of rows that are left to NumPy: those in a block that has a NaN or a doubt."""
         if not flags.any():
             return []
         bad: npt.NDArray[Any] = np.zeros(rows, np.bool_)
@@ -257,6 +269,9 @@ def _address(array: Array) -> int:
 def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequence[float]) -> bool:
     """Return whether the code gives NumPy's bits for values that are easily confused, on this machine.
 
+    Which NaN it gives does not matter: NumPy computes those blocks again. That it gives one does, as do signs of zero.
+    The code does not depend on how long a row is, so that rows of single values, or short ones, are tried.
+
     Parameters
     ----------
     compiled : Compiled
@@ -267,36 +282,69 @@ def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequen
     times : sequence of float
         Of as many steps as are to be tried.
     """
-    rows = 1 + 2 * VECTOR // max(1, prod(row))  # enough for vectors, and for what is left over
-    loop, steps = compiled.loop, range(len(times))
-    x = _confusing((rows, *row), loop.dtype, 0)
-    parameters = {
-        name: _confusing((rows, *value.shape[1:]), value.dtype, number) if isinstance(value, np.ndarray) else value
-        for number, (name, value) in enumerate(block.parameters.items(), 1)
-    }
-    expected, found = (np.empty((len(times), *x.shape), loop.results[0].dtype) for _ in range(2))
-    with np.errstate(all="ignore"):
-        compiled.kernel.advance(x, _whole(block, rows, parameters), steps, times, expected)
-        for stream in (False, True):
-            left = compiled._computed(x, _whole(block, rows, parameters), steps, times, found, stream=stream)  # noqa: SLF001
-            numbers = ~np.isnan(expected)
-            if left is None or (not numbers.all() and not left):
-                return False
-            if expected[numbers].tobytes() != found[numbers].tobytes():
-                return False
+    loop = compiled.loop
+    last = row[-1:] if getattr(compiled.kernel, "components", ()) else ()
+    rows, width = (_TRIED // 8, (_WIDTH,)) if loop.nested else (_TRIED, ())
+    x = _confusing((rows, *width), last, loop.dtype, 0)
+    modes = dict(zip(loop.trace.parameters, loop.by_row, strict=True))
+    parameters = dict(block.parameters)
+    for number, (name, by_row) in enumerate(modes.items(), 1):
+        value = parameters[name]
+        its = [1 if by_row else each for each in width]
+        parameters[name] = _confusing((rows, *its), value.shape[-1:] if last else (), value.dtype, number)
+    suspects = np.flatnonzero(_wrong(compiled, x, _whole(block, rows, parameters), times, alone=False))
+    # A row may differ in a block that is left to NumPy for the sake of another row, so it is tried once more alone.
+    many = 1 + 2 * VECTOR  # enough for vectors, and for what is left over
+    for number in suspects[:: 1 + len(suspects) // _SUSPECTS]:
+        same = np.full(many, number)
+        parameters_alone = {
+            name: value[same] if isinstance(value, np.ndarray) else value for name, value in parameters.items()
+        }
+        if _wrong(compiled, x[same], _whole(block, many, parameters_alone), times, alone=True).any():
+            return False
     return True
 
 
-def _confusing(shape: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array:
-    """Return an array of values that are easily confused, or lost; each turn in another order."""
-    values: list[Any] = [0.0, 1.0, 2.5, 3.0, 0.1, 7.25]
+def _wrong(compiled: Compiled, x: Array, block: Block, times: Sequence[float], *, alone: bool) -> npt.NDArray[np.bool_]:
+    """Return which rows differ from NumPy's; `alone` without those that are left to NumPy, as they should be."""
+    wrong: npt.NDArray[np.bool_] = np.zeros(len(x), np.bool_)
+    steps = range(len(times))
+    expected, found = (np.empty((len(times), *x.shape), compiled.loop.results[0].dtype) for _ in range(2))
+    bits = np.dtype(f"u{expected.itemsize}")
+    with np.errstate(all="ignore"):
+        try:
+            compiled.kernel.advance(x, block, steps, times, expected)
+        except Exception:  # noqa: BLE001, of the kernel: the run tells of it, if it comes there
+            return ~wrong
+        nan = np.isnan(expected)
+        for stream in (False, True):
+            runs = compiled._computed(x, block, steps, times, found, stream=stream)  # noqa: SLF001
+            left = np.zeros(len(x), np.bool_)
+            for lower, upper in runs or []:
+                left[lower:upper] = True
+            differs = np.where(nan, ~np.isnan(found), expected.view(bits) != found.view(bits))
+            lost = nan.swapaxes(0, 1).reshape(len(x), -1).any(axis=1) & ~left
+            bad = differs.swapaxes(0, 1).reshape(len(x), -1).any(axis=1) & ~(left & alone)
+            wrong |= bad | lost | (runs is None)
+    return wrong
+
+
+def _confusing(shape: tuple[int, ...], last: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array:
+    """Return values that are easily confused, or lost: the same for a row, but along the last axis, if there is one.
+
+    Of two turns, every pair of values occurs.
+    """
+    values: list[Any] = [False, True]
     if dtype.kind == "f":
         info = np.finfo(dtype)
-        values += [-0.0, -1.0, np.inf, -np.inf, np.nan, info.max, info.tiny, info.smallest_subnormal, 0.3, -2.5]
+        values = [0.0, -0.0, 1.0, -1.0, 2.5, -2.5, 3.0, 0.1, 0.3, 7.25, 0.5, np.inf, -np.inf, np.nan]
+        values += [info.max, info.tiny, info.smallest_subnormal]
     elif dtype.kind in "iu":
-        values = [0, 1, 2, 3, 5, 100, np.iinfo(dtype).max, np.iinfo(dtype).min]
-    few = np.array(values, dtype)
-    return few[np.arange(prod(shape)) * (2 * turn + 1) // (turn + 1) % len(few)].reshape(shape)
+        values = [0, 1, 2, 3, 100, np.iinfo(dtype).max, np.iinfo(dtype).min]
+    few: Array = np.array(values, dtype)  # a prime number of them, for the sake of the pairs
+    place = np.arange(shape[0] * prod(last)).reshape(shape[0], *(1,) * len(shape[1:]), *last)
+    chosen: Array = few[(place + turn * (place // len(few))) % len(few)]
+    return np.ascontiguousarray(np.broadcast_to(chosen, (*shape, *last)))
 
 
 def _whole(block: Block, rows: int, parameters: Mapping[str, Any]) -> Block:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...kernels.tracing import COMPARISONS, INEXACT, NotCompilable
+from ...kernels.tracing import COMPARISONS, INEXACT, NotCompilable, Varying, converted
 from .ir import BOOL, ZERO, memory, type_of
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ class Values:
         Where the instructions go.
     loop : Loop
     items : Items
+
+    Attributes
+    ----------
+    doubts : list of str
+        Truth values for the items: whether NumPy may give zero another sign. It depends on its version and its loop.
     """
 
     def __init__(self, text: Text, loop: Loop, items: Items) -> None:
@@ -71,6 +76,7 @@ class Values:
         self._loop = loop
         self._items = items
         self._lanes = items.lanes
+        self.doubts: list[str] = []
         self._known: dict[int, str] = {}
         self._interleaved = ""
 
@@ -98,6 +104,8 @@ class Values:
             return self._cast(dtype, node.dtype, operands[0])
         if node.operation == "where":
             return self._select(node.dtype, *operands)
+        if node.operation == "clip" and dtype.kind == "f":
+            return self._clip(dtype, operands[0], node.operands[1:])
         if node.operation in _PREDICATES:
             return self._compare(node.operation, dtype, *operands)
         by_kind = {"b": self._of_truth_values, "f": self._of_floats}
@@ -203,16 +211,37 @@ class Values:
                 rest = self._choose("oeq", dtype, (first, ZERO), ZERO, first)  # either zero gives 0.0
                 below = self._choose("olt", dtype, (first, ZERO), self._constant(dtype, -1), rest)
                 written = self._choose("ogt", dtype, (first, ZERO), self._constant(dtype, 1), below)
-            case "minimum" | "maximum":  # of equal values, such as 0.0 and -0.0, the second, and NaN of either
-                order = "olt" if name == "minimum" else "ogt"
-                chosen = self._choose(order, dtype, (first, operands[1]), first, operands[1])
-                written = self._choose("uno", dtype, (first, ZERO), first, chosen)
-            case "clip":  # and NaN stays, as NaN
-                raised = self._choose("ule", dtype, (operands[1], first), first, operands[1])
-                written = self._choose("uge", dtype, (operands[2], raised), raised, operands[2])
+            case "minimum" | "maximum":
+                written = self._extreme(name, dtype, first, operands[1])
             case _:
                 return None
         return written
+
+    def _extreme(self, name: str, dtype: Dtype, one: str, other: str) -> str:
+        """Of equal values, such as 0.0 and -0.0, give the second, and NaN if either is NaN."""
+        chosen = self._choose("olt" if name == "minimum" else "ogt", dtype, (one, other), one, other)
+        return self._choose("uno", dtype, (one, ZERO), one, chosen)
+
+    def _clip(self, dtype: Dtype, value: str, bounds: tuple[Node, ...]) -> str:
+        """Give NaN if any operand is NaN, as NumPy does; which of two zeros NumPy gives is left to NumPy."""
+        for name, node in zip(("maximum", "minimum"), bounds, strict=True):
+            bound = self._known[id(node)]
+            if not self._is_no_zero(node):
+                equal = self._text.value(f"fcmp oeq {self._type(dtype)} {value}, {bound}")
+                bits = np.dtype(f"u{dtype.itemsize}")
+                one, other = (
+                    self._text.value(f"bitcast {self._type(dtype)} {each} to {self._type(bits)}")
+                    for each in (value, bound)
+                )
+                differ = self._compare("not_equal", bits, one, other)
+                self.doubts.append(self._binary("and", BOOL, equal, differ))
+            value = self._extreme(name, dtype, value, bound)
+        return value
+
+    def _is_no_zero(self, node: Node) -> bool:
+        """Return whether it is the same number at all steps, and not zero."""
+        number = self._loop.trace.numbers[node.index][0] if node.operation == "number" else 0
+        return not isinstance(number, Varying) and bool(converted(number, node.dtype))
 
     def _classify(self, name: str, dtype: Dtype, operands: list[str]) -> str:
         kind = self._type(dtype)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import pairwise
 from keyword import iskeyword
-from math import isinf
+from math import isinf, prod
 from re import compile as compiled
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from unicodedata import combining, east_asian_width, normalize
@@ -45,7 +45,28 @@ _ARITIES = {
     2: "minimum maximum arctan2 hypot fmod copysign power",
     3: "where clip",
 }
+
+
+def _alike(function: Callable[..., Any], *operands: Any) -> Any:
+    """Call a function whose loop NumPy chooses by whether all operands but the first are constant.
+
+    That is so where they are broadcast or converted, and depends on the number of rows; which of 0.0 and -0.0 comes
+    out, and the last bit of a power, depend on it. So arrays are given in the shape and dtype of the result.
+    """
+    if any(isinstance(each, np.ndarray) for each in operands[1:]):
+        dtype, shape = np.result_type(*operands), np.broadcast_shapes(*map(np.shape, operands))
+        fits = (dtype, shape) if prod(shape) > 1 else ()  # a view of one value has the strides of a constant
+        operands = tuple(
+            each
+            if np.ndim(each) == 0 or (each.dtype, each.shape) == fits
+            else np.array(np.broadcast_to(each, shape), dtype, order="C")
+            for each in operands
+        )
+    return function(*operands)
+
+
 _FUNCTIONS = {name: (getattr(np, name), arity) for arity, names in _ARITIES.items() for name in names.split()}
+_FUNCTIONS |= {"clip": (partial(_alike, np.clip), 3), "power": (partial(_alike, np.power), 2)}
 _ELSEWHERE = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
 _ELSEWHERE |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
 _OPERATORS_AND_UFUNCS = (
@@ -79,7 +100,7 @@ class _Operator:
             return self.plain(*operands)
         result = None
         try:
-            if self.plain is not operator.pow or not _grows(*operands):
+            if self.floating is not np.power or not _grows(*operands):
                 result = self.plain(*operands)
         except (ArithmeticError, TypeError):
             pass  # such as 1 / 0 and 1e300 ** 2; and NumPy compares complex numbers, which Python does not
@@ -104,6 +125,7 @@ _OPERATORS: dict[type[ast.AST], _Operator] = {
     getattr(ast, node): _Operator(getattr(operator, plain), getattr(np, ufunc))
     for node, plain, ufunc in map(str.split, _OPERATORS_AND_UFUNCS.split(","))
 }  # x ** 2 is not np.power(x, 2): arrays have their own ways for some exponents, with other last bits
+_OPERATORS[ast.Pow] = _Operator(partial(_alike, operator.pow), np.power)
 _AND = _OPERATORS[ast.And] = _Operator(np.logical_and, np.logical_and)
 _OPERATORS |= {ast.Or: _Operator(np.logical_or, np.logical_or), ast.Not: _Operator(np.logical_not, np.logical_not)}
 _WHERE = _Operator(np.where, np.where)
