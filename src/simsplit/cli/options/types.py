@@ -41,6 +41,13 @@ def interval(text: str) -> str:
     return text
 
 
+def yes_or_no(text: str) -> bool:
+    """Return whether a text is yes."""
+    if text not in ("yes", "no"):
+        raise ArgumentTypeError(f"must be yes or no, not {text!r}")
+    return text == "yes"
+
+
 def integers(text: str) -> tuple[int, ...]:
     """Return the integers of a text such as 0,3,17."""
     return tuple(integer(0)(word) for word in text.split(","))
