@@ -134,6 +134,7 @@ def result_of(
             "gathered": plan.gathered_nbytes,
         },
         verification=verification,
+        note=problem.doubt,
         shares=_shares(roots),
         backend=backend,
     )

@@ -32,17 +32,18 @@ _FILLS = (0xA5, 0x5A)  # bytes that are in `out` before a call: what a kernel fo
 _ROUNDING = 64  # units in the last place of the largest value: a matrix product of one row may differ so far
 _READ_ON = 'See "Row-local" in docs/kernels.md. --check-rows no (check_rows=False in Python) leaves out this check.'
 _REASONS = {
-    "changing": "it gets another result each time, from the same input. Likely: the kernel draws random numbers of its "
-    "own (np.random); ask for the argument `random` instead (block.random in a class). Or it keeps something from one "
-    "call to the next.",
-    "unwritten": "the kernel does not write all of `out`, which holds anything before the call. Likely: it reads "
-    "neighbours and leaves out the edges (out[1:-1] = …), but x is a run of rows, whose edges are not the array's.",
-    "rounding": "its last bits depend on the rows that are computed with it, and so on the number of ranks. Likely: a "
-    "matrix product (x @ a; np.einsum does not do that), a mean or a sum over the rows, or a loop that ends when all "
-    "rows have converged.",
-    "mixing": "it gets another result beside other rows, so the history would depend on the number of ranks. Likely: "
-    "the kernel reads neighbours (np.roll, x[1:] - x[:-1]), takes a mean, a sum or a maximum over the rows, or counts "
-    "from the first row of x (np.arange(len(x)); the argument `row` has the numbers).",
+    "changing": "from the same input the row gets another result each time. Likely: the kernel draws random numbers of "
+    "its own (np.random); ask for the argument `random` instead (block.random in a class). Or it keeps something from "
+    "one call to the next.",
+    "unwritten": "the row is not written whole, and `out` holds anything before the call. Likely: the kernel forgets "
+    "out[...] = …, or it reads neighbours and leaves out the edges (out[1:-1] = …): x is a run of rows, and its edges "
+    "are not those of the array.",
+    "rounding": "the last bits of the row depend on the rows that are computed with it, and so on the number of ranks. "
+    "Likely: a matrix product (x @ a; np.einsum gives the same bits), a mean or a sum over the rows, or a loop that "
+    "ends when all rows have converged.",
+    "mixing": "the row gets another result beside other rows, so the history would depend on the number of ranks. "
+    "Likely: the kernel reads neighbours (np.roll, x[1:] - x[:-1]), takes a mean, a sum or a maximum over the rows, or "
+    "counts from the first row of x (np.arange(len(x)); the argument `row` has the numbers).",
 }
 
 
@@ -151,13 +152,12 @@ class RowCheck:
     def _tell(self, block: Block, k: int, row: int, why: str) -> None:
         block.k, block.t = k, self._rows.problem.time(k)
         block.lower, block.upper = row, row + 1
-        raise ValueError(f"the row depends on more than itself: {_REASONS[why]} {_READ_ON}")
+        raise ValueError(f"{_REASONS[why]} {_READ_ON}")
 
 
 def _rows_of(values: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Return in which rows any value is true."""
-    rows: npt.NDArray[np.bool_] = np.any(values.reshape(len(values), -1), axis=1)
-    return rows
+    return np.asarray(values.any(axis=tuple(range(1, values.ndim))))
 
 
 def _change(x: Array) -> int:

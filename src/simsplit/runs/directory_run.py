@@ -189,7 +189,8 @@ def resume(
                         directory.log(note)
             result = stepped(problem, communicator, how, plan, parameters, history, keeper=keeper, start=start)
             require_identical(result, communicator)
-            return result.replace(note="; ".join([f"resumed at step {start.next_step:,}", *notes]))
+            doubt = [] if result.note is None else [result.note]
+            return result.replace(note="; ".join([f"resumed at step {start.next_step:,}", *notes, *doubt]))
 
 
 def history_of(problem: Problem, plan: Plan, record: dict[str, Any], path: Path) -> HistoryFile:
@@ -217,6 +218,7 @@ def problem_facts(problem: Problem, plan: Plan) -> dict[str, Any]:
         "seed": problem.seed,
         "nan": problem.nan,
         "keep": problem.keep,
+        "doubt": problem.doubt,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -109,6 +110,8 @@ def run(
     )
     result = execute(problem, communicator, how)
     require_identical(result, communicator)
+    if problem.doubt is not None and communicator.rank == 0:
+        warnings.warn(problem.doubt, stacklevel=2)
     return result
 
 

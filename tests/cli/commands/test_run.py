@@ -64,8 +64,8 @@ def test_the_tutorial_is_printed_with_one_process_beside_it(capsys: pytest.Captu
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0] == (
-        f"simsplit {simsplit.__version__} · 1 rank on 1 node · no MPI · kernel affine: (offset + x * multiplier) * t, "
-        "offset 3, multiplier 5"
+        f"simsplit {simsplit.__version__} · 1 rank on 1 node · no MPI · map kernel affine: "
+        "(offset + x * multiplier) * t, offset 3, multiplier 5"
     )
     assert lines[1] == "7 rows of float64 · 5 steps · rank 0: rows 0–6"
     assert lines[3] == f" step     t  {'1 rank':36}  one process"

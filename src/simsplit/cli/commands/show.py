@@ -60,13 +60,16 @@ def _what(run: PastRun) -> list[str]:
     shape = " × ".join(f"{length:,}" for length in record["history"]["shape"][1:])
     lines = [
         f"{run.path} · {status(run)}",
-        f"kernel {problem['kernel']}: {problem['formula']}" + (f" · {parameters}" if parameters else ""),
+        f"{problem['kind']} kernel {problem['kernel']}: {problem['formula']}"
+        + (f" · {parameters}" if parameters else ""),
         (
             f"{shape} of {spelled(from_json(record['history']['dtype']))} · {counted(problem['steps'], 'step')} of "
             f"{problem['delta_t']:g} from {problem['start_time']:g} · history {record['history']['path']}, "
             f"{run.complete:,} of {record['history']['shape'][0]:,} complete"
         ),
     ]
+    if problem.get("doubt"):
+        lines.append(problem["doubt"])
     if run.status in ("stopped", "killed", "failed", "interrupted", "hung"):
         lines.append(f"continue it with: simsplit resume {run.path}")
     return lines
