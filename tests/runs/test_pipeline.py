@@ -436,3 +436,11 @@ def test_a_result_tells_its_rate_and_where_the_time_went(tmp_path: Path) -> None
     assert result.rate == 40_000 / result.timings.steps
     assert result.timings.steps >= result.timings.compute
     assert run(make(), serial=True).shares["output"] == 0
+
+
+def test_a_map_kernel_that_knows_no_time_is_doubted_in_the_result_and_by_a_warning() -> None:
+    problem = make(np.arange(4.0), kernel=lambda x: x * 2, steps=3)
+    with pytest.warns(UserWarning, match=r"all 3 steps are the same: .* Did you mean --kind step"):
+        result = run(problem, serial=True)
+    assert result.note == problem.doubt
+    assert run(make(), serial=True).note is None
