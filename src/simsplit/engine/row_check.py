@@ -3,7 +3,7 @@
 A kernel that mixes rows runs without an error, and its results depend on the number of ranks and on the size of
 the blocks. So in the first step of a rank, and in later ones that lie further and further apart, two runs of rows
 and a single row in the middle of its part are computed once more, in other runs than before. Then the row is computed
-beside neighbours with other values: that shows something also where all rows are alike, or a rank has one alone.
+between other neighbours. These are made up where all rows are alike, or a rank has one alone, to show something there.
 """
 
 from __future__ import annotations
@@ -96,7 +96,8 @@ class RowCheck:
             self._compare(x[first:end], block, k, parameters, result[first:end], fill)
         if self._total > 1:
             block.lower, block.upper = lower + cut, lower + cut + 1
-            self._beside_others(x[cut : cut + 1], block, k, result[cut : cut + 1])
+            alike = cut == 0 or not different(x[cut - 1 : cut], x[cut : cut + 1]).any()
+            self._beside_others(x[cut if alike else cut - 1 : cut + 1], block, k, result[cut : cut + 1])
         block.lower, block.upper = lower, upper
 
     def _compare(self, x: Array, block: Block, k: int, parameters: Mapping[str, Any], result: Array, fill: int) -> None:
@@ -115,17 +116,21 @@ class RowCheck:
         self._tell(block, k, block.lower + int(wrong.argmax()), why)
 
     def _beside_others(self, x: Array, block: Block, k: int, result: Array) -> None:
-        """Compute the one row of `block` beside neighbours with other values, and compare it."""
+        """Compute the one row of `block` between other neighbours than before, and compare it.
+
+        It is the last of `x`. Its neighbours are twice the other one, or, if there is none, values that are made up.
+        """
         row = block.lower
         lower, upper = max(0, row - 1), min(row + 2, self._total)
         own = row - lower  # where it is among them
+        chosen = [0, -1, 0][1 - own :][: upper - lower]
         parameters = {
-            name: read_only(np.repeat(value, upper - lower, axis=0)) if isinstance(value, np.ndarray) else value
-            for name, value in self._rows.parameters(row, row + 1).items()
+            name: read_only(value[chosen]) if isinstance(value, np.ndarray) else value
+            for name, value in self._rows.parameters(row + 1 - len(x), row + 1).items()
         }
         for much in (3, -1):  # not 1, or both would cancel in a sum
-            several = np.repeat(x, upper - lower, axis=0)
-            for leaf in _leaves_to_change(several):
+            several = x[chosen]
+            for leaf in _leaves_to_change(several) if len(x) == 1 else ():
                 leaf[:own] = _otherwise(leaf[:own], -1)
                 leaf[own + 1 :] = _otherwise(leaf[own + 1 :], much)
             try:
