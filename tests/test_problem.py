@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import InputError, Problem, kernels
+from simsplit.kernels.registry import BUILT_IN
 
 from .support.arrays import NUMERIC
 
@@ -363,3 +364,48 @@ def test_repr_shows_the_size_of_the_array_but_no_values() -> None:
 def test_a_problem_has_no_room_for_a_misspelt_attribute() -> None:
     with pytest.raises(AttributeError):
         make().delta = 1.0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        kernels.function(lambda x: x * 2, name="mine"),
+        kernels.function(lambda x, row, out: np.add(x, row, out=out), name="mine"),
+        kernels.function(np.multiply, name="mine", rate=2.0),
+        kernels.expression("x + row * rate", rate=2.0),
+    ],
+)
+def test_a_map_kernel_that_knows_no_time_is_doubted(kernel: kernels.Kernel) -> None:
+    problem = Problem(np.arange(3.0), kernel, delta_t=0.5, steps=1000)
+    assert problem.doubt == (
+        f"all 1,000 steps are the same: the map kernel {kernel.name} asks for neither t, k nor random. "
+        'Did you mean --kind step (kind="step")?'
+    )
+    assert Problem(np.arange(3.0), kernel, delta_t=0.5, steps=1).doubt is None
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [kernels.function(lambda x, delta_t: x * delta_t, name="mine"), kernels.expression("x + delta_t * x * row")],
+)
+def test_one_that_takes_delta_t_and_not_t_is_doubted_likewise(kernel: kernels.Kernel) -> None:
+    doubt = Problem(np.arange(3.0), kernel, delta_t=0.5, steps=5).doubt
+    assert doubt is not None
+    assert f"the map kernel {kernel.name} asks for delta_t, but for neither t, k nor random. Did you mean" in doubt
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        kernels.function(lambda x, t: x * t),
+        kernels.function(lambda x, k=0: x * k),
+        kernels.function(lambda x, random: x + random.normal()),
+        kernels.function(np.multiply),  # whose second input is t
+        kernels.function(lambda x: x * 2, kind="step"),
+        kernels.expression("x * k"),
+        kernels.expression("x * 2", kind="step"),
+        *(getattr(kernels, name)() for name in BUILT_IN),
+    ],
+)
+def test_no_other_kernel_is_doubted(kernel: kernels.Kernel) -> None:
+    assert Problem(None, kernel, delta_t=0.5, steps=5).doubt is None

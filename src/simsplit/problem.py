@@ -157,6 +157,19 @@ class Problem:
         """The numbers of the steps that the history holds, in order."""
         return kept_steps(self.keep, self.steps)
 
+    @property
+    def doubt(self) -> str | None:
+        """What is likely to be wrong with it, though it can be run; None if nothing is."""
+        kernel = self.kernel
+        names = kernel.asks_for if kernel.kind == "map" and self.steps > 1 else None
+        if names is None or names & {"t", "k", "random"}:
+            return None
+        wishes = "delta_t, but for neither t" if "delta_t" in names else "neither t"
+        return (
+            f"all {self.steps:,} steps are the same: the map kernel {kernel.name} asks for {wishes}, k nor random. "
+            'Did you mean --kind step (kind="step")?'
+        )
+
     def settings(self) -> dict[str, str]:
         """Return all but the arrays, by name, as texts: what every rank must have the same of.
 

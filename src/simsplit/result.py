@@ -135,10 +135,16 @@ def result_of(
             "gathered": plan.gathered_nbytes,
         },
         verification=verification,
-        note=None if problem.initial is None else taken_by_row(problem.kernel, problem.initial.shape),
+        note=_note(problem),
         shares=_shares(roots),
         backend=backend,
     )
+
+
+def _note(problem: Problem) -> str | None:
+    """Return what is to be said about how the problem was understood."""
+    taken = None if problem.initial is None else taken_by_row(problem.kernel, problem.initial.shape)
+    return "; ".join(filter(None, [taken, problem.doubt])) or None
 
 
 def _shares(seconds: Timings) -> dict[str, float]:

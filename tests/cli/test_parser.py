@@ -79,6 +79,8 @@ def test_without_arguments_the_tutorial_is_verified() -> None:
         ("--seed 7 --nan error", Options(seed=7, nan="error")),
         ("--keep every:3 --reduce mean,std", Options(keep="every:3", reduce="mean,std")),
         ("--transport shared --block-size 4096", Options(transport="shared", block_size=4096)),
+        ("--check-rows no", Options(check_rows=False)),
+        ("--check-rows yes", Options(check_rows=True)),
     ],
 )
 def test_options_mean_what_they_say(arguments: str, expected: Options) -> None:
@@ -120,6 +122,7 @@ def test_whole_numbers_are_accepted_from_their_least_on(value: int, name: str) -
         ("run --steps -1", ["argument --steps: must be an integer of 0 or more, not '-1'"]),
         ("run --size 1e6", ["argument --size: must be an integer of 0 or more, not '1e6'"]),
         ("run --expect-ranks 0", ["argument --expect-ranks: must be an integer of 1 or more, not '0'"]),
+        ("run --check-rows false", ["argument --check-rows: must be yes or no, not 'false'"]),
         ("run --size 3 --input a.npy", ["--input: not allowed with argument --size"]),
         ("run --offset", ["argument --offset: expected one argument"]),
         ("run --verify=yes", ["argument --verify: ignored explicit argument 'yes'"]),

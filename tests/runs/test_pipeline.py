@@ -197,7 +197,7 @@ def test_the_output_is_the_history(tmp_path: Path) -> None:
 def test_a_kernel_that_is_not_row_local_is_found_and_nothing_is_written(tmp_path: Path) -> None:
     problem = make(np.zeros(40_000), kernel=NotRowLocal(), steps=3)  # two blocks
     with pytest.raises(VerificationError) as caught:
-        run(problem, serial=True, verify=True, output=tmp_path / "h.npy", block_size=2**18)
+        run(problem, serial=True, verify=True, output=tmp_path / "h.npy", block_size=2**18, check_rows=False)
     message = str(caught.value)
     assert "is not that of one process. DIFFERENT: 80,000 of 120,000 values in 2 of 3 steps, first at step 1" in message
     whole, rest = np.array([40_000.0, 40_000.0 - 32_768]).view(np.int64)  # of two positive floats the bits are in order
@@ -211,13 +211,12 @@ def test_a_kernel_that_is_not_row_local_is_found_and_nothing_is_written(tmp_path
 
 
 def test_without_verify_nothing_is_compared() -> None:
-    assert run(make(kernel=NotRowLocal()), serial=True).verification is None
+    assert run(make(kernel=NotRowLocal()), serial=True, check_rows=False).verification is None
 
 
 def test_execute_leaves_the_verdict_to_the_caller() -> None:
-    result = execute(
-        make(np.zeros(40_000), kernel=NotRowLocal(), steps=2), SingleProcess(), How(verify=True, block_size=2**18)
-    )
+    how = How(verify=True, block_size=2**18, check_rows=False)
+    result = execute(make(np.zeros(40_000), kernel=NotRowLocal(), steps=2), SingleProcess(), how)
     assert result.verification is not None
     assert not result.verification.identical
     assert result.verification.first == (1, 0)
@@ -339,7 +338,9 @@ def test_a_kernel_that_forgets_to_write_is_found_out() -> None:
             x * block.t
 
     with pytest.raises(VerificationError, match="write all of out"):
-        run(Problem(np.arange(100_000.0), Forgetful(), delta_t=0.5, steps=2), serial=True, verify=True)
+        run(
+            Problem(np.arange(100_000.0), Forgetful(), delta_t=0.5, steps=2), serial=True, verify=True, check_rows=False
+        )
 
 
 def test_a_kernel_gets_rows_in_c_order() -> None:
@@ -439,6 +440,7 @@ def test_verify_on_one_rank_only_is_refused_on_all() -> None:
         ({"transport": "pigeon"}, 'transport must be "auto", "gatherv" or "shared", not \'pigeon\''),
         ({"block_size": 0}, "block_size must be an integer of 1 or more, not 0"),
         ({"block_size": 1.5}, "block_size must be an integer of 1 or more, not 1.5"),
+        ({"check_rows": "no"}, "check_rows must be True or False, not 'no'"),
     ],
 )
 def test_a_way_to_run_that_is_none_is_refused(how: Any, message: str) -> None:
@@ -450,7 +452,7 @@ def test_a_way_to_run_that_is_none_is_refused(how: Any, message: str) -> None:
 def test_the_block_size_is_that_of_the_pieces_that_a_kernel_is_given() -> None:
     pieces: list[int] = []
     kernel = kernels.function(lambda x, t: (pieces.append(len(x)), x * t)[1], name="noting")  # type: ignore[func-returns-value]
-    run(make(np.zeros(10), kernel=kernel, steps=2), serial=True, block_size=24)
+    run(make(np.zeros(10), kernel=kernel, steps=2), serial=True, block_size=24, check_rows=False)
     assert sorted(pieces[-8:]) == [1, 1, 3, 3, 3, 3, 3, 3]
 
 
@@ -463,3 +465,11 @@ def test_a_result_tells_its_rate_and_where_the_time_went(tmp_path: Path) -> None
     assert result.rate == 40_000 / result.timings.steps
     assert result.timings.steps >= result.timings.compute
     assert run(make(), serial=True).shares["output"] == 0
+
+
+def test_a_map_kernel_that_knows_no_time_is_doubted_in_the_result_and_by_a_warning() -> None:
+    problem = make(np.arange(4.0), kernel=lambda x: x * 2, steps=3)
+    with pytest.warns(UserWarning, match=r"all 3 steps are the same: .* Did you mean --kind step"):
+        result = run(problem, serial=True)
+    assert result.note == problem.doubt
+    assert run(make(), serial=True).note is None

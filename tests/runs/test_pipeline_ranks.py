@@ -180,7 +180,9 @@ def test_a_kernel_that_is_not_row_local_is_found_out_and_nothing_is_written(
 ) -> None:
     file = mpi_tmp_path / "history.npy"
     with pytest.raises(VerificationError, match=r"DIFFERENT: \d+ of 48 values in 6 of 6 steps, first at step 0, row 0"):
-        simsplit.run(simulation(np.arange(8.0), kernel=DependsOnSplit()), comm=comm, verify=True, output=file)
+        simsplit.run(
+            simulation(np.arange(8.0), kernel=DependsOnSplit()), comm=comm, verify=True, output=file, check_rows=False
+        )
     assert not list(mpi_tmp_path.iterdir())
     assert usable(comm)
 
@@ -193,7 +195,7 @@ def test_a_kernel_that_mixes_rows_is_found_out_where_each_rank_has_one_row(comm:
         kernel = kernels.function(lambda x, offset: x.mean() + offset, kind=kind, name="mixes", offset=offset)
         problem = simulation(np.arange(float(rows)) if comm.rank == 0 else None, kernel=kernel)
         with pytest.raises(VerificationError, match=rf"DIFFERENT: \d+ of {6 * rows} values in [56] of 6 steps"):
-            simsplit.run(problem, comm=comm, verify=True)
+            simsplit.run(problem, comm=comm, verify=True, check_rows=False)
     assert usable(comm)
 
 
@@ -287,7 +289,7 @@ def test_a_result_that_differs_among_some_ranks_is_not_known_to_all(comm: Intrac
     half = comm.Split(comm.rank % 2)
     if half.size > 1:
         with pytest.raises(VerificationError) as caught:
-            simsplit.run(simulation(np.arange(8.0), kernel=DependsOnSplit()), comm=half, verify=True)
+            simsplit.run(simulation(np.arange(8.0), kernel=DependsOnSplit()), comm=half, verify=True, check_rows=False)
         assert not caught.value.on_all_ranks
     half.Free()
     assert usable(comm)

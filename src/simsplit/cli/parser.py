@@ -58,6 +58,7 @@ class Options(Record):
     output: str | None = None
     transport: Literal["auto", "gatherv", "shared"] | None = None
     block_size: int | None = None
+    check_rows: bool | None = None
     format: Literal["npy", "zarr", "h5"] | None = None
     overwrite: bool = False
     accept_changes: bool = False

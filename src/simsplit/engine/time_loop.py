@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import kernels
 from ..communicator import Agreement
 from ..errors import KernelError
 from ..kernels import Block
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .interfaces import HistoryReceiver, Timings, Watcher
     from .plan import Plan, Tile
     from .reductions import Reducer
+    from .row_check import RowCheck
 
     Array = npt.NDArray[Any]
 
@@ -92,6 +94,7 @@ def run_steps(
     start: Position | None = None,
     pace: Pace | None = None,
     reducer: Reducer | None = None,
+    check_rows: bool = False,
 ) -> int:
     """Run all steps, or those from `start` on, unless the watcher stops it. Collective.
 
@@ -115,6 +118,8 @@ def run_steps(
         How many steps go between two agreements.
     reducer : Reducer, optional
         Gets the results of every step, kept or not.
+    check_rows : bool, default False
+        Look whether a kernel of the user's own is row-local (see `row_check`).
 
     Returns
     -------
@@ -128,9 +133,22 @@ def run_steps(
     """
     start = Position() if start is None else start
     begun = perf_counter()
-    next_step = _Run(communicator, plan, rows, receiver, timings, block, watcher, start, pace, reducer).go()
+    run = _Run(communicator, plan, rows, receiver, timings, block, watcher, start, pace, reducer)
+    if check_rows and _may_mix(rows):
+        from .row_check import RowCheck
+
+        run.compute.row_check = RowCheck(rows, plan)
+    next_step = run.go()
     timings.steps += perf_counter() - begun
     return next_step
+
+
+def _may_mix(rows: Rows) -> bool:
+    """Return whether what computes the steps is the user's own: no built-in kernel, expression or compiled code."""
+    kernel = rows.problem.kernel
+    module = type(kernel).__module__
+    own = not module.startswith(f"{kernels.__name__}.") or module == f"{kernels.__name__}.functions"
+    return own and rows.advance == kernel.advance
 
 
 class _Run:
@@ -225,6 +243,7 @@ class _Compute:
         self.kernel = rows.problem.kernel
         self.check_nan = rows.problem.nan == "error"
         self.reducer: Reducer | None = None
+        self.row_check: RowCheck | None = None
         self.ahead = 0  # how far the step that is computed is from that of which the kernel is told
 
     def __call__(self, tile: Tile, lower: int, upper: int, out: Array | None, where: str) -> None:
@@ -241,7 +260,7 @@ class _Compute:
             if self.ahead:
                 at += f" (from step {block.k}, t = {block.t})"
             raise KernelError(
-                f"the kernel {self.kernel.name} failed on {where} at {at}, {rows_in_short(lower, upper)}"
+                f"the kernel {self.kernel.name} failed on {where} at {at}, {rows_in_short(block.lower, block.upper)}"
             ) from error
 
     def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
@@ -300,6 +319,8 @@ class _Compute:
             if self.check_nan and block.k in steps:  # of two failures the one of the earlier step is told
                 self.require_numbers(block, steps[: steps.index(block.k)], out)
             raise
+        if self.row_check is not None:
+            self.row_check.look(x, block, steps, out)
         if self.check_nan:
             self.require_numbers(block, steps, out)
 

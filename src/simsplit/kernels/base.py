@@ -166,6 +166,11 @@ class Kernel(ABC):
         """What messages call it."""
         return type(self).__name__
 
+    @property
+    def asks_for(self) -> frozenset[str] | None:
+        """The names of what it uses of a block, or None where that is not known, as of a class."""
+        return None
+
     def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
         """Compute what does not depend on the time, once for a few steps of a run of rows. Map kernels only.
 

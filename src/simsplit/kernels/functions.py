@@ -65,6 +65,11 @@ class FunctionKernel(Kernel):
         """The name of the function."""
         return self._name
 
+    @property
+    def asks_for(self) -> frozenset[str]:
+        """The names of its arguments after `x`."""
+        return frozenset(self._wanted)
+
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Call the function, and check what it gives."""
         result = self._call(x, block, out)

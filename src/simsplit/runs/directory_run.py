@@ -228,6 +228,7 @@ def problem_facts(problem: Problem, plan: Plan) -> dict[str, Any]:
         "seed": problem.seed,
         "nan": problem.nan,
         "keep": problem.keep,
+        "doubt": problem.doubt,
     }
 
 

@@ -228,7 +228,15 @@ def stepped(
             keeper.begin(start, receiver, timings)
         backend, block = backed(communicator, plan, rows, receiver, how)
         reached = run_steps(
-            communicator, plan, rows, receiver, timings, block=block, watcher=keeper or watcher, start=start
+            communicator,
+            plan,
+            rows,
+            receiver,
+            timings,
+            block=block,
+            watcher=keeper or watcher,
+            start=start,
+            check_rows=how.check_rows,
         )
         if keeper is not None:
             keeper.finish(reached)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -41,6 +42,7 @@ def run(
     transport: Literal["auto", "gatherv", "shared"] = "auto",
     block_size: int | None = None,
     backend: Literal["auto", "numpy", "numba"] = "auto",
+    check_rows: bool = True,
 ) -> Result:
     """Run a simulation. Collective: every rank of `comm` calls it with the same arguments.
 
@@ -71,6 +73,10 @@ def run(
     backend : {"auto", "numpy", "numba"}, default "auto"
         What does the arithmetic. "auto" takes compiled code where it gives NumPy's bits and saves time, else
         NumPy; "numba" takes compiled code even where the last bit of a function may differ.
+    check_rows : bool, default True
+        Whether to look, in the first step and in some later ones, if a function or a class of your own is
+        row-local: some rows are computed again beside others, and must have the same bits. Built-in kernels and
+        expressions are.
 
     Returns
     -------
@@ -95,9 +101,18 @@ def run(
     """
     with Turn(comm, serial=serial) as turn:
         communicator = turn.communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
-        how = How(verify=verify, output=output, transport=transport, block_size=block_size, backend=backend)
+        how = How(
+            verify=verify,
+            output=output,
+            transport=transport,
+            block_size=block_size,
+            backend=backend,
+            check_rows=check_rows,
+        )
         result = execute(problem, communicator, how)
         require_identical(result, communicator)
+    if problem.doubt is not None and communicator.rank == 0:
+        warnings.warn(problem.doubt, stacklevel=2)
     return result
 
 
@@ -127,7 +142,17 @@ def _execute(problem: Problem, communicator: Communicator, how: How, watcher: Wa
         with Agreement(communicator):
             reducer = _reducer(communicator, plan, problem)
         backend, block = backed(communicator, plan, rows, receiver, how)
-        run_steps(communicator, plan, rows, receiver, timings, block=block, watcher=watcher, reducer=reducer)
+        run_steps(
+            communicator,
+            plan,
+            rows,
+            receiver,
+            timings,
+            block=block,
+            watcher=watcher,
+            reducer=reducer,
+            check_rows=how.check_rows,
+        )
         verification = verified(communicator, plan, rows, receiver, block, reducer) if how.verify else None
         receiver.finish()
     except BaseException:

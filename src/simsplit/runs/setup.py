@@ -39,6 +39,7 @@ class How(Record):
     transport: str = "auto"
     block_size: int | None = None
     backend: str = "auto"
+    check_rows: bool = True
 
     def settings(self) -> dict[str, str]:
         """Return all of it as texts: what every rank must have the same of.
@@ -52,12 +53,15 @@ class How(Record):
             raise InputError(f'transport must be "auto", "gatherv" or "shared", not {self.transport!r}')
         if self.block_size is not None:
             integer("block_size", self.block_size, least=1)
+        if self.check_rows not in (True, False):
+            raise InputError(f"check_rows must be True or False, not {self.check_rows!r}")
         return {
             "verify": repr(bool(self.verify)),
             "output": _path(self.output),
             "transport": self.transport,
             "block_size": repr(self.block_size),
             "backend": backends.checked(self.backend),
+            "check_rows": repr(bool(self.check_rows)),
         }
 
 

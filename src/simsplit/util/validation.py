@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 from math import inf, isfinite
 from numbers import Number, Real
 from operator import index
@@ -35,7 +36,7 @@ def number(name: str, value: Any) -> complex:
         if getattr(getattr(value, "dtype", None), "char", "") in _LONG and abs(value) < inf:
             long: complex = value[()]
             return long
-        if isinstance(plain, Number) and isfinite(abs(complex(plain))):  # type: ignore[call-overload]
+        if isinstance(plain, Number) and cmath.isfinite(complex(plain)):  # type: ignore[call-overload]
             return complex(plain) if isinstance(plain, complex) else float(plain)  # type: ignore[arg-type]
     except (OverflowError, TypeError):
         pass

@@ -60,6 +60,20 @@ def test_the_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[8] == "verdict   fits"
 
 
+def test_the_plan_says_map_or_step_and_doubts_a_map_kernel_that_knows_no_time(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = plan(capsys, "--ranks", 2, "--kernel", "x * delta_t")
+    assert (found["kernel"], found["kind"]) == ("expression", "map")
+    assert found["note"].endswith('Did you mean --kind step (kind="step")?')
+    found = plan(capsys, "--ranks", 2, "--kernel", "x * delta_t", "--kind", "step")
+    assert (found["kind"], found["note"]) == ("step", None)
+    assert main(["plan", "--ranks", "2", "--kernel", "x + 1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "kernel    expression, map, 0 parameters"
+    assert lines[-1].startswith("note      all 5 steps are the same: the map kernel expression asks for neither t, ")
+
+
 def test_what_is_not_kept_takes_no_memory(capsys: pytest.CaptureFixture[str]) -> None:
     found = plan(capsys, "--ranks", 4, "--steps", 100, "--keep", "every:30")
     assert (found["steps"], found["kept_steps"]) == (100, 4)

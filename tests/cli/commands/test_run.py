@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import simsplit
-from simsplit import InputError, LaunchError, OutputError, VerificationError
+from simsplit import InputError, KernelError, LaunchError, OutputError, VerificationError
 from simsplit.cli import main
 from simsplit.kernels import Affine
 from simsplit.util import formatting as text
@@ -66,8 +66,8 @@ def test_the_tutorial_is_printed_with_one_process_beside_it(capsys: pytest.Captu
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert lines[0] == (
-        f"simsplit {simsplit.__version__} · 1 rank on 1 node · no MPI · kernel affine: (offset + x * multiplier) * t, "
-        "offset 3, multiplier 5"
+        f"simsplit {simsplit.__version__} · 1 rank on 1 node · no MPI · map kernel affine: "
+        "(offset + x * multiplier) * t, offset 3, multiplier 5"
     )
     assert lines[1] == "7 rows of float64 · 5 steps · rank 0: rows 0–6"
     assert lines[3] == f" step     t  {'1 rank':36}  one process"
@@ -411,3 +411,58 @@ def test_a_full_disk_behind_stdout_ends_the_program_with_status_5_and_one_messag
         )
     assert found.stderr == "simsplit: cannot write to stdout: No space left on device\n"
     assert found.returncode == 5
+
+
+@pytest.mark.parametrize("output", [None, "history.npy", "history.zarr", "folder"])
+def test_every_summary_says_map_or_step_and_doubts_a_map_kernel_that_knows_no_time(
+    output: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if output == "history.zarr":
+        pytest.importorskip("zarr")
+    monkeypatch.chdir(tmp_path)
+    where = [] if output is None else ["--output", output]
+    doubt = (
+        "all 5 steps are the same: the map kernel expression asks for neither t, k nor random. "
+        'Did you mean --kind step (kind="step")?'
+    )
+    for kind in ("map", "step"):
+        run("--kernel", "x * 0.5", "--kind", kind, *where, *(["--overwrite"] if output == "folder" else []))
+        out = capsys.readouterr().out
+        assert f" · {kind} kernel expression: x * 0.5" in out
+        assert (doubt in out) == (kind == "map")
+        if output == "folder":
+            assert main(["show", output]) == 0
+            shown = capsys.readouterr().out
+            assert f"\n{kind} kernel expression: x * 0.5\n" in shown
+            assert (doubt in shown) == (kind == "map")
+
+
+_ROLL = "import numpy as np\n\n\ndef heat(x, delta_t):\n    return x + delta_t * (np.roll(x, 1) - x)\n"
+
+
+def test_rows_are_checked_unless_that_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mixing_rows.py").write_text(_ROLL)
+    kernel = ("--kernel", "mixing_rows:heat", "--import-from", ".", "--kind", "step", "--quiet")
+    for output in ("history.npy", "folder"):
+        message = error_of(KernelError, *kernel, "--output", output)
+        assert "the kernel mixing_rows:heat failed on rank 0 of 1 (host " in message
+        assert "at step 1, t = 0.5 (from step 0, t = 0.0), row 1:" in message
+        assert "reads neighbours" in message
+    assert not Path("history.npy").exists()
+    with pytest.raises(KernelError, match="reads neighbours"):
+        main(["resume", "folder", "--serial"])
+    assert main(["resume", "folder", "--serial", "--check-rows", "no", "--quiet"]) == 0
+    run(*kernel, "--check-rows", "no", "--output", "history.npy")
+    assert np.load("history.npy").shape == (5, 7)
+
+
+def test_a_problem_file_says_whether_rows_are_checked(tmp_path: Path) -> None:
+    (tmp_path / "mixing_rows.py").write_text(_ROLL)
+    problem = tmp_path / "problem.toml"
+    text = 'kernel = "mixing_rows:heat"\nimport_from = "."\nkind = "step"\ncheck_rows = '
+    problem.write_text(f"{text}false")
+    run(problem, "--quiet")
+    assert "reads neighbours" in error_of(KernelError, problem, "--check-rows", "yes")
+    problem.write_text(f'{text}"no"')
+    assert "`check_rows`: expected `bool`, got `str`. true or false is accepted." in error_of(InputError, problem)

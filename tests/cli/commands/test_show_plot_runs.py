@@ -53,7 +53,7 @@ def shown(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 def test_show_says_what_ran_how_it_ended_and_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, "show", "runs/a")
     assert lines[0] == "runs/a · finished"
-    assert lines[1] == "kernel affine: (offset + x * multiplier) * t · offset 3.0, multiplier 5.0"
+    assert lines[1] == "map kernel affine: (offset + x * multiplier) * t · offset 3.0, multiplier 5.0"
     assert lines[2] == "100 of float64 · 30 steps of 0.5 from 0 · history history.npy, 30 of 30 complete"
     assert "1 rank on " in lines[4]
     assert "no MPI · exit status 0" in lines[4]
@@ -94,7 +94,7 @@ def test_show_names_a_kernel_by_its_signature_and_the_launcher_that_a_run_needs(
 ) -> None:
     Path("lv.py").write_text(MODEL)
     for kernel, more, line in [
-        ("lv:lotka", ["--set", "a=1", "--set", "b=2"], "kernel lv:lotka: lotka(x, a, b) · a 1, b 2"),
+        ("lv:lotka", ["--set", "a=1", "--set", "b=2"], "map kernel lv:lotka: lotka(x, a, b) · a 1, b 2"),
         ("lv:K", [], "kernel K"),
     ]:
         main(

@@ -75,8 +75,8 @@ def test_the_tutorials_table() -> None:
     ]
     head, *lines = table(*make())
     assert head == (
-        f"simsplit {__version__} · 4 ranks on 2 nodes · MPICH 5.0.2 · kernel affine: (offset + x * multiplier) * t, "
-        "offset 3, multiplier 5"
+        f"simsplit {__version__} · 4 ranks on 2 nodes · MPICH 5.0.2 · map kernel affine: (offset + x * multiplier) * t"
+        ", offset 3, multiplier 5"
     )
     assert lines == [
         "7 rows of float64 · 5 steps · rank 0: rows 0–1 · 1: rows 2–3 · 2: rows 4–5 · 3: row 6",
@@ -117,7 +117,7 @@ def test_one_process_beside_it_is_computed_anew_and_not_copied() -> None:
 
 def test_without_verification_there_is_one_column_and_no_verdict() -> None:
     lines = table(*make(verification=None, ranks=1, bounds=[(0, 7)], hosts=["n1"], library=None))
-    assert lines[0].startswith(f"simsplit {__version__} · 1 rank on 1 node · no MPI · kernel affine")
+    assert lines[0].startswith(f"simsplit {__version__} · 1 rank on 1 node · no MPI · map kernel affine")
     assert lines[1] == "7 rows of float64 · 5 steps · rank 0: rows 0–6"
     assert lines[3:5] == [" step     t  1 rank", "    0     0  [0. 0. 0. 0. 0. 0. 0.]"]
     assert lines[-3].startswith("scatter ")
@@ -264,7 +264,7 @@ def test_fields_are_named_and_shown_beside_one_process() -> None:
 
     problem, result = make(np.zeros(2, [("a", "f8"), ("b", "i4")]), steps=2, kernel=kernels.function(swap, kind="step"))
     lines = table(problem, result)
-    assert lines[0].endswith("· kernel swap: swap(x)")
+    assert lines[0].endswith("· step kernel swap: swap(x)")
     assert lines[1].startswith("2 rows of {a: float64, b: int32} · 2 steps")
     assert lines[5] == "    1   0.5  [(0., 1) (0., 1)]  [(0., 1) (0., 1)]"
     assert report(problem, result)["problem"]["dtype"] == "{a: float64, b: int32}"

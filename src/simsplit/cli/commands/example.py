@@ -115,6 +115,7 @@ def text(name: str) -> str:
         _line('backend = "auto"', 'what does the arithmetic: "numpy", or "numba", compiled code (default: "auto")'),
         _line('transport = "auto"', 'how results come to rank 0: "gatherv", or "shared" memory (default: "auto")'),
         _line("# block_size = 262144", "bytes of a step that are computed at a time (default: by the cache)"),
+        _line("# check_rows = false", "do not look whether a kernel of your own is row-local (default: true)"),
         _line('# format = "npy"', 'of the history in a run directory: or "zarr", "h5" (default: "npy")'),
         "",
         "# Of the kernel; the option is --set NAME=VALUE. Instead of a number: a list with a value for each row,",

@@ -204,6 +204,9 @@ def as_json(found: Outlook) -> dict[str, Any]:
     plan = found.plan
     length, longer = divmod(plan.shape[0], plan.ranks)
     return {
+        "kernel": found.problem.kernel.name,
+        "kind": found.problem.kernel.kind,
+        "note": found.problem.doubt,
         "shape": list(plan.shape),
         "dtype": spelled(plan.dtype),
         "history_dtype": spelled(plan.history_dtype),
@@ -264,6 +267,7 @@ def as_table(found: Outlook) -> list[str]:
         "moves": f"{readable(moves[0])} from rank 0 at the start · {readable(moves[1])} to it each step",
         "counts": f"{', '.join(f'{name} {count:,}' for name, count in found.counts.items())}: {counts}",
         "verdict": verdict,
+        **({} if found.problem.doubt is None else {"note": found.problem.doubt}),
     }
     return [f"{name:10}{text}" for name, text in lines.items()]
 

@@ -53,7 +53,12 @@ def _command(options: Options, stopping: Stopping) -> None:
     with Agreement(communicator):
         if not options.accept_changes:
             require_unchanged(record["problem"]["digests"], found)
-    how = How(output=folder, block_size=settings.block_size, backend=settings.backend)
+    how = How(
+        output=folder,
+        block_size=settings.block_size,
+        backend=settings.backend,
+        check_rows=settings.check_rows,
+    )
     result = resume(problem, communicator, how, stopping=stopping, care=care_of(options, record["problem"]["care"]))
     if result is not None:
         summarize(options, problem, result, str(folder), communicator)

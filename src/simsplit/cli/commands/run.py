@@ -109,6 +109,7 @@ def how_of(options: Options, settings: Settings) -> How:
         transport=settings.transport,
         block_size=settings.block_size,
         backend=settings.backend,
+        check_rows=settings.check_rows,
     )
 
 

@@ -85,7 +85,7 @@ def summary(problem: Problem, result: Result, where: str) -> list[str]:
     what = f"{kernel} · {counted(problem.steps, 'step')}"
     where_from = f"{counted(result.ranks, 'rank')} on {counted(len(set(result.hosts)), 'node')}"
     lines = [
-        f"simsplit {__version__} · {where_from} · {result.library or 'no MPI'} · kernel {what}",
+        f"simsplit {__version__} · {where_from} · {result.library or 'no MPI'} · {problem.kernel.kind} kernel {what}",
         f"{lasting(total)} · history {readable(nbytes)} at {readable(round(nbytes / total))}/s · {shares}",
         where,
     ]

@@ -63,13 +63,15 @@ def _what(run: PastRun) -> list[str]:
     shape = " × ".join(f"{length:,}" for length in record["history"]["shape"][1:])
     lines = [
         f"{run.path} · {status(run)}",
-        f"kernel {kernel}" + (f" · {parameters}" if parameters else ""),
+        f"{problem['kind']} kernel {kernel}" + (f" · {parameters}" if parameters else ""),
         (
             f"{shape} of {spelled(from_json(record['history']['dtype']))} · {counted(problem['steps'], 'step')} of "
             f"{problem['delta_t']:g} from {problem['start_time']:g} · history {run.file.name}, "
             f"{run.complete:,} of {record['history']['shape'][0]:,} complete"
         ),
     ]
+    if problem.get("doubt"):
+        lines.append(problem["doubt"])
     if run.status in ("stopped", "killed", "failed", "interrupted", "hung"):
         ranks = record["attempts"][-1]["ranks"] if record["attempts"] else 1
         lines.append(f"continue it with: {launch.command(f'resume {quote(str(run.path))}', ranks)}")

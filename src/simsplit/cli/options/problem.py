@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .types import LEAST, finite, integer, user_path
+from .types import LEAST, finite, integer, user_path, yes_or_no
 
 if TYPE_CHECKING:
-    from argparse import ArgumentParser
+    from argparse import ArgumentParser, _ArgumentGroup
 
 
 def add_problem(parser: ArgumentParser) -> None:
@@ -96,6 +96,7 @@ def add_results(parser: ArgumentParser) -> None:
     results.add_argument("--format", choices=("npy", "zarr", "h5"), help="of the history in a folder (default npy)")
     results.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     results.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    add_check_rows(results)
     add_ranks(parser)
     speed = parser.add_argument_group("the way it is computed, which changes no bit of the results")
     speed.add_argument(
@@ -121,6 +122,17 @@ def add_results(parser: ArgumentParser) -> None:
         choices=("auto", "numpy", "numba"),
         help="what does the arithmetic: NumPy, or compiled code (numba); auto takes that where it saves time and gives "
         "the same bits (default auto)",
+    )
+
+
+def add_check_rows(group: _ArgumentGroup) -> None:
+    """Add the option that says whether to check a kernel."""
+    group.add_argument(
+        "--check-rows",
+        type=yes_or_no,
+        metavar="yes|no",
+        help="look whether a function or a class of your own is row-local: compute some rows again beside others, and "
+        "compare the bits (default yes)",
     )
 
 

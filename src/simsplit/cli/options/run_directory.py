@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .problem import add_ranks
+from .problem import add_check_rows, add_ranks
 from .types import duration, integer, integers, interval, user_path
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def add_resume(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors (and --json)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a summary")
-    add_watching(parser, parser.add_argument_group("long runs"))
+    long = parser.add_argument_group("long runs")
+    add_check_rows(long)
+    add_watching(parser, long)
     add_ranks(parser)
 
 

@@ -48,6 +48,13 @@ def user_path(text: str) -> str:
     return os.path.expanduser(text)  # noqa: PTH111, pathlib is not worth loading for this
 
 
+def yes_or_no(text: str) -> bool:
+    """Return whether a text is yes."""
+    if text not in ("yes", "no"):
+        raise ArgumentTypeError(f"must be yes or no, not {text!r}")
+    return text == "yes"
+
+
 def integers(text: str) -> tuple[int, ...]:
     """Return the integers of a text such as 0,3,17."""
     return tuple(integer(0)(word) for word in text.split(","))

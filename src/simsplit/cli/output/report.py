@@ -81,10 +81,11 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
     assert result.history is not None  # noqa: S101, the same
     nodes = len(set(result.hosts))
     ranks = counted(result.ranks, "rank")
-    name, formula = problem.kernel.name, problem.kernel.formula
-    kernel = ", ".join([f"{name}: {formula}" if formula else name, *_parameters(problem)])
+    kernel = problem.kernel
+    words = [f"{kernel.name}: {kernel.formula}" if kernel.formula else kernel.name, *_parameters(problem)]
     head = (
-        f"simsplit {__version__} · {ranks} on {counted(nodes, 'node')} · {result.library or 'no MPI'} · kernel {kernel}"
+        f"simsplit {__version__} · {ranks} on {counted(nodes, 'node')} · {result.library or 'no MPI'} · "
+        f"{kernel.kind} kernel {', '.join(words)}"
     )
     lines = [
         head,

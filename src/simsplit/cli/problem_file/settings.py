@@ -66,6 +66,8 @@ class Settings(Record):
         How the results come to root.
     block_size : int or None
         Bytes of the result of a step that are computed at a time.
+    check_rows : bool
+        Look whether a function or a class of the user's own is row-local.
     digests : dict of str to str
         Of the files behind the problem, as a run directory's ``problem.toml`` has them: they must not have changed.
     origins : dict of str to str
@@ -93,6 +95,7 @@ class Settings(Record):
     backend: Literal["auto", "numpy", "numba"] = "auto"
     transport: Literal["auto", "gatherv", "shared"] = "auto"
     block_size: int | None = None
+    check_rows: bool = True
     digests: Mapping[str, str] = {}
     origins: Mapping[str, str] = {}
 
@@ -266,6 +269,7 @@ def _accepted(key: str) -> str:
         "backend": '"auto", "numpy" or "numba" is accepted.',
         "transport": '"auto", "gatherv" or "shared" is accepted.',
         "block_size": "A whole number of bytes is accepted.",
+        "check_rows": "true or false is accepted.",
         "input": "A .npy file in quotes, or a list of rows is accepted.",
         "format": '"npy", "zarr" or "h5" is accepted.',
         "digests": "A table of names and digests is accepted.",

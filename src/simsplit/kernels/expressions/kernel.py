@@ -38,6 +38,11 @@ class ExpressionKernel(Kernel):
             raise InputError(f"the expression {text!r} does not use the parameter {unused[0]}")
         self.formula = self.source = text
 
+    @property
+    def asks_for(self) -> frozenset[str]:
+        """The names in it."""
+        return self._expression.names
+
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Evaluate the expression for some rows."""
         out[...] = self._value(x, block)
