@@ -88,6 +88,7 @@ class Here:
             step=traffic.poll,
             wait=self._wait_for_answer,
             need_thread=lambda: self._threads.start_service(serve=False),
+            serves=lambda: any(here._daemon.objects.has_own for here in self._group),  # noqa: SLF001, of this class
         )
         self._leaving = Leaving(
             self.rank,

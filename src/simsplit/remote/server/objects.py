@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, UnknownNameError
 from ..exposure import INSTANCES, instances_of, is_exposed, members
 from ..uri import ObjectURI, word
+from .nameserver import OBJECT as NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,6 +72,11 @@ class Objects:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._singles: dict[str, tuple[Served, Any]] = {}
+
+    @property
+    def has_own(self) -> bool:
+        """Whether there is any but those of the layer itself."""
+        return len(self._names) > (NAMES in self.served)
 
     def add(self, thing: Any, name: str | None = None) -> ObjectURI:
         """Let other ranks call an object, or a class's instances.
