@@ -275,6 +275,8 @@ def _type(shape: Any, depth: int) -> Any:
     if mapping is not None:
         what, *inner = mapping
         if what:
+            if not _STR.issuperset(map(type, inner[::2])):  # msgspec takes it for granted
+                raise _OtherError("a shape with keys that are no texts")
             keys = {key: _type(each, depth + 1) for key, each in zip(inner[::2], inner[1::2], strict=True)}
             found[1] = TypedDict("Record", keys)  # type: ignore[operator]
         else:

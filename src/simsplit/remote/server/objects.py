@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import threading
 from dataclasses import dataclass, field
@@ -86,6 +87,10 @@ class Objects:
         InputError
             If nothing of it is exposed, or the name is taken.
         """
+        if inspect.isroutine(thing):
+            raise InputError(
+                f"{thing!r} cannot be served: it is a function. Make it a method of an exposed class (@expose)."
+            )
         is_class = isinstance(thing, type)
         cls: type = thing if is_class else type(thing)
         reachable = members(cls)
@@ -95,7 +100,7 @@ class Objects:
             known = self._names.get(id(thing))
             if known is not None and name in (None, known):
                 return ObjectURI(known, self._rank)
-            name = f"{cls.__name__}-{next(self._numbers)}" if name is None else word("object", name, without="@")
+            name = word("object", f"{cls.__name__}-{next(self._numbers)}" if name is None else name, without="@")
             if known is not None or name in self.served:
                 taken = f"it is served as {known}" if known else f"the name {name} is taken"
                 raise InputError(

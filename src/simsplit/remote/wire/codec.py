@@ -60,7 +60,7 @@ from ...util.buffer_pool import empty
 from .. import shapes
 from ..shapes import CANNOT_ENCODE
 from . import values as kinds
-from .encoder import AS_IT_IS, DEEPEST, RefusedValueError, Writer
+from .encoder import AS_IT_IS, DEEPEST, RefusedValueError, Writer, height_of
 from .values import Kind
 
 if TYPE_CHECKING:
@@ -442,7 +442,7 @@ class _Reader:
 
     def _tuple(self, parts: list[Any]) -> Any:
         made = tuple(parts)
-        height = 1 + max((self._heights.get(id(part), 0) for part in made if type(part) is tuple), default=0)
+        height = height_of(made, self._heights)
         if height > DEEPEST:  # by way of those that came before; to hash it, C calls itself as often
             raise CodecError(f"not a value: containers are nested more than {DEEPEST} deep")
         self._heights[id(made)] = height

@@ -72,6 +72,7 @@ class Writer:
         self.buffers: list[memoryview] = []
         self._count = 0  # objects that the reader numbers
         self._seen: dict[int, tuple[int, Any]] = {}  # by address: the number, and the object, or its place may be taken
+        self._heights: dict[int, int] = {}  # of tuples, by address: how many are within each other
         self._parts: set[int] | None = (
             None  # addresses in parts that were encoded by themselves; None: there are to be none
         )
@@ -102,6 +103,7 @@ class Writer:
                 raise
             finally:
                 self._seen.clear()
+                self._heights.clear()
         raise AssertionError("without parts nothing can be in one")  # pragma: no cover
 
     def mark(self) -> tuple[int, int]:
@@ -148,6 +150,10 @@ class Writer:
         known = self._seen.get(id(value))
         if known is not None:  # by now: there is a circle, and it was written within itself
             return self._special(Kind.WITHIN, known[0], *written)
+        if kind is Kind.TUPLE:
+            self._heights[id(value)] = height = height_of(value, self._heights)
+            if height > DEEPEST:
+                raise RefusedValueError(f"containers are nested more than {DEEPEST} deep")
         self._register(value)
         return self._special(kind, *written)
 
@@ -182,6 +188,9 @@ class Writer:
         made = {Kind.DATACLASS: 1, Kind.EXCEPTION: 4}.get(kind)  # of how many parts the reader makes it
         written = self._named("{}", names[:made], values[:made], depth)
         if made is not None:
+            known = self._seen.get(id(value))
+            if known is not None:  # an exception that its arguments lead to
+                return self._special(Kind.WITHIN, known[0], *written)
             self._register(value)
             written += self._named("{}", names[made:], values[made:], depth)
         return self._special(kind, *written)
@@ -250,6 +259,11 @@ class Writer:
         if len(self.buffers) + len(raws) > MOST_BUFFERS:
             data, raws = pickle.dumps(value, protocol=5), []
         return self._special(Kind.PICKLE, data, *(self._buffer(["|u1", [raw.nbytes], "C"], raw) for raw in raws))
+
+
+def height_of(value: tuple[Any, ...], heights: dict[int, int]) -> int:
+    """Return how many tuples are within each other, by way of those that came before, too."""
+    return 1 + max((heights.get(id(part), 0) for part in value if type(part) is tuple), default=0)
 
 
 def _integer(value: int) -> bytes:

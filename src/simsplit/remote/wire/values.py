@@ -180,12 +180,15 @@ def take_apart(value: Any, cls: type, registry: Registry) -> tuple[Kind, Sequenc
         parts = split(value)
         return kind, [""] * len(parts), parts
     if cls is np.str_ or cls is np.bytes_:  # whose dtype says how long they are, without zeros at the end, or nothing
-        return Kind.SCALAR, ["", ""], ["", str(value) if cls is np.str_ else bytes(value)]
+        return Kind.SCALAR, ["", ""], ["", str.__str__(value) if cls is np.str_ else bytes(value)]
     if isinstance(value, np.generic) and value.dtype.kind in NUMPY_KINDS:
         return Kind.SCALAR, ["", ""], [value.dtype.str, value.tobytes()]
     if isinstance(value, BaseException):
-        # of an OSError args lack the file's name
-        arguments = value.args if not isinstance(value, OSError) else OSError.__reduce__(value)[1]
+        arguments: Sequence[Any] = value.args
+        if isinstance(value, OSError):  # whose args lack the file's name
+            arguments = OSError.__reduce__(value)[1]
+        elif isinstance(value, BaseExceptionGroup):
+            arguments = value.message, list(value.exceptions)
         text = text_of(value) if len(arguments) != 1 or type(arguments[0]) is not str else None
         parts = [cls.__module__, cls.__qualname__, text, list(arguments), _state(value, cls)]
         return Kind.EXCEPTION, ["", "", "", ".args", ".__dict__"], parts
