@@ -242,7 +242,7 @@ def read(shape: Any, data: Any) -> Any:
         raise CodecError("not a value: a part without a shape")
     try:
         return _decoder(shape)(data)
-    except (msgspec.DecodeError, RecursionError, ValueError, TypeError, OverflowError, _OtherError) as error:
+    except (msgspec.DecodeError, RecursionError, ValueError, TypeError, KeyError, OverflowError, _OtherError) as error:
         raise CodecError(f"not a value: {error}") from None
 
 
@@ -271,7 +271,7 @@ def _type(shape: Any, depth: int) -> Any:
             found[0] = tuple[tuple(below)] if below else tuple[()]  # type: ignore[misc]
         else:
             (each,) = below
-            found[0] = tuple[each, ...] if what == _TUPLES else list[each]  # type: ignore[valid-type]
+            found[0] = {_LIST: list[each], _TUPLES: tuple[each, ...]}[what]  # type: ignore[valid-type]
     if mapping is not None:
         what, *inner = mapping
         if what:
