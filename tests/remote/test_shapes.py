@@ -111,7 +111,6 @@ class Word(str):
         [{"a": object()}],
         deep(100),
         deep(100, tuple),
-        tuple(range(10)),
     ],
 )
 def test_what_messagepack_would_change_does_not_go_this_way(value: Any) -> None:

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 SCALARS = frozenset({type(None), bool, int, float, str, bytes})
 CANNOT_ENCODE = (UnicodeEncodeError, OverflowError, ValueError, TypeError)
 
-_KNOWN = SCALARS | {list, tuple, dict}
+_CONTAINERS = frozenset({list, tuple, dict})
+_KNOWN = SCALARS | _CONTAINERS
 _TUPLE = frozenset({tuple})
 _STR = frozenset({str})
 _COLUMNS = 64  # elements of tuples, and keys of dicts, of which each is looked at by itself
-FEW = 32
+_FEW = 32  # values of a small container
 _LONG = 64  # elements of tuples that are not sent twice
 _LONGEST_SHAPE = 2**12  # bytes
 _DEEPEST_SHAPE = 100
@@ -68,7 +69,20 @@ class _MixedError(_OtherError):
     """Values at one place that no decoder tells apart, such as lists and tuples."""
 
 
-def part(value: Any, deepest: int, fewest: int = 0) -> Part | None:
+def is_small(value: Any) -> bool:
+    """Return whether a list, dict or tuple has so few values that they are sent sooner one by one."""
+    left, containers = _FEW, [value]
+    while containers:
+        container = containers.pop()
+        left -= len(container)
+        if left < 0:
+            return False
+        inner = container.values() if type(container) is dict else container
+        containers += [each for each in inner if type(each) in _CONTAINERS]
+    return True
+
+
+def part(value: Any, deepest: int) -> Part | None:
     """Return a list, dict or tuple as MessagePack, if it has all of it.
 
     Parameters
@@ -76,20 +90,14 @@ def part(value: Any, deepest: int, fewest: int = 0) -> Part | None:
     value : list, dict or tuple
     deepest : int
         Containers that may be within each other.
-    fewest : int
-        Values in it; fewer are sent sooner one by one, as are a few with tuples among them.
     """
     looking = _Looking(deepest)
     try:
         shape = looking.shape([value], {type(value)}, 0)
-        if looking.count < fewest:
-            return None
         if shape is None:
             return Part(None, _encode(value), looking.ids)
         packed = _encode(shape)
-        if looking.count < FEW or len(packed) > _LONGEST_SHAPE:
-            return None
-        return Part(packed, _encode(value), looking.ids)
+        return Part(packed, _encode(value), looking.ids) if len(packed) <= _LONGEST_SHAPE else None
     except (_OtherError, *CANNOT_ENCODE):  # among them a large integer: the writer knows how to send it
         return None
 
@@ -101,13 +109,10 @@ class _Looking:
     ----------
     ids : set of int
         As in `Part`.
-    count : int
-        Values so far.
     """
 
     def __init__(self, deepest: int) -> None:
         self.ids: set[int] = set()
-        self.count = 0
         self._deepest = deepest
         self._columns = _COLUMNS
 
@@ -117,7 +122,6 @@ class _Looking:
             return None
         if not types <= _KNOWN or depth >= self._deepest:
             raise _OtherError
-        self.count += len(level)
         sequences = mapping = None
         if tuple in types:
             if list in types:
@@ -127,9 +131,7 @@ class _Looking:
             lists = _only(list, level, types)
             self._once(lists, level)
             inner = set(map(type, chain.from_iterable(lists)))
-            if inner <= SCALARS:
-                self.count += sum(map(len, lists))
-            else:
+            if not inner <= SCALARS:
                 below = self.shape(list(chain.from_iterable(lists)), inner, depth + 1)
                 sequences = None if below is None else [_LIST, below]
         if dict in types:
@@ -143,9 +145,7 @@ class _Looking:
     def _of_tuples(self, tuples: Sequence[tuple[Any, ...]], depth: int) -> Any:
         types = set(map(type, chain.from_iterable(tuples)))
         if types <= SCALARS:
-            number = sum(map(len, tuples))
-            self.count += number
-            if number > _LONG * len(tuples):
+            if sum(map(len, tuples)) > _LONG * len(tuples):
                 self._once(tuples)
             return [_TUPLES, None]
         self._once(tuples)  # or it would grow with every tuple that is there twice
@@ -162,7 +162,6 @@ class _Looking:
                 raise _OtherError
         types = set(map(type, chain.from_iterable(map(dict.values, dicts))))
         if types <= SCALARS:
-            self.count += sum(map(len, dicts))
             return None
         keys = lambda: _same(map(tuple, dicts)) if key_types <= _STR else _same(())  # noqa: E731
         values = list(chain.from_iterable(map(dict.values, dicts)))

@@ -79,6 +79,7 @@ _NO_BUFFERS: list[Any] = []
 _NO_TABLE = b"\x92\x90"  # how a message begins that has no buffers
 _PLAIN_PART = [msgspec.msgpack.Ext(int(Kind.PART), b""), None]
 _BYTE = np.dtype(np.uint8)
+_SMALL = 16  # elements of a flat tuple that are not worth counting
 _MOST_HASHED = 2**22  # values, and a hundred for each byte of a message, that are looked at to hash what came
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _WRONG_TABLE = "not a message: its table of buffers is not the one that was announced"
@@ -445,8 +446,10 @@ class _Reader:
         height = height_of(made, self._heights)
         if height > DEEPEST:  # by way of those that came before; to hash it, C calls itself as often
             raise CodecError(f"not a value: containers are nested more than {DEEPEST} deep")
-        self._heights[id(made)] = height
-        self._weigh(made, made)
+        if height:
+            self._heights[id(made)] = height
+        if height or len(made) > _SMALL:
+            self._weigh(made, made)
         return made
 
     def _frozenset(self, parts: list[Any]) -> Any:

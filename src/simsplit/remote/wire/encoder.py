@@ -128,8 +128,8 @@ class Writer:
             if self._parts is not None:
                 if id(value) in self._parts:
                     raise _SharedError
-                if not depth or len(value) >= (_MANY if depth > _TRIED else 1):
-                    part = shapes.part(value, DEEPEST - depth, shapes.FEW if depth else 0)
+                if (depth <= _TRIED or len(value) >= _MANY) and not shapes.is_small(value):
+                    part = shapes.part(value, DEEPEST - depth)
                     if part is not None and part.ids.isdisjoint(self._seen) and part.ids.isdisjoint(self._parts):
                         self._parts |= part.ids
                         return self._special(Kind.PART, part.shape, part.data)
@@ -151,7 +151,9 @@ class Writer:
         if known is not None:  # by now: there is a circle, and it was written within itself
             return self._special(Kind.WITHIN, known[0], *written)
         if kind is Kind.TUPLE:
-            self._heights[id(value)] = height = height_of(value, self._heights)
+            height = height_of(value, self._heights)
+            if height:
+                self._heights[id(value)] = height
             if height > DEEPEST:
                 raise RefusedValueError(f"containers are nested more than {DEEPEST} deep")
         self._register(value)
@@ -214,7 +216,7 @@ class Writer:
         return result
 
     def _mapping(self, value: dict[Any, Any], depth: int) -> Any:
-        if AS_IT_IS.issuperset(map(type, value)):
+        if AS_IT_IS.issuperset(map(type, value)) or all(map(_is_native, value)):
             return dict(zip(value, self._named("[{!r:.40}]", value, value.values(), depth), strict=True))
         result = self._special(Kind.DICT)
         for key, item in value.items():
@@ -261,8 +263,14 @@ class Writer:
         return self._special(Kind.PICKLE, data, *(self._buffer(["|u1", [raw.nbytes], "C"], raw) for raw in raws))
 
 
+def _is_native(key: Any) -> bool:
+    return type(key) in AS_IT_IS or (type(key) is int and key in _INT64)
+
+
 def height_of(value: tuple[Any, ...], heights: dict[int, int]) -> int:
-    """Return how many tuples are within each other, by way of those that came before, too."""
+    """Return how many tuples are within each other, by way of those that came before, too; a flat one is none."""
+    if shapes.SCALARS.issuperset(map(type, value)):
+        return 0
     return 1 + max((heights.get(id(part), 0) for part in value if type(part) is tuple), default=0)
 
 
