@@ -189,8 +189,10 @@ def take_apart(value: Any, cls: type, registry: Registry) -> tuple[Kind, Sequenc
             arguments = OSError.__reduce__(value)[1]
         elif isinstance(value, BaseExceptionGroup):
             arguments = value.message, list(value.exceptions)
-        text = text_of(value) if len(arguments) != 1 or type(arguments[0]) is not str else None
-        parts = [cls.__module__, cls.__qualname__, text, list(arguments), _state(value, cls)]
+        text = text_of(value)
+        only = arguments[0] if len(arguments) == 1 else None  # mostly the text itself, which is then not sent twice
+        said = None if type(only) is str and only == text else text
+        parts = [cls.__module__, cls.__qualname__, said, list(arguments), _state(value, cls)]
         return Kind.EXCEPTION, ["", "", "", ".args", ".__dict__"], parts
     return _of_a_class(value, cls) if cls in registry else None
 
