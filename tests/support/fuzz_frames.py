@@ -23,7 +23,7 @@ import msgspec
 import numpy as np
 
 from simsplit.errors import CodecError
-from simsplit.remote import shapes
+from simsplit.remote import reading, shapes
 from simsplit.remote.wire import codec, frame
 from simsplit.remote.wire import values as kinds
 from simsplit.remote.wire.codec import Decoding, Hooks, decode, decode_arguments, encode
@@ -59,7 +59,7 @@ class Guard:
     def __init__(self) -> None:
         self.on = False
         sys.addaudithook(self._hook)
-        codec.np = self  # type: ignore[attr-defined]  # whose `empty` is watched
+        reading.np = self  # type: ignore[attr-defined]  # whose `empty` is watched
         codec.empty = lambda *of: (self.empty(*of), False)  # type: ignore[assignment]  # where buffers are received
 
     def __getattr__(self, name: str) -> Any:
@@ -181,7 +181,7 @@ class Inputs:
 
 def functions() -> Iterator[Any]:
     """Return the functions that read what came."""
-    for module in (codec, frame, kinds, shapes):
+    for module in (codec, frame, kinds, reading, shapes):
         for thing in vars(module).values():
             for each in vars(thing).values() if inspect.isclass(thing) else [thing]:
                 if inspect.isfunction(each) and each.__module__ == module.__name__:
