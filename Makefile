@@ -68,6 +68,7 @@ bench: $(VENV)/run  ## measure start-up, history, memory and remote calls agains
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/steps.py
 	$(VENV)/bin/python benchmarks/memory.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
+	$(VENV)/bin/python benchmarks/codec.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/output.py
 
 # Heat and its torch are large, and not made for every Python: the table says so if they are missing.

@@ -196,20 +196,20 @@ def test_a_step_of_an_unfinished_run_is_an_input_that_does_not_change_when_the_r
 
 def test_a_step_whose_values_have_fields_is_an_input() -> None:
     np.save("a.npy", np.array([(1, 2.0), (3, 4.0)], np.dtype([("n", "i4"), ("x", "f8")], align=True)))
-    Path("tilde.py").write_text("def same(x):\n    return x\n")
-    words = ["--kernel", "tilde:same", "--import-from", ".", "--steps", "3"]
+    Path("home.py").write_text("def same(x):\n    return x\n")
+    words = ["--kernel", "home:same", "--import-from", ".", "--steps", "3"]
     for form in FORMATS:
         run(*words, "--input", "a.npy", "-o", form, "--format", form)
         run(*words, "--input", f"{form}@1", "-o", f"{form}.npy")
         assert np.load(f"{form}.npy").tolist() == [[(1, 2.0), (3, 4.0)]] * 3
-    sys.modules.pop("tilde", None)
+    sys.modules.pop("home", None)
 
 
 def test_a_tilde_is_the_users_home(here: Path) -> None:
     np.save("p.npy", np.arange(4.0))
-    Path("tilde.py").write_text("def f(x, offset):\n    return x + offset\n")
+    Path("home.py").write_text("def f(x, offset):\n    return x + offset\n")
     Path("t.toml").write_text(
-        'kernel = "tilde:f"\nimport_from = "~"\ninput = "~/p.npy"\noutput = "~/t.npy"\n[parameters]\noffset = "~/p.npy"\n'
+        'kernel = "home:f"\nimport_from = "~"\ninput = "~/p.npy"\noutput = "~/t.npy"\n[parameters]\noffset = "~/p.npy"\n'
     )
     away = here / "away"
     away.mkdir()
@@ -221,10 +221,10 @@ def test_a_tilde_is_the_users_home(here: Path) -> None:
     run("~/runs/a/problem.toml", "-o", "~/runs/b")
     main(["resume", "~/runs/a", "--serial", "--quiet"])
     main(["collect", "~/runs", "-o", "~/table.csv"])
-    names = {"away", "b.h5", "tilde.py", "p.npy", "runs", "t.npy", "t.toml", "table.csv"}
+    names = {"away", "b.h5", "home.py", "p.npy", "runs", "t.npy", "t.toml", "table.csv"}
     assert {path.name for path in here.iterdir()} - {"__pycache__"} == names
     assert list(away.iterdir()) == []
-    sys.modules.pop("tilde", None)
+    sys.modules.pop("home", None)
 
 
 BAD = os.fsdecode(b"b\xff")
@@ -284,11 +284,11 @@ def test_a_path_is_never_a_url(name: str, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.filterwarnings("error")
 def test_zarr_does_not_warn_amid_a_quiet_run(capfd: pytest.CaptureFixture[str]) -> None:
     np.save("a.npy", np.zeros(4, [("n", "i4"), ("x", "f8")]))
-    Path("tilde.py").write_text("def same(x):\n    return x\n")
+    Path("home.py").write_text("def same(x):\n    return x\n")
     with pytest.raises(StoppedError):
-        run(*("--kernel", "tilde:same", "--import-from", ".", "--input", "a.npy", "--format", "zarr", "-o", "e"),
+        run(*("--kernel", "home:same", "--import-from", ".", "--input", "a.npy", "--format", "zarr", "-o", "e"),
             *("--time-limit", "0"))  # fmt: skip
     main(["resume", "e", "--serial", "--quiet"])
-    run("--kernel", "tilde:same", "--import-from", ".", "--input", "e@1", "-o", "b.zarr")
+    run("--kernel", "home:same", "--import-from", ".", "--input", "e@1", "-o", "b.zarr")
     assert capfd.readouterr() == ("", "")
-    sys.modules.pop("tilde", None)
+    sys.modules.pop("home", None)

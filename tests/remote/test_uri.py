@@ -58,7 +58,7 @@ def test_a_uri_is_returned_as_it_is() -> None:
         ("MPINAME:", "name must be a text"),
         ("MPINAME:a b", "without white space"),
         ("MPINAME:a\x00b", "control characters"),
-        ("MPINAME:" + "x" * 256, "at most 255 characters"),
+        ("MPINAME:" + "x" * 256, "at most 255 bytes"),
         ("MPIMETA:a,,b", "tag must be a text"),
         (None, "is no URI"),
     ],

@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from simsplit.errors import CodecError
+from simsplit.remote import reading, shapes
 from simsplit.remote.wire import codec, frame
 from simsplit.remote.wire import values as kinds
 from simsplit.remote.wire.codec import Decoding, Hooks, decode, decode_arguments, encode
@@ -34,7 +35,14 @@ if TYPE_CHECKING:
 LIMIT = 2**20  # bytes that a frame may announce here
 FORBIDDEN = ("import", "exec", "compile", "os.system", "subprocess.Popen", "ctypes.dlopen", "pickle.find_class")
 HOOKS = Hooks(resolve=lambda text: text)
+ROBOT = {"name": "r", "at": (1, 2.5)}
+CIRCLE: list[Any] = [([],)]
+CIRCLE[0][0].append(CIRCLE[0])
 VALUES: list[Any] = [
+    [ROBOT, {"robots": [ROBOT, ROBOT]}, np.arange(4.0)],
+    CIRCLE,
+    [(number, [number], {"a": (number, "b")}) for number in range(20)],
+    [{(1, 2): [(3.5,)]}] * 40,
     None,
     [1, "a", 2.5, b"x", {"k": [True]}],
     (1, {2, 3}, frozenset("ab"), {1: 2}, 2**70, 1j, bytearray(b"abc")),
@@ -51,7 +59,7 @@ class Guard:
     def __init__(self) -> None:
         self.on = False
         sys.addaudithook(self._hook)
-        codec.np = self  # type: ignore[attr-defined]  # whose `empty` is watched
+        reading.np = self  # type: ignore[attr-defined]  # whose `empty` is watched
         codec.empty = lambda *of: (self.empty(*of), False)  # type: ignore[assignment]  # where buffers are received
 
     def __getattr__(self, name: str) -> Any:
@@ -142,15 +150,29 @@ class Inputs:
 
     def tree(self, depth: int) -> Any:
         """Return a value, in which extensions have any code and are followed by anything."""
-        choice = self.pick.randrange(9 if depth < 5 else 5)
+        choice = self.pick.randrange(10 if depth < 5 else 5)
         if choice < 5:
             return self.pick.choice(
                 [None, True, self.small(), 1.5, "", "<f8", "C", "Europe/Berlin", b"", bytes(8), "os:system"]
             )
         inner = [self.tree(depth + 1) for _ in range(self.pick.randrange(5))]
         if choice < 8:
-            return [msgspec.msgpack.Ext(self.pick.randrange(25), b""), *inner]
+            return [msgspec.msgpack.Ext(self.pick.randrange(27), b""), *inner]
+        if choice == 8:  # what came before once more, in full or by its number; or a part with a shape
+            if self.pick.random() < 0.3:
+                shape, data = (msgspec.msgpack.encode(each) for each in (self.shape(depth), inner))
+                return [msgspec.msgpack.Ext(int(kinds.Kind.PART), b""), self.pick.choice([shape, None]), data]
+            return [msgspec.msgpack.Ext(int(kinds.Kind.SAME), b""), self.pick.randrange(8)]
         return {str(number): item for number, item in enumerate(inner)} if self.pick.random() < 0.5 else inner
+
+    def shape(self, depth: int) -> Any:
+        """Return the shape of a part, more or less."""
+        if depth > 5 or self.pick.random() < 0.3:
+            return self.pick.choice([None, None, 0, "x"])
+        sequences = [self.pick.randrange(4), *(self.shape(depth + 1) for _ in range(self.pick.randrange(3)))]
+        keys = [self.pick.choice(["0", "1", 0, ""]) for _ in range(self.pick.randrange(3))]
+        mapping = [self.pick.randrange(2), *(part for key in keys for part in (key, self.shape(depth + 1)))]
+        return [self.pick.random() < 0.5, self.pick.choice([None, sequences]), self.pick.choice([None, mapping])]
 
     def small(self) -> int:
         """Return a number, mostly a small one."""
@@ -159,7 +181,7 @@ class Inputs:
 
 def functions() -> Iterator[Any]:
     """Return the functions that read what came."""
-    for module in (codec, frame, kinds):
+    for module in (codec, frame, kinds, reading, shapes):
         for thing in vars(module).values():
             for each in vars(thing).values() if inspect.isclass(thing) else [thing]:
                 if inspect.isfunction(each) and each.__module__ == module.__name__:

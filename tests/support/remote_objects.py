@@ -27,6 +27,20 @@ class UnsendableError(Exception):
         super().__init__(object())
 
 
+class UnknownHereError(Exception):
+    """Of a module that nobody has loaded."""
+
+    __module__ = "no_such_module"
+    code = 5
+
+    def __init__(self, *words: Any) -> None:
+        super().__init__(*words)
+        self.code = 7
+
+    def __str__(self) -> str:
+        return f"went {self.args}"
+
+
 class Vector(Protocol):
     """What a caller may know of a calculator."""
 
@@ -135,6 +149,76 @@ class Held:
     def meet(self) -> int:
         """Return when two threads are in this method."""
         return self.both.wait(LIMIT) >= 0
+
+
+@remote.expose
+class Changing:
+    """Goes on to change whatever it has given, and what it gives is a part of it."""
+
+    def __init__(self, length: int) -> None:
+        self.state = np.zeros(length)
+        self.word = {"n": [0]}
+        self.got: list[Any] = []
+
+    def _step(self) -> Any:
+        self.state += 1
+        self.word["n"][0] += 1
+        return [self.state[1:-1], self.word, self.word["n"]]
+
+    def steps(self, count: int) -> Any:
+        for _ in range(count):
+            yield self._step()
+
+    def step(self) -> Any:
+        return self._step()
+
+    @property
+    def stepped(self) -> Any:
+        return self._step()
+
+    def fail(self) -> None:
+        raise ValueError(*self._step())
+
+    def steps_then_fail(self) -> Any:
+        yield self._step()
+        self.fail()
+
+    def keep(self, array: Any, word: Any) -> None:
+        self.got.append([float(array[0]), float(array[-1]), word])
+
+    def call_back(self, other: Any, count: int) -> None:
+        """Pass on what changes."""
+        futures = []
+        for _ in range(count):
+            futures.append(other.keep.submit(*self._step()[:2]))
+            other.keep.oneway(*self._step()[:2])
+            other.keep(*self._step()[:2])
+        for future in futures:
+            future.result()
+
+    def kept(self) -> list[Any]:
+        return sorted(self.got, key=repr)
+
+    def echo(self, *values: Any) -> Any:
+        return values
+
+    def unknown(self) -> None:
+        raise UnknownHereError("wrong")
+
+    def unknown_later(self) -> Any:
+        self.unknown()
+        yield
+
+    def is_one(self, one: Any, other: Any) -> bool:
+        return one is other
+
+
+def state_of(given: Any) -> tuple[float, int]:
+    """Return which state of a `Changing` was given, if all of it is of one."""
+    array, word, numbers = given
+    assert (array == array[0]).all()
+    assert word["n"] is numbers
+    return float(array[0]), numbers[0]
 
 
 class CountedBase:

@@ -74,8 +74,12 @@ def _made(where: str, found: Any, kind: Literal["map", "step"] | None, name: str
 
 @contextmanager
 def _path(folder: str | None) -> Iterator[None]:
-    """Let Python look in `folder`, and not in the current one, which ``python -m`` puts first."""
-    before = list(sys.path)
+    """Let Python look in `folder`, and not in the current one, which ``python -m`` puts first.
+
+    Nor does it look in the folders of earlier kernels, whose modules may have the same names.
+    """
+    before, finders = list(sys.path), list(sys.meta_path)
+    sys.meta_path[:] = [finder for finder in finders if not isinstance(finder, _Later)]
     chosen = [str(Path(entry).absolute()) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
     if sys.path[:1] in ([""], [str(Path.cwd())]) and sys.path[0] not in chosen:
         del sys.path[0]
@@ -86,6 +90,7 @@ def _path(folder: str | None) -> Iterator[None]:
         yield
     finally:
         sys.path[:] = before
+        sys.meta_path[:] = finders
 
 
 class _Later:

@@ -22,7 +22,7 @@ from .server.context import current
 from .server.daemon import Daemon
 from .server.nameserver import OBJECT as NAMES
 from .server.nameserver import NameServer
-from .uri import PING, ObjectURI, parse
+from .uri import PING, ObjectURI, parse, word
 from .wire.codec import Hooks, encode
 from .wire.frame import Flag, Frame, FrameKind
 from .wire.values import Registry
@@ -88,6 +88,7 @@ class Here:
             step=traffic.poll,
             wait=self._wait_for_answer,
             need_thread=lambda: self._threads.start_service(serve=False),
+            serves=lambda: any(here._daemon.objects.has_own for here in self._group),  # noqa: SLF001, of this class
         )
         self._leaving = Leaving(
             self.rank,
@@ -151,6 +152,9 @@ class Here:
         tags = tuple(tags)
         if tags and name is None:
             raise InputError("tags are registered with a name: give one")
+        for what, text, without in [("name", name, ""), *(("tag", tag, ",") for tag in tags)]:
+            if text is not None:
+                word(what, text, without=without)
         uri = self._daemon.objects.add(thing, object)
         if name is not None:
             self.names.register(name, str(uri), tags, safe=safe)
@@ -318,9 +322,9 @@ class Here:
             return
         if current.get() is not None:
             raise InputError("a method that runs for another rank cannot leave: its caller waits for it")
-        reason = f"rank {self.rank} (host {self.host}) "
+        reason = f"rank {self.rank} (host {self.host})"
         if error is not None:
-            reason += f"ended with {type(error).__name__}"
+            reason += f" ended with {type(error).__name__}"
             self._say_gone(reason, final=False)
         self._leaving.passive = True
         agreed = False
@@ -332,7 +336,8 @@ class Here:
 
     def _end(self, reason: str, *, agreed: bool) -> None:
         if not agreed:
-            self._say_gone(reason + " without waiting for the others", final=True)
+            left = " and left without waiting" if " ended with " in reason else " left without waiting"
+            self._say_gone(reason + left + " for the others", final=True)
             wait_until(lambda: not self._endpoint.sending, self._endpoint.progress, self.settings, 1.0)
             self._endpoint.abandon()
         self._closed = True

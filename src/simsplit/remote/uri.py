@@ -13,12 +13,13 @@ and no control characters anywhere, no ``@`` in an object's name, no comma in a 
 from __future__ import annotations
 
 import re
+import reprlib
 from dataclasses import dataclass
 
 from ..errors import InputError
 
 PING = "simsplit.ping"  # an object of every rank, which gives nothing
-LONGEST = 255  # characters of an object's name, a name or a tag; a header has room for it in UTF-8
+LONGEST = 255  # bytes of an object's name, a method's, a name or a tag, in UTF-8: what a header has room for
 
 _FORBIDDEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _RANK = re.compile(r"0|[1-9][0-9]{0,9}")
@@ -85,14 +86,16 @@ def word(what: str, text: object, *, without: str = "") -> str:
     wrong = None
     if not isinstance(text, str) or not text:
         wrong = "a text of at least one character"
-    elif len(text) > LONGEST:
-        wrong = f"at most {LONGEST} characters long"
     elif _FORBIDDEN.search(text):
         wrong = "without white space and control characters"
+    elif len(text.encode()) > LONGEST:
+        wrong = f"at most {LONGEST} bytes long"
     elif without and without in text:
         wrong = f"without {without!r}"
     if wrong:
-        shown = repr(text)
+        shown = (
+            reprlib.repr(text) if not isinstance(text, str) else repr(text)
+        )  # what came may hold itself again and again
         raise InputError(f"{what} must be {wrong}, not {shown[:80]}{'…' if len(shown) > 80 else ''}")  # noqa: PLR2004
     return str(text)
 

@@ -95,7 +95,7 @@ def test_show_names_a_kernel_by_its_signature_and_the_launcher_that_a_run_needs(
     Path("lv.py").write_text(MODEL)
     for kernel, more, line in [
         ("lv:lotka", ["--set", "a=1", "--set", "b=2"], "map kernel lv:lotka: lotka(x, a, b) · a 1, b 2"),
-        ("lv:K", [], "kernel K"),
+        ("lv:K", [], "map kernel K"),
     ]:
         main(
             ["run", "--serial", "--quiet", "--kernel", kernel, "--import-from", ".", *more, "--overwrite", "-o", "l v"]

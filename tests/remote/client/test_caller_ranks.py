@@ -18,11 +18,11 @@ import pytest
 from mpi4py import MPI
 
 from simsplit import remote
-from simsplit.errors import CallTimeoutError, GoneError, RefusedError
+from simsplit.errors import CallTimeoutError, GoneError, RefusedError, RemoteError
 from simsplit.remote.link import backoff as waiting
 from simsplit.remote.wire.frame import Frame, FrameKind
 from tests.support.launching import LIMIT
-from tests.support.remote_objects import Calculator, StateError
+from tests.support.remote_objects import Calculator, Changing, StateError, state_of
 
 SIZE = MPI.COMM_WORLD.size
 SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "10" if SIZE == 4 else "1"))  # for each of two modes
@@ -74,6 +74,84 @@ def test_a_result_is_what_the_array_was_when_the_method_returned() -> None:
         values = [future.result() for future in futures]
         assert all((value == value[0]).all() for value in values)
         assert [value[0] for value in values] == sorted(value[0] for value in values)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("length", [6, 500_000])
+def test_values_are_what_they_were_when_they_were_given(length: int, workers: int) -> None:
+    with join(workers=workers, stream_window=4) as here:
+        here.serve(Changing(length), name=f"c{here.rank}")
+        proxy = here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}", attributes=True)
+        assert [state_of(item) for item in proxy.steps(6)] == [(n, n) for n in range(1, 7)]
+        with remote.Batch(proxy) as batch:
+            outcomes = [batch.step() for _ in range(3)]
+            failed = batch.fail()
+        assert [state_of(outcome.result()) for outcome in outcomes] == [(n, n) for n in range(7, 10)]
+        assert state_of(failed.exception().args) == (10, 10)
+        with pytest.raises(ValueError, match="n") as caught:
+            proxy.fail()
+        assert state_of(caught.value.args) == (11, 11)
+        futures = []
+        for _ in range(3):
+            futures.append(proxy.step.submit())
+            if workers:  # side by side they would change the state while the other returns it
+                futures[-1].result()
+        assert [state_of(future.result()) for future in futures] == [(n, n) for n in range(12, 15)]
+        items = proxy.steps_then_fail()
+        assert state_of(next(items))[0] == 15
+        with pytest.raises(ValueError, match="n") as caught:
+            next(items)
+        assert state_of(caught.value.args) == (16, 16)
+
+
+def test_what_is_passed_on_is_what_it_was_then() -> None:
+    """By submit, oneway and in calls that a method makes, in every direction at once."""
+    with join() as here:
+        mine = here.serve(Changing(300_000), name=f"c{here.rank}")
+        proxy = here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}")
+        proxy.call_back(here.proxy(mine), 3)
+        assert here.proxy(mine).kept() == sorted(([n, n, {"n": [n]}] for n in range(1, 10)), key=repr)
+        given, numbers = np.zeros(300_000), [0]
+        futures = []
+        with remote.Batch(proxy) as batch:
+            for number in range(1, 6):
+                given += 1
+                numbers[0] = number
+                futures.append(proxy.echo.submit(given, numbers))
+                batch.echo(given, numbers)
+                given[0] = given[-1] = number
+            futures += batch._futures
+        given[:] = 0
+        results = [future.result() for future in futures]
+        assert [(array[5], array[-1], word) for array, word in results] == [(n, n, [n]) for n in range(1, 6)] * 2
+
+
+def test_an_object_that_is_given_twice_is_one_at_the_other_rank() -> None:
+    with join() as here:
+        here.serve(Changing(3), name=f"c{here.rank}")
+        proxy = here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}")
+        for one in (np.zeros(5), np.zeros(100_000), [[0] * 2] * 2, {"a": [1]}, (1, [2]), {1}):
+            assert proxy.is_one(one, one)
+            assert proxy.is_one.submit(one, other=one).result()
+            with remote.Batch(proxy) as batch:
+                batch.is_one(one, one)
+                again = batch.is_one(one, one)
+            assert again.result()
+        assert proxy.is_one(proxy, proxy)
+        assert not proxy.is_one([1], [1])
+
+
+def test_an_exception_of_a_class_that_is_not_known_has_its_text_and_traceback() -> None:
+    with join() as here:
+        here.serve(Changing(3), name=f"c{here.rank}")
+        proxy = here.proxy(f"MPINAME:c{(here.rank + 1) % here.size}")
+        calls = [proxy.unknown, proxy.unknown.submit().result, lambda: next(proxy.unknown_later())]
+        for call in calls:
+            with pytest.raises(RemoteError, match=r"no_such_module.UnknownHereError: went \('wrong',\)") as caught:
+                call()
+            assert type(caught.value) is RemoteError
+            assert caught.value.code == 7
+            assert "in unknown" in str(caught.value.__cause__)
 
 
 def test_ranks_call_each_other_to_depth_50() -> None:

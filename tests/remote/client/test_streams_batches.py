@@ -15,7 +15,7 @@ from simsplit import remote
 from simsplit.errors import CallTimeoutError, CodecError, InputError, RefusedError, UnknownNameError
 from simsplit.remote.client import streams
 from tests.support.launching import LIMIT
-from tests.support.remote_objects import Calculator, StateError
+from tests.support.remote_objects import Calculator, Changing, StateError, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -310,3 +310,57 @@ def test_a_generator_that_is_asked_for_more_while_it_runs_refuses_and_nobody_wai
         held.append(numbers)
         assert next(numbers) == 1
         assert "Source-1.count is read already" in next(numbers)
+
+
+@pytest.mark.parametrize("length", [6, 5000])
+def test_values_are_what_they_were_when_they_were_given(ranks: list[remote.Here], length: int) -> None:
+    proxy = ranks[0].proxy(ranks[1].serve(Changing(length)))
+    assert [state_of(item) for item in proxy.steps(6)] == [(n, n) for n in range(1, 7)]
+    with remote.Batch(proxy) as batch:
+        outcomes = [batch.step() for _ in range(3)]
+    assert [state_of(outcome.result()) for outcome in outcomes] == [(n, n) for n in range(7, 10)]
+    given, numbers = np.zeros(length), [0]
+    futures = []
+    with remote.Batch(proxy) as batch:
+        for number in range(1, 4):
+            given += 1
+            numbers[0] = number
+            batch.keep(given, numbers)
+            futures.append(proxy.keep.submit(given, numbers))
+    given[:] = 0
+    for future in futures:
+        future.result()
+    assert proxy.kept() == [[n, n, [n]] for n in (1, 1, 2, 2, 3, 3)]
+
+
+def test_what_cannot_travel_in_a_batch_is_refused_where_it_is_given(ranks: list[remote.Here]) -> None:
+    proxy = ranks[0].proxy(ranks[1].serve(Changing(6)))
+    with remote.Batch(proxy) as batch:
+        with pytest.raises(CodecError, match=r"^args\[1\]\[0\] cannot travel"):
+            batch.keep(np.zeros(5000), [len])
+        kept = batch.keep(np.ones(5000), [1])
+    assert kept.result() is None
+    assert proxy.kept() == [[1.0, 1.0, [1]]]
+
+
+def test_an_item_that_cannot_travel_is_an_error_after_the_items_before_it(ranks: list[remote.Here]) -> None:
+    closed = []
+
+    @remote.expose
+    class Giving:
+        def items(self) -> Iterator[Any]:
+            shared = [1]
+            try:
+                yield [shared, shared]
+                yield {"f": [len, np.zeros(5000)]}
+                yield 3
+            finally:
+                closed.append(1)
+
+    items = ranks[0].proxy(ranks[1].serve(Giving())).items()
+    one, other = next(items)
+    assert one is other
+    with pytest.raises(CodecError, match=r"value\['f'\]\[0\] cannot travel"):
+        next(items)
+    assert closed == [1]
+    assert list(items) == []

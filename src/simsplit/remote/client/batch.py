@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import CodecError, InputError
+from ..wire.codec import Gathering
 from ..wire.exceptions import decode_failure
 from ..wire.frame import Flag
 from .caller import Request
@@ -15,11 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_DEPTH = 2  # of the lists around a call
+
+
 class Batch:
     """Collects calls of a remote object, and makes them in one message, in order.
 
     Each call gives a future, which is done when the batch is sent: at the end of the ``with`` block, or by
-    `send`. A call that fails does not stop those behind it. A block that raises sends nothing.
+    `send`. The arguments are taken as they are at the call, and may be changed before the batch is sent. A call
+    that fails does not stop those behind it. A block that raises sends nothing.
 
     Parameters
     ----------
@@ -39,7 +44,7 @@ class Batch:
         if not isinstance(proxy, Proxy):
             raise InputError(f"{proxy!r} is no proxy")
         self._proxy = proxy
-        self._calls: list[Any] = []
+        self._calls: Gathering | None = None
         self._futures: list[Future[Any]] = []
 
     def __getattr__(self, name: str) -> Callable[..., Future[Any]]:
@@ -48,7 +53,9 @@ class Batch:
 
         def method(*args: Any, **kwargs: Any) -> Future[Any]:
             future: Future[Any] = Future()
-            self._calls.append([name, list(args), kwargs])
+            if self._calls is None:
+                self._calls = Gathering(self._proxy._origin.caller.hooks(self._request()), _DEPTH)  # noqa: SLF001, part of it
+            self._calls.add([name, list(args), kwargs], (name, "args", "kwargs"))
             self._futures.append(future)
             return future
 
@@ -63,24 +70,26 @@ class Batch:
         else:
             for future in self._futures:
                 future.cancel()
-            self._calls, self._futures = [], []
+            self._calls, self._futures = None, []
+
+    def _request(self, flags: int = 0) -> Request:
+        return Request(self._proxy._uri, "", Flag.BATCH | flags, self._proxy._timeout)  # noqa: SLF001, part of it
 
     def _send(self, *, oneway: bool = False) -> list[Future[Any]]:
-        calls, self._calls = self._calls, []
+        calls, self._calls = self._calls, None
         futures, self._futures = self._futures, []
-        if not calls:
+        if calls is None:
             return []
-        flags = Flag.BATCH | (Flag.ONEWAY if oneway else 0)
-        request = Request(self._proxy._uri, "", flags, self._proxy._timeout)  # noqa: SLF001, part of it
+        request = self._request(Flag.ONEWAY if oneway else 0)
         try:
-            outcomes = self._proxy._origin.caller.call(request, tuple(calls))  # noqa: SLF001, the same
-            if not oneway and len(outcomes) != len(calls):
-                raise CodecError(f"{len(calls)} calls were made, {len(outcomes)} outcomes came")  # noqa: TRY301, for all
+            outcomes = self._proxy._origin.caller.call(request, calls.encoded([calls.trees, {}]))  # noqa: SLF001, the same
+            if not oneway and len(outcomes) != len(futures):
+                raise CodecError(f"{len(futures)} calls were made, {len(outcomes)} outcomes came")  # noqa: TRY301, for all
         except BaseException as error:
             for future in futures:
                 future.set_exception(error)
             raise
-        for future, outcome in zip(futures, outcomes or [[True, None]] * len(calls), strict=True):
+        for future, outcome in zip(futures, outcomes or [[True, None]] * len(futures), strict=True):
             if outcome[0]:
                 future.set_result(outcome[1])
             else:

@@ -13,7 +13,7 @@ from ...errors import CallTimeoutError, GoneError, RefusedError, RemoteError, Un
 from ..link.identity import Peer
 from ..server.context import current
 from ..uri import PING, ObjectURI
-from ..wire.codec import encode_arguments
+from ..wire.codec import copied, encode_arguments
 from ..wire.exceptions import decode_failure
 from ..wire.frame import SMALL, Flag, Frame, FrameKind
 from .futures import RemoteFuture
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..link.endpoint import Endpoint
     from ..link.identity import Introduction
     from ..settings import Settings
+    from ..wire.codec import Hooks
     from ..wire.frame import Arrived
 
 
@@ -86,6 +87,8 @@ class Caller:
         ``wait(done, timeout)`` makes progress until it is done; returns whether it is.
     need_thread : callable
         Somebody waits without making progress.
+    serves : callable
+        Tells whether a method of the user's may run while this rank waits.
     """
 
     def __init__(
@@ -97,11 +100,13 @@ class Caller:
         step: Callable[..., bool],
         wait: Callable[[Callable[[], bool], float | None], bool],
         need_thread: Callable[[], None],
+        serves: Callable[[], bool],
     ) -> None:
         self.settings = settings
         self.step = step
         self.wait = wait
         self.need_thread = need_thread
+        self._serves = serves
         self.counts: Counter[str] = Counter()
         self._closed: str | None = None
         self._endpoint = endpoint
@@ -131,7 +136,7 @@ class Caller:
         ----------
         request : Request
         positional : tuple
-            Arguments by position; of a batch a list ``[method, by position, by name]`` for each call.
+            Arguments by position; of a batch an `Encoded` list ``[method, by position, by name]`` for each call.
         named : dict, optional
             Arguments by name.
         annotations : dict, optional
@@ -163,7 +168,7 @@ class Caller:
         named: dict[str, Any],
         annotations: dict[str, Any] | None = None,
     ) -> RemoteFuture:
-        """Call and return the future of the result; arrays must not be changed until it is done.
+        """Call and return the future of the result. What is given may be changed at once: large arrays are copied.
 
         Only the first call to a rank waits, until that rank says welcome.
         """
@@ -203,6 +208,8 @@ class Caller:
                 "Raise max_depth (SIMSPLIT_REMOTE_MAX_DEPTH) if it is no endless recursion."
             )
         body, buffers = encode_arguments(positional, named, annotations, peer.hooks)
+        if buffers and (pending.future is not None or self._serves()):  # or they could change before they are sent
+            buffers = [copied(buffer) for buffer in buffers]
         if flags & Flag.ONEWAY:
             self._keep_pace(peer, request, depth)
         else:
@@ -303,6 +310,13 @@ class Caller:
         if arrived.kind == FrameKind.CANCELLED:
             self.accept(arrived)
         pending.unsettled = False
+
+    def hooks(self, request: Request) -> Hooks:
+        """Return how the arguments of a call are to be encoded."""
+        if not self.settings.pickle:
+            return self._introduction.hooks
+        deadline = None if request.timeout is None else time.perf_counter() + request.timeout
+        return self._connected(request, deadline).hooks
 
     def peer(self, rank: int) -> Peer | None:
         """Return the peer of a rank that was called."""

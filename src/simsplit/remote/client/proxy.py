@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import InputError
@@ -11,7 +13,7 @@ from ..wire.frame import Flag
 from .caller import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from ..uri import ObjectURI
     from .caller import Caller
@@ -159,19 +161,19 @@ class RemoteMethod:
         self._signature = signature
         self._annotations = dict(annotations) if annotations else None
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         """Call and return the result."""
         if self._signature is not None:
             self._signature.bind(*args, **kwargs)
         return self._caller.call(self._request, args, kwargs, self._annotations)
 
-    def submit(self, *args: Any, **kwargs: Any) -> RemoteFuture:
-        """Call and return a future of the result; arrays must not be changed until it is done."""
+    def submit(self, /, *args: Any, **kwargs: Any) -> RemoteFuture:
+        """Call and return a future of the result. What is given may be changed at once: large arrays are copied."""
         if self._signature is not None:
             self._signature.bind(*args, **kwargs)
         return self._caller.submit(self._request, args, kwargs, self._annotations)
 
-    def oneway(self, *args: Any, **kwargs: Any) -> None:
+    def oneway(self, /, *args: Any, **kwargs: Any) -> None:
         """Call and do not wait; what goes wrong is logged at the other rank."""
         if self._signature is not None:
             self._signature.bind(*args, **kwargs)
@@ -185,7 +187,16 @@ class RemoteMethod:
         timeout : float, optional
             Seconds.
         annotations : mapping of str to object, optional
+
+        Raises
+        ------
+        InputError
+            If one of them is something else.
         """
+        if annotations is not None and not (
+            isinstance(annotations, Mapping) and all(type(name) is str for name in annotations)
+        ):
+            raise InputError(f"annotations must be a mapping of str to objects, not {annotations!r:.80}")
         request = self._request
         if timeout is not None:
             request = request._replace(timeout=checked_timeout(timeout))
@@ -228,18 +239,33 @@ def signatures(interface: Any) -> dict[str, inspect.Signature | None]:
     """Return the signatures of an interface's methods by name; None for a property."""
     if not isinstance(interface, type):
         raise InputError(f"interface must be a class or a protocol, not {interface!r}")
-    names: Iterable[str] = members(interface) or [name for name in dir(interface) if not name.startswith("_")]
+    names: Iterable[str] = members(interface) or [
+        name for name in [*dir(interface), *_annotated(interface)] if not name.startswith("_")
+    ]
     found: dict[str, inspect.Signature | None] = {}
     for name in names:
-        thing = inspect.getattr_static(interface, name)
-        if isinstance(thing, property):
+        thing = inspect.getattr_static(interface, name, None)
+        called = getattr(interface, name, None)  # of a class itself: without the first argument, if it is bound to that
+        if isinstance(thing, type):
+            continue
+        if isinstance(thing, property | cached_property) or not callable(called):
             found[name] = None
-        elif isinstance(thing, staticmethod):
-            found[name] = inspect.signature(thing.__func__)
-        elif inspect.isfunction(thing) or isinstance(thing, classmethod):
-            signature = inspect.signature(thing.__func__ if isinstance(thing, classmethod) else thing)
-            found[name] = signature.replace(parameters=list(signature.parameters.values())[1:])
+            continue
+        signature = inspect.signature(called)
+        bound = isinstance(thing, staticmethod | classmethod)
+        found[name] = signature if bound else signature.replace(parameters=list(signature.parameters.values())[1:])
     return found
+
+
+def _annotated(interface: type) -> list[str]:
+    """Return the names of attributes that a class and its bases only announce."""
+    return [
+        name
+        for base in interface.__mro__
+        if base.__module__ not in ("builtins", "typing")
+        for name in inspect.get_annotations(base)
+        if not hasattr(interface, name)
+    ]
 
 
 def _public(name: str) -> None:

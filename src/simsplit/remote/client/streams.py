@@ -12,6 +12,7 @@ from ...errors import RefusedError, RemoteError, UnknownNameError
 from ..exposure import expose
 from ..server.context import current
 from ..uri import ObjectURI
+from ..wire.codec import Encoded, Gathering
 from ..wire.exceptions import decode_failure, failure
 from ..wire.frame import Flag
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..settings import Settings
+    from ..wire.codec import Hooks
     from .caller import Caller, Request
 
 OBJECT = "simsplit.streams"  # what the streams of a rank are served as
@@ -28,12 +30,13 @@ _PATIENCE = 0.05  # seconds that a fetch goes on, once it has an item
 class Stream:
     """One generator at its server."""
 
-    __slots__ = ("items", "lock", "owner", "touched", "where")
+    __slots__ = ("hooks", "items", "lock", "owner", "touched", "where")
 
-    def __init__(self, items: Iterator[Any], owner: int, where: str) -> None:
+    def __init__(self, items: Iterator[Any], owner: int, where: str, hooks: Hooks) -> None:
         self.items = items
         self.owner = owner
         self.where = where
+        self.hooks = hooks
         self.touched = time.monotonic()
         self.lock = threading.Lock()
 
@@ -57,7 +60,7 @@ class Streams:
         self._numbers = itertools.count(1)
         self._next_look = 0.0
 
-    def add(self, items: Iterator[Any], owner: int, where: str) -> int:
+    def add(self, items: Iterator[Any], owner: int, where: str, hooks: Hooks) -> int:
         """Keep a generator for a rank, and return its number.
 
         Raises
@@ -73,7 +76,7 @@ class Streams:
                 "Close one, or read it to its end."
             )
         number = next(self._numbers)
-        self.open[number] = Stream(items, owner, where)
+        self.open[number] = Stream(items, owner, where, hooks)
         return number
 
     def expire(self) -> None:
@@ -98,8 +101,11 @@ class Streams:
             _close(stream.items)
 
     @expose
-    def fetch(self, number: int, count: int) -> list[Any]:
-        """Return the next items, whether there may be more, and how the generator failed, if it did."""
+    def fetch(self, number: int, count: int) -> Encoded:
+        """Return the next items, whether there may be more, and how the generator failed, if it did.
+
+        Each item is encoded before the generator goes on, which may change what it yielded.
+        """
         stream = self._own(number)
         if not stream.lock.acquire(blocking=False):  # it may be waiting for the very call that asks
             raise RefusedError(f"the stream of {stream.where} is read already: one call at a time can read it")
@@ -108,26 +114,28 @@ class Streams:
         finally:
             stream.lock.release()
 
-    def _next(self, number: int, stream: Stream, count: int) -> list[Any]:
-        items: list[Any] = []
+    def _next(self, number: int, stream: Stream, count: int) -> Encoded:
+        items = Gathering(stream.hooks, 2)
         begun = time.monotonic()
         try:
             for item in itertools.islice(stream.items, count):
-                items.append(item)
+                items.add(item)
                 if time.monotonic() - begun > _PATIENCE:
                     break
             else:
-                if not items:
+                if not items.trees:
                     self._drop(number)
-                    return [[], False, None]
+                    return items.encoded([[], False, None])
         except Exception as error:  # noqa: BLE001, raised at the caller, after the items before it
             self.open.pop(number, None)
-            return [items, False, failure(error, stream.where, None)]
+            items.add(failure(error, stream.where, stream.hooks))
+            failed = items.trees.pop()
+            return items.encoded([items.trees, False, failed])
         finally:
             stream.touched = time.monotonic()
             if number not in self.open:  # dropped meanwhile, when it could not be closed, for it was running
                 _close(stream.items)
-        return [items, True, None]
+        return items.encoded([items.trees, True, None])
 
     @expose
     def close(self, number: int) -> None:

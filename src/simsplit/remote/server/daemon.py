@@ -15,7 +15,7 @@ from ..client.streams import OBJECT as STREAMS
 from ..client.streams import Streams
 from ..exposure import is_exposed, members
 from ..uri import PING
-from ..wire.codec import Hooks, as_arguments, encode, encode_plain
+from ..wire.codec import Encoded, Gathering, Hooks, as_arguments, copied, encode, encode_plain
 from ..wire.exceptions import encode_failure, failure
 from ..wire.frame import SMALL, Flag, Frame, FrameKind
 from .context import context_of, current
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..link.endpoint import Endpoint
     from ..link.identity import Guest, Introduction, Reception
     from ..settings import Settings
-    from ..wire.codec import Encoded
     from ..wire.frame import Arrived
     from .context import CallContext, Running
     from .objects import Served
@@ -190,8 +189,11 @@ class Daemon:
         return UnknownNameError(f"rank {self._endpoint.rank} serves no object {request.object!r}")
 
     def _encoded(self, request: Arrived, guest: Guest, result: Any) -> tuple[Encoded, int]:
+        if type(result) is Encoded:
+            return result, 0
         if _is_iterator(result):
-            stream = self.streams.add(result, request.source, self._where(request.object, request.method))
+            where = self._where(request.object, request.method)
+            stream = self.streams.add(result, request.source, where, guest.hooks)
             return encode(stream, guest.hooks), Flag.STREAM
         return encode(result, guest.hooks), 0
 
@@ -201,7 +203,7 @@ class Daemon:
             self._over(request)
             self._endpoint.send_small(request.source, FrameKind.RESULT, request.correlation, "", "", flags, 0, body)
             return
-        buffers = [buffer if _is_nobody_elses(buffer) else memoryview(bytearray(buffer)) for buffer in buffers]
+        buffers = [buffer if _is_nobody_elses(buffer) else copied(buffer) for buffer in buffers]
         frame = Frame(FrameKind.RESULT, request.correlation, flags=flags, body=body, buffers=buffers)
         del answer, buffers
         self._over(request)
@@ -221,6 +223,7 @@ class Daemon:
 
     def _send_failure(self, request: Arrived, error: BaseException, where: str) -> None:
         body, buffers = encode_failure(error, where, self._introduction.hooks)
+        buffers = [copied(buffer) for buffer in buffers]  # the user's code may have kept what it raised
         frame = Frame(FrameKind.ERROR, request.correlation, body=body, buffers=buffers)
         self._endpoint.send(frame, request.source)
 
@@ -254,30 +257,22 @@ class Daemon:
     def _batch(self, served: Served, guest: Guest, request: Arrived, calls: list[Any]) -> Encoded:
         """Run several calls one after the other, whatever becomes of each."""
         name = request.object
-        outcomes: list[list[Any]] = []
+        outcomes = Gathering(guest.hooks, 1)
         for call in calls:
             method, positional, named = call if type(call) is list and len(call) == _TRIPLE else ("", None, None)
-            where = self._where(name, str(method))
+            where = self._where(name, method if type(method) is str else "")
             try:
                 positional, named, _ = as_arguments([positional, named])
                 if type(method) is not str or not method:
                     raise CodecError("a call of a batch without a method")  # noqa: TRY301, one outcome of several
                 request.method = method  # which a validator, and the method itself, may ask for
                 self._validate(request)
-                outcomes.append([True, self._invoke(served, guest, name, method, 0, positional, named)])
+                result = self._invoke(served, guest, name, method, 0, positional, named)
+                outcomes.add([True, result], ("", "value"))  # before the next call can change it
             except Exception as error:  # noqa: BLE001, it is raised at the caller
-                outcomes.append([False, *failure(error, where, guest.hooks)])
+                outcomes.add([False, *failure(error, where, guest.hooks)])
         request.method = ""
-        try:
-            return encode(outcomes, guest.hooks)
-        except CodecError:
-            for number, outcome in enumerate(outcomes):
-                try:
-                    encode(outcome, guest.hooks)
-                except CodecError as error:
-                    where = self._where(name, str(calls[number][0]))
-                    outcomes[number] = [False, *failure(error, where, guest.hooks)]
-            return encode(outcomes, guest.hooks)
+        return outcomes.encoded(outcomes.trees)
 
     def _where(self, name: str, method: str) -> str:
         what = ".".join(part for part in (name, method) if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import threading
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import InputError, UnknownNameError
 from ..exposure import INSTANCES, instances_of, is_exposed, members
 from ..uri import ObjectURI, word
+from .nameserver import OBJECT as NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +74,11 @@ class Objects:
         self._lock = threading.Lock()
         self._singles: dict[str, tuple[Served, Any]] = {}
 
+    @property
+    def has_own(self) -> bool:
+        """Whether there is any but those of the layer itself."""
+        return len(self._names) > (NAMES in self.served)
+
     def add(self, thing: Any, name: str | None = None) -> ObjectURI:
         """Let other ranks call an object, or a class's instances.
 
@@ -80,6 +87,10 @@ class Objects:
         InputError
             If nothing of it is exposed, or the name is taken.
         """
+        if inspect.isroutine(thing):
+            raise InputError(
+                f"{thing!r} cannot be served: it is a function. Make it a method of an exposed class (@expose)."
+            )
         is_class = isinstance(thing, type)
         cls: type = thing if is_class else type(thing)
         reachable = members(cls)
@@ -89,7 +100,7 @@ class Objects:
             known = self._names.get(id(thing))
             if known is not None and name in (None, known):
                 return ObjectURI(known, self._rank)
-            name = f"{cls.__name__}-{next(self._numbers)}" if name is None else word("object", name, without="@")
+            name = word("object", f"{cls.__name__}-{next(self._numbers)}" if name is None else name, without="@")
             if known is not None or name in self.served:
                 taken = f"it is served as {known}" if known else f"the name {name} is taken"
                 raise InputError(

@@ -22,40 +22,49 @@ code    what         what follows
 13      time         ISO text without zone, fold, zone
 14      timedelta    days, seconds, microseconds
 15      Enum         name of the class, name of the member, or value of a Flag
-16      dataclass    name of the class, field, value, field, value, …
-17      scalar       NumPy's dtype, bytes
+16      dataclass    name of the class, field, value, field, value, …, other attributes
+17      scalar       NumPy's dtype, bytes; or nothing, and a str or bytes
 18      array        dtype, shape, "C" or "F", bytes
 19      buffer       index in the table of buffers
-20      exception    module, qualified name, arguments, attributes
+20      exception    module, qualified name, what it says (None: the argument), arguments, attributes
 21      reference    text: a remote object (see `Hooks`)
 22      pickle       bytes, indices in the table of buffers
+23      part         shape, bytes: a value that is MessagePack by itself (see `shapes`)
+24      same         number of an object
+25      within       number of an object, elements
 ======  ===========  ==================================================================
 
 A message is ``[table of buffers, value]``. The table gives dtype, shape and order of each buffer; it is
 checked, and memory taken, before a byte of them is received. A value without extensions is ready as it is.
 
-The value is a tree: an object that can be changed and that appears in it twice (or within itself) is refused,
-for its identity would be lost without a word.
+An object that is there twice arrives as one. Objects that have an identity (lists, dicts, sets, tuples,
+bytearrays, arrays, dataclasses, exceptions, references, pickles) are numbered in the order in which the reader makes
+them, and one that came before, or that holds the place, is written as "the same as number n". What is made after its
+elements (a tuple, a frozenset) cannot be within itself; it is written in full there, and around that as "within":
+elements are read, and the object is number n.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import prod
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
 
 from ...errors import CodecError
 from ...util.buffer_pool import empty
+from ..reading import Reader, has_names, layout
+from ..shapes import CANNOT_ENCODE
+from ..shapes import SCALARS as NATIVE
 from . import values as kinds
-from .encoder import AS_IT_IS, DEEPEST, RefusedValueError, Writer
+from .encoder import RefusedValueError, Writer
 from .values import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -63,13 +72,12 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-NATIVE = AS_IT_IS | {int}
-_STR = frozenset({str})
-_ORDERS = ("C", "F")
 _NO_BUFFERS: list[Any] = []
+_NO_TABLE = b"\x92\x90"  # how a message begins that has no buffers
+_PLAIN_PART = [msgspec.msgpack.Ext(int(Kind.PART), b""), None]
+_BYTE = np.dtype(np.uint8)
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _WRONG_TABLE = "not a message: its table of buffers is not the one that was announced"
-_CANNOT_ENCODE = (UnicodeEncodeError, OverflowError, ValueError, TypeError)
 _CANNOT_DECODE = (msgspec.DecodeError, RecursionError, ValueError, TypeError, OverflowError)
 
 
@@ -125,12 +133,68 @@ def encode(value: Any, hooks: Hooks, parts: Sequence[str] = ()) -> Encoded:
     if body is not None:
         return Encoded(body, [])
     writer = Writer(hooks)
+    with _told(parts):
+        tree = writer.whole(value)
+        if type(tree) is list and tree[:2] == _PLAIN_PART:
+            return Encoded(_NO_TABLE + tree[2], [])
+        return Encoded(_encode([writer.table, tree]), writer.buffers)
+
+
+@contextmanager
+def _told(parts: Sequence[str] = ()) -> Iterator[None]:
+    """Say what cannot travel."""
     try:
-        return Encoded(_encode([writer.table, writer.write(value)]), writer.buffers)
+        yield
     except RefusedValueError as refusal:
         raise CodecError(f"{refusal.where(parts)} cannot travel: {refusal.reason}") from refusal.__cause__
-    except _CANNOT_ENCODE as error:
+    except CANNOT_ENCODE as error:
         raise CodecError(f"value cannot travel: {error}") from None
+
+
+class Gathering:
+    """Values of one message that are encoded one after the other, each as it is when it is added.
+
+    Parameters
+    ----------
+    hooks : Hooks
+    depth : int
+        Of the lists around the values.
+    """
+
+    def __init__(self, hooks: Hooks, depth: int) -> None:
+        self.trees: list[msgspec.Raw] = []
+        self._depth = depth
+        self._writer = Writer(hooks)
+        self._writer.around(depth)
+
+    def add(self, value: Any, parts: Sequence[str] = ()) -> None:
+        """Encode a value; its arrays may be changed from now on.
+
+        Raises
+        ------
+        CodecError
+            If it cannot travel; it is then left out.
+        """
+        writer = self._writer
+        mark = _, known = writer.mark()
+        try:
+            with _told(parts):
+                self.trees.append(msgspec.Raw(_encode(writer.whole(value, self._depth))))
+            writer.buffers[known:] = map(copied, writer.buffers[known:])
+        except BaseException:
+            writer.back_to(mark)
+            raise
+
+    def encoded(self, value: Any) -> Encoded:
+        """Return the message; `value` is MessagePack's own, with `trees` in it."""
+        return Encoded(_encode([self._writer.table, value]), self._writer.buffers)
+
+
+def copied(buffer: memoryview) -> memoryview:
+    """Return memory of its own with the same bytes."""
+    memory = empty((buffer.nbytes,), _BYTE)[0]
+    memory[:] = buffer
+    return memory.data
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -145,7 +209,7 @@ def encode_plain(value: Any) -> bytes | None:
     if cls in NATIVE or (cls is list and NATIVE.issuperset(map(type, value))):
         try:
             return _encode((_NO_BUFFERS, value))
-        except _CANNOT_ENCODE:  # a large integer, which the writer knows how to send, or what it will refuse
+        except CANNOT_ENCODE:  # a large integer, which the writer knows how to send, or what it will refuse
             return None
     return None
 
@@ -153,13 +217,15 @@ def encode_plain(value: Any) -> bytes | None:
 def encode_arguments(
     positional: tuple[Any, ...], named: dict[str, Any], annotations: dict[str, Any] | None, hooks: Hooks
 ) -> tuple[bytes, list[memoryview]]:
-    """Return the arguments of a call as bytes: body and buffers, as `encode` does.
+    """Return the arguments of a call as bytes: body and buffers, as `encode` does, if they are not encoded yet.
 
     Raises
     ------
     CodecError
         If something in them cannot travel; the message says where.
     """
+    if type(positional) is Encoded:  # those of a batch
+        return positional
     if (
         annotations is None
         and NATIVE.issuperset(map(type, positional))
@@ -167,7 +233,7 @@ def encode_arguments(
     ):
         try:
             return _encode((_NO_BUFFERS, (positional, named))), _NO_BUFFERS
-        except _CANNOT_ENCODE:
+        except CANNOT_ENCODE:
             pass  # as in `encode_plain`
     value = [list(positional), named] if annotations is None else [list(positional), named, annotations]
     return encode(value, hooks, ("args", "kwargs", "annotations"))
@@ -203,13 +269,9 @@ def as_arguments(value: Any) -> tuple[list[Any], dict[str, Any], Mapping[str, An
     if type(value) is list and len(value) in (2, 3):
         positional, named = value[:2]
         annotations = value[2] if len(value) == 3 else _NONE  # noqa: PLR2004, annotations too
-        if type(positional) is list and _has_names(named) and (annotations is _NONE or _has_names(annotations)):
+        if type(positional) is list and has_names(named) and (annotations is _NONE or has_names(annotations)):
             return positional, named, annotations
     raise CodecError("a request without arguments")
-
-
-def _has_names(value: Any) -> bool:
-    return type(value) is dict and _STR.issuperset(map(type, value))
 
 
 def decode(body: bytes | bytearray | memoryview, hooks: Hooks) -> Any:
@@ -262,18 +324,19 @@ class Decoding:
         The memory that the buffers are to be received into.
     """
 
-    __slots__ = ("_tree", "buffers")
+    __slots__ = ("_nbytes", "_tree", "buffers")
 
     buffers: list[Array]
 
     def __init__(self, body: bytes | bytearray | memoryview, sizes: Sequence[int] = ()) -> None:
+        self._nbytes = len(body)
         try:
             table, self._tree = _decode_tree(body)
         except _CANNOT_DECODE as error:
             raise CodecError(f"not a message: {error}") from None
         if type(table) is not list or len(table) != len(sizes):
             raise CodecError(_WRONG_TABLE)
-        layouts = [_layout(entry, size) for entry, size in zip(table, sizes, strict=True)]
+        layouts = [layout(entry, size) for entry, size in zip(table, sizes, strict=True)]
         try:
             self.buffers = [empty(shape, dtype, order)[0] for dtype, shape, order in layouts]
         except (MemoryError, ValueError) as error:
@@ -288,80 +351,8 @@ class Decoding:
             If the message does not hold one.
         """
         try:
-            return _Reader(hooks, self.buffers).read(self._tree, 0)
+            return Reader(hooks, self.buffers, self._nbytes).read(self._tree, 0)
         except CodecError:
             raise
         except Exception as error:  # whatever a malformed message provokes
             raise CodecError(f"not a value: {type(error).__name__}: {error}") from error
-
-
-def _layout(entry: Any, size: int) -> tuple[np.dtype[Any], tuple[int, ...], Literal["C", "F"]]:
-    """Return dtype, shape and order of a buffer, checked against the size that was announced."""
-    if type(entry) is not list or len(entry) != 3:  # noqa: PLR2004, dtype, shape, order
-        raise CodecError("not a message: a wrong entry in the table of buffers")
-    dtype, shape = kinds.dtype_of(entry[0]), kinds.shape_of(entry[1])
-    if entry[2] not in _ORDERS or prod(shape) * dtype.itemsize != size:
-        raise CodecError(f"not a message: {dtype} of shape {shape} does not fill {size:,} bytes")
-    return dtype, shape, "F" if entry[2] == "F" else "C"
-
-
-class _Reader:
-    """Turns the tree of one message into its value."""
-
-    def __init__(self, hooks: Hooks, buffers: list[Array]) -> None:
-        self.hooks = hooks
-        self.buffers: list[Array | None] = list(buffers)
-
-    def read(self, tree: Any, depth: int) -> Any:
-        cls = type(tree)
-        if cls is dict or cls is list:
-            if depth > DEEPEST:
-                raise CodecError(f"not a value: containers are nested more than {DEEPEST} deep")
-            if cls is dict:
-                return {key: self.read(item, depth + 1) for key, item in tree.items()}
-            if tree and type(tree[0]) is Kind:
-                return self._special(tree, depth)
-            return [self.read(item, depth + 1) for item in tree]
-        if cls in AS_IT_IS or cls is int:
-            return tree
-        raise CodecError(f"not a value: {cls.__name__}")
-
-    def _special(self, tree: list[Any], depth: int) -> Any:
-        kind = tree[0]
-        if kind is Kind.ARRAY:
-            return _inline(*tree[1:])
-        if kind is Kind.BUFFER:
-            return self._buffer(tree[1])
-        parts = [self.read(item, depth + 1) for item in tree[1:]]
-        if kind is Kind.TUPLE:
-            return tuple(parts)
-        if kind is Kind.REFERENCE:
-            if self.hooks.resolve is None or type(parts[0]) is not str:
-                raise CodecError("a remote object cannot be used here")
-            return self.hooks.resolve(parts[0])
-        if kind is Kind.PICKLE:
-            return self._pickle(*parts)
-        return kinds.put_together(kind, parts, self.hooks.registry)
-
-    def _buffer(self, index: Any) -> Array:
-        if type(index) is not int or not 0 <= index < len(self.buffers):
-            raise CodecError(f"not a value: no buffer {index!r:.40}")
-        array, self.buffers[index] = self.buffers[index], None
-        if array is None:
-            raise CodecError(f"not a value: buffer {index} is used twice")
-        return array
-
-    def _pickle(self, data: Any, *indices: Any) -> Any:
-        if not self.hooks.pickle:
-            raise CodecError("a pickle came, but pickle is not switched on at this end (SIMSPLIT_REMOTE_PICKLE)")
-        import pickle
-
-        return pickle.loads(data, buffers=[self._buffer(index) for index in indices])  # noqa: S301, both ends agreed
-
-
-def _inline(spec: Any, shape: Any, order: Any, data: Any) -> Array:
-    if type(data) is not bytes:
-        raise CodecError("not a value: an array without bytes")
-    dtype, lengths, order = _layout([spec, shape, order], len(data))
-    flat = np.frombuffer(bytearray(data), dtype) if data else np.empty(prod(lengths), dtype)
-    return flat.reshape(lengths, order=order)

@@ -1,4 +1,4 @@
-"""Turns a value into a tree of what MessagePack has, and raw buffers; `codec` describes both."""
+"""Turns values into trees of what MessagePack has, and raw buffers; `codec` describes both."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from ...errors import CodecError
+from .. import shapes
 from . import values as kinds
 from .values import Kind
 
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 DEEPEST = 100  # containers within each other
 MOST_BUFFERS = 256  # of one message; arrays beyond that are copied into it
-AS_IT_IS = frozenset({type(None), bool, float, str, bytes})
+AS_IT_IS = shapes.SCALARS - {int}
 
+_TRIED = 2  # down to this depth, and from so many elements on, a container may be encoded by itself
+_MANY = 16
 _Ext = msgspec.msgpack.Ext
 _INT64 = range(-(2**63), 2**64)
 
@@ -44,8 +47,12 @@ class RefusedValueError(Exception):
         return "value" + "".join(reversed(self.path))
 
 
+class _SharedError(Exception):
+    """An object is in a part that was encoded by itself, and outside of it too."""
+
+
 class Writer:
-    """Turns one value into a tree.
+    """Turns values into trees, of which one message is made.
 
     Parameters
     ----------
@@ -63,59 +70,132 @@ class Writer:
         self.hooks = hooks
         self.table: list[Any] = []
         self.buffers: list[memoryview] = []
-        self._seen: dict[int, Any] = {}  # the objects themselves too: an address may be used again
+        self._count = 0  # objects that the reader numbers
+        self._seen: dict[int, tuple[int, Any]] = {}  # by address: the number, and the object, or its place may be taken
+        self._heights: dict[int, int] = {}  # of tuples, by address: how many are within each other
+        self._parts: set[int] | None = (
+            None  # addresses in parts that were encoded by themselves; None: there are to be none
+        )
 
-    def write(self, value: Any, depth: int = 0) -> Any:
-        """Return the tree of a value.
+    def around(self, lists: int) -> None:
+        """Count lists that the reader finds around the trees that come next."""
+        self._count += lists
+
+    def whole(self, value: Any, depth: int = 0) -> Any:
+        """Return the tree of a value, all as it is now but for the buffers; it shares nothing with those before it.
+
+        `depth` is that of the lists around it.
 
         Raises
         ------
         RefusedValueError
-            If something in it cannot travel.
+            If something in it cannot travel. The writer is then as it was before.
         """
+        mark = self.mark()
+        for alone in (True, False):
+            self._parts = set() if alone else None
+            try:
+                return self._write(value, depth)
+            except _SharedError:
+                self.back_to(mark)
+            except BaseException:
+                self.back_to(mark)
+                raise
+            finally:
+                self._seen.clear()
+                self._heights.clear()
+        raise AssertionError("without parts nothing can be in one")  # pragma: no cover
+
+    def mark(self) -> tuple[int, int]:
+        """Return what `back_to` needs."""
+        return self._count, len(self.buffers)
+
+    def back_to(self, mark: tuple[int, int]) -> None:
+        """Forget what was written since."""
+        self._count, buffers = mark
+        del self.table[buffers:], self.buffers[buffers:]
+
+    def _write(self, value: Any, depth: int) -> Any:
         cls = type(value)
-        if cls in AS_IT_IS:
+        if cls in AS_IT_IS or (cls is int and value in _INT64):
             return value
-        if cls is int:
-            return value if value in _INT64 else self._special(Kind.INT, _integer(value))
+        known = self._seen.get(id(value))
+        if known is not None:
+            return self._special(Kind.SAME, known[0])
         if depth >= DEEPEST:
             raise RefusedValueError(f"containers are nested more than {DEEPEST} deep")
-        if cls is list:
-            self._once(value)
-            return self._elements(value, depth)
-        if cls is dict:
-            self._once(value)
-            return self._mapping(value, depth)
-        if cls is tuple:
-            return self._special(Kind.TUPLE, *self._elements(value, depth))
+        if cls is list or cls is dict or cls is tuple:
+            if self._parts is not None:
+                if id(value) in self._parts:
+                    raise _SharedError
+                if (depth <= _TRIED or len(value) >= _MANY) and not shapes.is_small(value):
+                    part = shapes.part(value, DEEPEST - depth)
+                    if part is not None and part.ids.isdisjoint(self._seen) and part.ids.isdisjoint(self._parts):
+                        self._parts |= part.ids
+                        return self._special(Kind.PART, part.shape, part.data)
+            if cls is tuple:
+                return self._complete(value, Kind.TUPLE, value, depth)
+            self._register(value)
+            return self._elements(value, depth) if cls is list else self._mapping(value, depth)
         return self._other(value, cls, depth)
+
+    def _register(self, value: Any) -> None:
+        """Give an object its number, as the reader does."""
+        self._seen[id(value)] = (self._count, value)
+        self._count += 1
+
+    def _complete(self, value: Any, kind: Kind, elements: Sequence[Any], depth: int) -> Any:
+        """Write what the reader can only make once it has all elements."""
+        written = self._elements(elements, depth)
+        known = self._seen.get(id(value))
+        if known is not None:  # by now: there is a circle, and it was written within itself
+            return self._special(Kind.WITHIN, known[0], *written)
+        if kind is Kind.TUPLE:
+            height = height_of(value, self._heights)
+            if height:
+                self._heights[id(value)] = height
+            if height > DEEPEST:
+                raise RefusedValueError(f"containers are nested more than {DEEPEST} deep")
+        self._register(value)
+        return self._special(kind, *written)
 
     def _other(self, value: Any, cls: type, depth: int) -> Any:
         if cls is np.ndarray or cls is np.memmap:
-            self._once(value)
+            self._register(value)
             return self._array(value)
-        if cls is set or cls is frozenset:
-            if cls is set:
-                self._once(value)
-            return self._special(Kind.SET if cls is set else Kind.FROZENSET, *self._elements(list(value), depth))
+        if cls is set:
+            self._register(value)
+            return self._special(Kind.SET, *self._elements(list(value), depth))
+        if cls is frozenset:
+            return self._complete(value, Kind.FROZENSET, list(value), depth)
         if cls is bytearray:
-            self._once(value)
+            self._register(value)
             return self._special(Kind.BYTEARRAY, bytes(value))
+        return self._special(Kind.INT, _integer(value)) if cls is int else self._rest(value, cls, depth)
+
+    def _rest(self, value: Any, cls: type, depth: int) -> Any:
         try:
             apart = kinds.take_apart(value, cls, self.hooks.registry)
         except CodecError as error:
             raise RefusedValueError(str(error)) from None
         if apart is not None:
-            kind, names, values = apart
-            if kind is Kind.DATACLASS and not kinds.is_frozen(cls):
-                self._once(value)
-            return self._special(kind, *self._named("{}", names, values, depth))
+            return self._apart(value, *apart, depth)
         reference = self.hooks.refer(value)
-        if reference is not None:
-            return self._special(Kind.REFERENCE, reference)
-        if self.hooks.pickle:
-            return self._pickle(value)
-        raise RefusedValueError(kinds.advice(value, cls))
+        if reference is None and not self.hooks.pickle:
+            raise RefusedValueError(kinds.advice(value, cls))
+        self._register(value)
+        return self._pickle(value) if reference is None else self._special(Kind.REFERENCE, reference)
+
+    def _apart(self, value: Any, kind: Kind, names: Sequence[str], values: Sequence[Any], depth: int) -> Any:
+        made = {Kind.DATACLASS: 1, Kind.EXCEPTION: 4}.get(kind)  # of how many parts the reader makes it
+        written = self._named("{}", names[:made], values[:made], depth)
+        if made is not None:
+            known = self._seen.get(id(value))
+            if known is not None:  # an exception that its arguments lead to
+                return self._special(Kind.WITHIN, known[0], *written)
+            self._register(value)
+            written += self._named("{}", names[made:], values[made:], depth)
+        return self._special(kind, *written)
 
     @staticmethod
     def _special(kind: Kind, *rest: Any) -> list[Any]:
@@ -123,7 +203,7 @@ class Writer:
 
     def _elements(self, values: Sequence[Any], depth: int) -> list[Any]:
         result = []
-        write, simple, deeper = self.write, AS_IT_IS, depth + 1
+        write, simple, deeper = self._write, AS_IT_IS, depth + 1
         for number, value in enumerate(values):
             if type(value) in simple:
                 result.append(value)
@@ -136,29 +216,23 @@ class Writer:
         return result
 
     def _mapping(self, value: dict[Any, Any], depth: int) -> Any:
-        if all(type(key) is str for key in value):
-            return dict(zip(value, self._named("[{!r}]", value, value.values(), depth), strict=True))
-        keys = self._named(" key {!r:.40}", value, value, depth)
-        items = self._named("[{!r:.40}]", value, value.values(), depth)
-        return self._special(Kind.DICT, *(part for pair in zip(keys, items, strict=True) for part in pair))
+        if AS_IT_IS.issuperset(map(type, value)) or all(map(_is_native, value)):
+            return dict(zip(value, self._named("[{!r:.40}]", value, value.values(), depth), strict=True))
+        result = self._special(Kind.DICT)
+        for key, item in value.items():
+            result += self._named(" key {!r:.40}", [key], [key], depth)
+            result += self._named("[{!r:.40}]", [key], [item], depth)
+        return result
 
     def _named(self, form: str, names: Iterable[Any], values: Iterable[Any], depth: int) -> list[Any]:
         result = []
         for name, value in zip(names, values, strict=True):
             try:
-                result.append(self.write(value, depth + 1))
+                result.append(self._write(value, depth + 1))
             except RefusedValueError as refusal:
                 refusal.path.append(form.format(name))
                 raise
         return result
-
-    def _once(self, value: Any) -> None:
-        if id(value) in self._seen:
-            raise RefusedValueError(
-                f"it is the same {type(value).__name__} as one that comes before it or that holds it, and would "
-                "arrive as another. Copy it where two are meant (copy.copy)."
-            )
-        self._seen[id(value)] = value
 
     def _array(self, array: Array) -> Any:
         if array.dtype.kind not in kinds.NUMPY_KINDS or not array.dtype.itemsize:
@@ -187,6 +261,17 @@ class Writer:
         if len(self.buffers) + len(raws) > MOST_BUFFERS:
             data, raws = pickle.dumps(value, protocol=5), []
         return self._special(Kind.PICKLE, data, *(self._buffer(["|u1", [raw.nbytes], "C"], raw) for raw in raws))
+
+
+def _is_native(key: Any) -> bool:
+    return type(key) in AS_IT_IS or (type(key) is int and key in _INT64)
+
+
+def height_of(value: tuple[Any, ...], heights: dict[int, int]) -> int:
+    """Return how many tuples are within each other, by way of those that came before, too; a flat one is none."""
+    if shapes.SCALARS.issuperset(map(type, value)):
+        return 0
+    return 1 + max((heights.get(id(part), 0) for part in value if type(part) is tuple), default=0)
 
 
 def _integer(value: int) -> bytes:

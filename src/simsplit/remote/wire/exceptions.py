@@ -6,8 +6,9 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import CodecError, RemoteError
+from ...errors import CodecError
 from .codec import Encoded, Hooks, encode
+from .values import stand_in, text_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -62,16 +63,8 @@ def failure(error: BaseException, where: str, hooks: Hooks | None) -> list[Any]:
             reason = str(refusal)
         else:
             return [error, text]
-    name = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
-    instead = RemoteError(f"{name}: {_message(error)}\n({where} raised this; it is replaced: {reason})")
-    return [instead, text]
-
-
-def _message(error: BaseException) -> str:
-    try:
-        return str(error).encode(errors="backslashreplace").decode()[:1000]
-    except Exception as other:  # noqa: BLE001, a __str__ of the user's may do anything
-        return f"(its text cannot be had: {type(other).__name__})"
+    cls = type(error)
+    return [stand_in(cls.__module__, cls.__qualname__, text_of(error), f"{where} raised this; {reason}"), text]
 
 
 def _users_part(trace: TracebackType | None) -> TracebackType | None:

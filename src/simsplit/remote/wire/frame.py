@@ -285,13 +285,16 @@ class Arrived:
     def arguments(self, hooks: Hooks) -> tuple[list[Any], dict[str, Any], Mapping[str, Any]]:
         """Return the arguments of a request by position and by name, and the annotations."""
         if self.error is None and self.decoding is None:
-            return decode_arguments(self.body, hooks)
+            body, self.body = self.body, b""
+            return decode_arguments(body, hooks)
         value = self.value(hooks)
         self.decoding, self.body = None, b""  # no reference to large arguments stays behind
         return as_arguments(value)
 
     def look_into(self, sizes: tuple[int, ...]) -> None:
-        """Look into the body, and take memory for the buffers."""
+        """Look into the body, and take memory for the buffers, if there are others than the body."""
+        if not sizes:
+            return
         try:
             self.decoding = Decoding(self.body, sizes)
         except CodecError as error:

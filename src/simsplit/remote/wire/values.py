@@ -9,16 +9,19 @@ from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import Enum, Flag, IntEnum
 from fractions import Fraction
+from functools import lru_cache
 from math import prod
+from operator import index
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import numpy as np
 
-from ...errors import CodecError, InputError
+from ...errors import CodecError, InputError, RemoteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 C = TypeVar("C", bound=type)
 
@@ -26,6 +29,9 @@ NUMPY_KINDS = "biufcmMSU"  # of dtypes: numbers, dates and fixed-length texts; n
 MOST_DIMENSIONS = 64
 LONGEST_INTEGER = 2**16  # bytes
 _DTYPE = re.compile(rf"[<>|=]?[{NUMPY_KINDS}][0-9]{{1,10}}(\[[0-9]{{0,10}}[A-Za-zμ]{{1,2}}\])?")  # as dtype.str is
+_NAMED = (ImportError, NameError, AttributeError)  # which keep what is missing apart from their arguments
+_NAMES = frozenset({"name", "path", "name_from"})
+_LONGEST_TEXT = 1000  # characters of what an exception says
 LARGEST_ARRAY = 2**62  # bytes: keeps products of shapes far from anything that could wrap around
 
 
@@ -54,6 +60,9 @@ class Kind(IntEnum):
     EXCEPTION = 20
     REFERENCE = 21
     PICKLE = 22
+    PART = 23
+    SAME = 24
+    WITHIN = 25
 
 
 class Registry:
@@ -77,6 +86,12 @@ class Registry:
         is_class = isinstance(cls, type)
         if not is_class or not (issubclass(cls, Enum | BaseException) or dataclasses.is_dataclass(cls)):
             raise InputError(f"{cls!r} cannot be registered: it must be an Enum, a dataclass or an exception class")
+        builtin = _builtin_base(cls)
+        if dataclasses.is_dataclass(cls) and not issubclass(cls, Enum | BaseException) and builtin is not object:
+            raise InputError(
+                f"{cls!r} cannot be registered: it is a {builtin.__name__} too, whose content would be lost. Give it a "
+                f"field for the {builtin.__name__}."
+            )
         name = full_name(cls)
         known = self._classes.setdefault(name, cls)
         if known is not cls and known.__module__ != "__main__":
@@ -88,7 +103,7 @@ class Registry:
         """Return the class of that name."""
         cls = self._classes.get(name) if type(name) is str else None
         if cls is None:
-            raise CodecError(f"the class {name!r:.200} is not registered at this end (simsplit.remote.register)")
+            raise CodecError(f"the class {short(name)} is not registered at this end (simsplit.remote.register)")
         return cls
 
     def __contains__(self, cls: type) -> bool:
@@ -107,7 +122,7 @@ def dtype_of(text: Any) -> np.dtype[Any]:
     except (TypeError, ValueError, SyntaxError, OverflowError, MemoryError):
         dtype = None
     if dtype is None or dtype.kind not in NUMPY_KINDS or not dtype.itemsize:
-        raise CodecError(f"not a value: {text!r:.80} is no dtype that can travel")
+        raise CodecError(f"not a value: {short(text)} is no dtype that can travel")
     return dtype
 
 
@@ -144,9 +159,17 @@ def advice(value: Any, cls: type) -> str:
     )
 
 
-def is_frozen(cls: type) -> bool:
-    """Return whether instances of a dataclass cannot be changed."""
-    return bool(cls.__dataclass_params__.frozen)  # type: ignore[attr-defined]
+def _builtin_base(cls: type) -> Any:
+    """Return the class of Python's own whose memory the instances have."""
+    while cls.__module__ != "builtins":
+        assert cls.__base__ is not None  # noqa: S101, for the type checker: only object has none
+        cls = cls.__base__
+    return cls
+
+
+def short(value: Any) -> str:
+    """Return what messages show of a value that came: with its repr it could keep this process busy for ever."""
+    return f"{value!r:.200}" if type(value) in (str, int) else f"(a {type(value).__name__})"
 
 
 def take_apart(value: Any, cls: type, registry: Registry) -> tuple[Kind, Sequence[str], Sequence[Any]] | None:
@@ -156,70 +179,156 @@ def take_apart(value: Any, cls: type, registry: Registry) -> tuple[Kind, Sequenc
         kind, split = simple
         parts = split(value)
         return kind, [""] * len(parts), parts
+    if cls is np.str_ or cls is np.bytes_:  # whose dtype says how long they are, without zeros at the end, or nothing
+        return Kind.SCALAR, ["", ""], ["", str.__str__(value) if cls is np.str_ else bytes(value)]
     if isinstance(value, np.generic) and value.dtype.kind in NUMPY_KINDS:
         return Kind.SCALAR, ["", ""], [value.dtype.str, value.tobytes()]
     if isinstance(value, BaseException):
-        arguments = value.__reduce__()[1] if isinstance(value, OSError) else value.args  # args lack the file's name
-        parts = [cls.__module__, cls.__qualname__, list(arguments), dict(vars(value))]
-        return Kind.EXCEPTION, ["", "", ".args", ".__dict__"], parts
-    if isinstance(value, Enum) and cls in registry:
-        member = value.value if isinstance(value, Flag) else value.name
-        return Kind.ENUM, ["", ""], [full_name(cls), member]
-    if dataclasses.is_dataclass(cls) and cls in registry:
-        names, parts = [""], [full_name(cls)]
-        for field in dataclasses.fields(cls):
-            names += ["", f".{field.name}"]
-            parts += [field.name, getattr(value, field.name)]
-        return Kind.DATACLASS, names, parts
-    return None
+        arguments: Sequence[Any] = value.args
+        if isinstance(value, OSError):  # whose args lack the file's name
+            arguments = OSError.__reduce__(value)[1]
+        elif isinstance(value, BaseExceptionGroup):
+            arguments = value.message, list(value.exceptions)
+        text = text_of(value)
+        only = arguments[0] if len(arguments) == 1 else None  # mostly the text itself, which is then not sent twice
+        said = None if type(only) is str and only == text else text
+        parts = [cls.__module__, cls.__qualname__, said, list(arguments), _state(value, cls)]
+        return Kind.EXCEPTION, ["", "", "", ".args", ".__dict__"], parts
+    return _of_a_class(value, cls) if cls in registry else None
+
+
+def _of_a_class(value: Any, cls: type) -> tuple[Kind, Sequence[str], Sequence[Any]]:
+    """Take apart an instance of a registered class."""
+    names: list[str] = [""]
+    parts: list[Any] = [full_name(cls)]
+    if isinstance(value, Enum):
+        return Kind.ENUM, ["", ""], [*parts, value.value if isinstance(value, Flag) else value.name]
+    state = _state(value, cls)
+    for field in dataclasses.fields(cls):
+        names += ["", f".{field.name}"]
+        try:
+            parts += [field.name, state.pop(field.name) if field.name in state else getattr(value, field.name)]
+        except AttributeError:
+            raise CodecError(f"its field {field.name} has no value") from None
+    if state:  # what is no field, such as what its __post_init__ has made
+        names.append(".__dict__")
+        parts.append(state)
+    return Kind.DATACLASS, names, parts
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an exception says."""
+    try:
+        return str(error).encode(errors="backslashreplace").decode()[:_LONGEST_TEXT]
+    except Exception as other:  # noqa: BLE001, a __str__ of the user's may do anything
+        return f"(its text cannot be had: {type(other).__name__})"
+
+
+def _state(value: Any, cls: Any) -> dict[str, Any]:
+    """Return the attributes of an instance by name, those in slots too."""
+    state = dict(getattr(value, "__dict__", ()))
+    for name, slot in _slots(cls).items():
+        try:
+            kept = slot.__get__(value)
+        except AttributeError:  # it has no value
+            continue
+        if kept is not None or slot.__objclass__ not in _NAMED:
+            state[name] = kept
+    return state
+
+
+@lru_cache(maxsize=1024)
+def _slots(cls: Any) -> Mapping[str, Any]:
+    """Return the attributes that are neither in the dict of the instances nor among an exception's arguments."""
+    found: dict[str, Any] = {}
+    for base in cls.__mro__:
+        if base.__module__ != "builtins" or base in _NAMED:
+            for name, slot in vars(base).items():
+                if type(slot) is MemberDescriptorType and (base not in _NAMED or name in _NAMES):
+                    found.setdefault(name, slot)
+    return found
+
+
+def set_state(made: Any, state: Mapping[str, Any]) -> None:
+    """Give an instance its attributes, without running code of its class."""
+    cls: Any = type(made)
+    slots = _slots(cls)
+    for name, value in state.items():
+        if name in slots:
+            slots[name].__set__(made, value)
+        else:
+            made.__dict__[name] = value
+
+
+def blank(name: Any, registry: Registry) -> Any:
+    """Return an instance of a registered dataclass that has no values yet, for its `__init__` is not run."""
+    cls = registry.find(name)
+    if issubclass(cls, Enum | BaseException):
+        raise CodecError(f"not a value: {name} is no dataclass")
+    return object.__new__(cls)
+
+
+def check_fields(cls: type, given: Mapping[Any, Any]) -> None:
+    """Refuse a dataclass that has other fields at the other end."""
+    fields = {field.name for field in dataclasses.fields(cls)}
+    if given.keys() != fields:
+        came = sorted(map(short, given))
+        raise CodecError(f"not a value: {full_name(cls)} has the fields {sorted(fields)} here, {', '.join(came)} came")
 
 
 def put_together(kind: Kind, parts: list[Any], registry: Registry) -> Any:
     """Return the value of which `take_apart` made the parts. Wrong parts raise any exception."""
-    return _BUILDERS[kind](parts) if kind in _BUILDERS else _of_a_class(kind, parts, registry)
+    if kind is not Kind.ENUM:
+        return _BUILDERS[kind](parts)
+    name, member = parts
+    cls = registry.find(name)
+    if not issubclass(cls, Enum) or type(member) not in (str, int):
+        raise CodecError(f"not a value: {short(member)} of {name}")
+    return cls(member) if issubclass(cls, Flag) else cls[member]
 
 
-def _of_a_class(kind: Kind, parts: list[Any], registry: Registry) -> Any:
-    if kind is Kind.ENUM:
-        name, member = parts
-        cls = registry.find(name)
-        if not issubclass(cls, Enum):
-            raise CodecError(f"not a value: {name} is no Enum")
-        return cls(member) if issubclass(cls, Flag) else cls[member]
-    if kind is Kind.DATACLASS:
-        cls, given = registry.find(parts[0]), dict(zip(parts[1::2], parts[2::2], strict=True))
-        fields = {field.name: field.init for field in dataclasses.fields(cls)}
-        if given.keys() != fields.keys():
-            raise CodecError(f"not a value: {parts[0]} has the fields {sorted(fields)} here, {sorted(given)} came")
-        made = cls(**{name: value for name, value in given.items() if fields[name]})
-        for name, value in given.items():
-            if not fields[name]:
-                object.__setattr__(made, name, value)
-        return made
-    module, name, arguments, attributes = parts
-    return exception(exception_class(module, name, registry), arguments, attributes)
+def exception(module: Any, name: Any, text: Any, arguments: Any, registry: Registry) -> BaseException:
+    """Return an exception as it was, without its attributes and without running code of its class.
+
+    Where its class is not known, or the arguments are not what it takes, another one takes its place.
+    """
+    if not (type(module) is type(name) is str and type(text) in (str, type(None)) and type(arguments) is list):
+        raise CodecError("not a value: an exception without a class and arguments")
+    if text is None and arguments and type(arguments[0]) is str:
+        text = arguments[0]
+    cls = _exception_class(module, name, registry)
+    if cls is None:
+        return stand_in(
+            module, name, text, "its class is not known at this end. Import its module there, or register the class."
+        )
+    try:
+        return _exception(cls, arguments)
+    except Exception as error:  # noqa: BLE001, such as of arguments that a class of that name does not take here
+        return stand_in(module, name, text, f"it cannot be made at this end: {type(error).__name__}")
 
 
-def exception_class(module: Any, name: Any, registry: Registry) -> type[BaseException]:
+def stand_in(module: str, name: str, text: str, reason: str) -> RemoteError:
+    """Return what is raised in the place of an exception."""
+    full = f"{module}.{name}".removeprefix("builtins.")
+    return RemoteError(f"{full}: {text}\n(it is replaced: {reason})")
+
+
+def _exception_class(module: str, name: str, registry: Registry) -> type[BaseException] | None:
     """Return an exception class that is registered, or that this process has loaded; nothing is imported."""
     found: Any = registry._classes.get(f"{module}:{name}")  # noqa: SLF001, of this module
-    if found is None and type(module) is str and type(name) is str:
+    if found is None:
         found = sys.modules.get(module)
         for step in name.split("."):
             found = vars(found).get(step) if hasattr(found, "__dict__") else None
-    if not isinstance(found, type) or not issubclass(found, BaseException):
-        raise CodecError(f"the exception {module}.{name} is not known at this end")
-    return found
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
 
 
-def exception(cls: type[BaseException], arguments: Any, attributes: Any) -> BaseException:
-    """Return an exception as it was, without running an ``__init__`` of the user's."""
-    made = cls.__new__(cls, *arguments)
-    builtin = next(base for base in cls.__mro__ if base.__module__ == "builtins")
-    builtin.__init__(made, *arguments)  # type: ignore[misc]  # fills what is kept elsewhere than in args, as errno
+def _exception(cls: type[BaseException], arguments: list[Any]) -> BaseException:
+    builtin = _builtin_base(cls)
+    made: BaseException = builtin.__new__(cls, *arguments)
+    builtin.__init__(made, *arguments)  # fills what is kept elsewhere than in args, as errno
     if not issubclass(cls, OSError):
         made.args = tuple(arguments)
-    made.__dict__.update(attributes)
     return made
 
 
@@ -242,6 +351,8 @@ def _zone_from(zone: Any) -> tzinfo | None:
         return timezone(timedelta(microseconds=zone)) if zone else UTC
     from zoneinfo import ZoneInfo
 
+    if type(zone) is not str:
+        raise CodecError("not a value: a time zone without a name")
     return ZoneInfo(zone)
 
 
@@ -253,6 +364,8 @@ def integer(data: bytes) -> int:
 
 
 def _scalar(parts: list[Any]) -> Any:
+    if not parts[0] and type(parts[1]) in (str, bytes):
+        return np.str_(parts[1]) if type(parts[1]) is str else np.bytes_(parts[1])
     dtype = dtype_of(parts[0])
     if dtype.itemsize != len(parts[1]):
         raise CodecError(f"not a value: {len(parts[1])} bytes for a scalar of {dtype}")
@@ -275,14 +388,11 @@ _SIMPLE: dict[type, tuple[Kind, Callable[[Any], list[Any]]]] = {
 }
 
 _BUILDERS: dict[Kind, Callable[[list[Any]], Any]] = {
-    Kind.SET: set,
-    Kind.FROZENSET: frozenset,
-    Kind.DICT: lambda parts: dict(zip(parts[::2], parts[1::2], strict=True)),
     Kind.INT: lambda parts: integer(parts[0]),
     Kind.COMPLEX: lambda parts: complex(*parts),
     Kind.BYTEARRAY: lambda parts: bytearray(memoryview(parts[0])),
     Kind.DECIMAL: lambda parts: Decimal(parts[0]),
-    Kind.FRACTION: lambda parts: Fraction(*parts),
+    Kind.FRACTION: lambda parts: Fraction(*map(index, parts)),  # of a text it might reckon for ever
     Kind.UUID: lambda parts: UUID(bytes=parts[0]),
     Kind.DATETIME: lambda p: datetime.fromisoformat(p[0]).replace(fold=p[1], tzinfo=_zone_from(p[2])),
     Kind.DATE: lambda parts: date.fromisoformat(parts[0]),
