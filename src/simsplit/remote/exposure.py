@@ -139,4 +139,9 @@ def members(cls: type) -> Mapping[str, Member]:
 def _member(name: str, thing: Any) -> Member:
     if isinstance(thing, property):
         return Member(name, is_property=True, settable=thing.fset is not None)
-    return Member(name, oneway=hasattr(_function(thing), _ONEWAY))
+    return Member(name, oneway=is_oneway(thing))
+
+
+def is_oneway(thing: Any) -> bool:
+    """Return whether a method is marked with `oneway`."""
+    return hasattr(_function(thing), _ONEWAY)
