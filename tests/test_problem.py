@@ -398,7 +398,7 @@ def test_one_that_takes_delta_t_and_not_t_is_doubted_likewise(kernel: kernels.Ke
     "kernel",
     [
         kernels.function(lambda x, t: x * t),
-        kernels.function(lambda x, k=0: x * k),
+        kernels.function(lambda x, k: x * k),
         kernels.function(lambda x, random: x + random.normal()),
         kernels.function(np.multiply),  # whose second input is t
         kernels.function(lambda x: x * 2, kind="step"),

@@ -209,7 +209,8 @@ def test_a_tilde_is_the_users_home(here: Path) -> None:
     np.save("p.npy", np.arange(4.0))
     Path("home.py").write_text("def f(x, offset):\n    return x + offset\n")
     Path("t.toml").write_text(
-        'kernel = "home:f"\nimport_from = "~"\ninput = "~/p.npy"\noutput = "~/t.npy"\n[parameters]\noffset = "~/p.npy"\n'
+        'kernel = "home:f"\nimport_from = "~"\n'
+        'input = "~/p.npy"\noutput = "~/t.npy"\n[parameters]\noffset = "~/p.npy"\n'
     )
     away = here / "away"
     away.mkdir()

@@ -308,3 +308,40 @@ def test_whatever_comes_the_server_goes_on(frames: list[Any]) -> None:
             assert proxy.add(1, 2) == 3
     finally:
         logging.getLogger("simsplit.remote").setLevel(logging.NOTSET)
+
+
+def test_a_connection_validator_that_comes_late_is_asked_about_who_is_here(caplog: pytest.LogCaptureFixture) -> None:
+    refused = {0}
+    with remote.local(3) as ranks:
+        proxy = served(ranks)
+        other = ranks[2].proxy("MPI:calculator@1")
+        assert (proxy.add(1), other.add(2)) == (2, 3)
+        ranks[1].add_connection_validator(lambda connection: connection.rank not in refused)
+        future = proxy.add.submit(1)  # before it is told
+        assert isinstance(future.exception(), RefusedError)
+        with pytest.raises(RefusedError, match="a connection validator refused it"):
+            proxy.add(1)
+        assert other.add(2) == 3
+        refused.clear()
+        assert proxy.add(1) == 2
+    assert "refused rank 0: a connection validator refused it" in caplog.text
+
+
+def test_a_call_validator_is_not_asked_about_what_the_layer_does_for_itself() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def validator(call: remote.CallContext) -> bool:
+        asked.append((call.object, call.method))
+        return call.method in {"add", "count"}
+
+    with remote.local(2, name_server=1) as ranks:
+        ranks[1].add_call_validator(validator)
+        ranks[1].serve(Calculator(), object="calculator", name="calc")
+        proxy = ranks[0].proxy("MPINAME:calc")
+        assert list(proxy.count(40)) == list(range(40))
+        assert ranks[0].ping(1) > 0
+        with proxy.count(10) as numbers:
+            next(numbers)
+        with pytest.raises(RefusedError, match=r"refused calculator\.noted"):
+            proxy.noted()
+    assert set(asked) == {("calculator", "count"), ("calculator", "noted")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
+
+_LIBRARY = (os.path.dirname(os.__file__) + os.sep, "<frozen ")  # noqa: PTH120, pathlib is not worth loading for this
 
 
 def in_main_thread() -> bool:
@@ -32,12 +35,15 @@ class Interrupts:
     instead : callable or None
         What one does while it is held back, instead of waiting for the next agreed block: a run that
         can be stopped in order. The callable sees to the second one, too.
+    guarded : tuple of str
+        How the paths of files begin whose code is never interrupted: it looks at `pending` by itself.
     """
 
     def __init__(self) -> None:
         self._held = False
         self.pending = False
         self.instead: Callable[[], None] | None = None
+        self.guarded: tuple[str, ...] = ()
 
     def install(self) -> None:
         """Take over SIGINT, unless it is ignored or this is not the main thread."""
@@ -78,11 +84,23 @@ class Interrupts:
         before, self._held = self._held, held
         return before
 
-    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+    def heed(self) -> None:
+        """Raise one that is held back; only the main thread does."""
+        if self.pending and in_main_thread():
+            self.pending = False
+            raise KeyboardInterrupt
+
+    def _is_guarded(self, frame: FrameType | None) -> bool:
+        """Return whether guarded code runs, or what it calls of Python's own library."""
+        while frame is not None and frame.f_code.co_filename.startswith(_LIBRARY):
+            frame = frame.f_back
+        return frame is not None and frame.f_code.co_filename.startswith(self.guarded)
+
+    def _handle(self, _number: int, frame: FrameType | None) -> None:
         if self.instead is not None:
             self.instead()
             return
-        if self._held and not self.pending:
+        if (self._held or self._is_guarded(frame)) and not self.pending:
             self.pending = True
             return
         self.pending = False

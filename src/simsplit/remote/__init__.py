@@ -17,6 +17,9 @@
             print(future.result(timeout=10))
 """
 
+from pathlib import Path
+
+from ..communicator import interrupts
 from .client.batch import Batch, send
 from .client.futures import RemoteFuture
 from .client.proxy import AttributeProxy, Proxy, RemoteMethod, StaticProxy, uri_of
@@ -33,6 +36,8 @@ from .uri import URI, MetaURI, NameURI, ObjectURI, parse
 from .wire.exceptions import RemoteTraceback
 
 register = registry.add
+_FOLDER = Path(__file__).parent
+interrupts.guarded = (str(_FOLDER), str(_FOLDER.parent / "transport" / "mpi."))  # which move messages
 
 __all__ = [
     "URI",

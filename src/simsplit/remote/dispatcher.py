@@ -72,10 +72,10 @@ class Traffic:
         caller, leaving, daemon = self.caller, self.leaving, self.daemon
         if caller.finished or caller.deadlines:
             moved |= caller.work()
-        if leaving.arrived or (leaving.passive and not moved and leaving.is_due()):
+        if leaving.arrived or (leaving.agrees and not moved and leaving.is_due()):
             moved |= leaving.work()
         if daemon.streams.open:
-            daemon.streams.expire()
+            daemon.close_streams()
         queue = daemon.queue
         if serve and (queue.plain or (queue.nested and queue)) and not self.threads.idle_workers:
             moved |= daemon.serve_one(floor)
@@ -83,9 +83,21 @@ class Traffic:
 
     def counts_if_idle(self) -> tuple[int, int] | None:
         """Return how many messages were sent and received, or None while there is anything to do."""
-        daemon, endpoint = self.daemon, self.endpoint
-        busy = daemon.queue or daemon.running or self._urgent or endpoint.sending or endpoint.arriving
-        return None if busy or not self.caller.idle else (endpoint.sent, endpoint.received)
+        daemon, endpoint, leaving = self.daemon, self.endpoint, self.leaving
+        streams = daemon.streams
+        if (
+            daemon.queue
+            or self._urgent
+            or (streams.open and streams.are_left)
+            or endpoint.sending
+            or endpoint.is_receiving()
+        ):
+            return None
+        if leaving.failed is None:
+            busy = bool(daemon.running) or not self.caller.idle
+        else:  # what waits for others may wait for ever: it does not count
+            busy = len(daemon.running) > len(leaving.waits_within) or bool(self.caller.finished)
+        return None if busy else (endpoint.sent, endpoint.received)
 
     def accept(self, arrived: Arrived) -> None:
         """Sort a frame that came: nothing is sent here, and no code of a user runs."""
@@ -100,6 +112,8 @@ class Traffic:
             self.caller.accept_word(arrived)
         elif kind in AGREEMENT:
             self.leaving.accept(arrived)
+        elif kind == FrameKind.CLOSE:  # now, so that a stream that is asked for behind it finds its place free
+            self.daemon.streams.leave(arrived.source, arrived.correlation)
         else:
             self._urgent.append(arrived)
 
@@ -144,6 +158,7 @@ class Traffic:
         except (RemoteError, TypeError, ValueError):
             reason, final = f"rank {rank} serves no more", False
         self.caller.gone(rank, str(reason))
+        self.leaving.note_failure(str(reason))
         self.reception.leave(rank)
         self.daemon.streams.forget(rank)
         if self.names is not None:

@@ -174,4 +174,9 @@ def _member(name: str, thing: Any) -> Member:
         return Member(name, is_property=True, settable=thing.fset is not None)
     if isinstance(thing, cached_property):
         return Member(name, is_property=True)
-    return Member(name, oneway=hasattr(_marked(thing), _ONEWAY))
+    return Member(name, oneway=is_oneway(thing))
+
+
+def is_oneway(thing: Any) -> bool:
+    """Return whether a method is marked with `oneway`."""
+    return hasattr(_marked(thing), _ONEWAY)

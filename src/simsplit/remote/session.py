@@ -9,14 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
-from ..errors import CodecError, InputError
+from ..communicator import interrupts
+from ..errors import CodecError, GoneError, InputError
 from .client.caller import Caller, Request
 from .client.proxy import AttributeProxy, Proxy, StaticProxy, checked_timeout, uri_of
 from .dispatcher import Traffic
-from .link.backoff import wait_until
+from .link.backoff import need_room, wait_until
 from .link.endpoint import Endpoint
 from .link.identity import Introduction, Reception
-from .link.termination import Leaving
+from .link.termination import Leaving, Waiting
 from .link.workers import Threads
 from .server.context import current
 from .server.daemon import Daemon
@@ -73,7 +74,9 @@ class Here:
         self.settings = settings
         self._name_server = ObjectURI(NAMES, name_server)
         self._traffic = traffic = Traffic()
-        self._endpoint = Endpoint(port, settings.max_message_nbytes, traffic.accept, traffic.refusal)
+        self._endpoint = Endpoint(
+            port, settings.max_message_nbytes, traffic.accept, traffic.refusal, settings.leave_wait
+        )
         hooks = [
             Hooks(registry, self._refer, self._resolve, settings.inline_nbytes, pickle) for pickle in (False, True)
         ]
@@ -97,6 +100,7 @@ class Here:
             traffic.counts_if_idle,
             self._endpoint.malformed,
             settings.leave_wait,
+            self._agreed,
         )
         self._threads = Threads(settings, port.threads, self._step_in_background, self._daemon.serve_one)
         self._group: Sequence[Here] = (self,)
@@ -108,6 +112,7 @@ class Here:
             self._daemon.objects.add(traffic.names, NAMES)
         if settings.workers:
             self._threads.start_service(serve=False)
+        interrupts.install()
         atexit.register(self._at_exit)
 
     # Serving
@@ -175,8 +180,9 @@ class Here:
         self.names.forget(str(target))
 
     def add_connection_validator(self, validator: Callable[[Connection], bool | None]) -> None:
-        """Ask `validator` about each rank that wants to call this one; False or an exception refuses it."""
-        self._reception.validators.append(validator)
+        """Ask `validator` about each rank that calls this one, or wants to; False or an exception refuses it."""
+        for rank, answer in self._reception.add(validator):
+            self._endpoint.send(answer, rank)
 
     def add_call_validator(self, validator: Callable[[CallContext], bool | None]) -> None:
         """Ask `validator` about each call; False refuses it, an exception is raised at the caller."""
@@ -186,13 +192,23 @@ class Here:
         """Serve until no rank needs anything more, or as long as `condition` returns true.
 
         Without a condition this rank says that it makes no more calls of its own.
+
+        Raises
+        ------
+        GoneError
+            If the condition still holds, and no rank is left that could change it, because one has failed.
         """
         if condition is None:
+            if current.get() is not None:
+                raise InputError(
+                    "a method that runs for another rank cannot serve until no rank needs anything more: its caller "
+                    "needs it. Give request_loop a condition, or call it outside of methods."
+                )
             self._leaving.passive = True
-            self.wait_until(lambda: self._leaving.ended)
+            self._wait(lambda: self._leaving.ended)
             self.caller.close(_OVER)  # nobody would answer
         else:
-            self.wait_until(lambda: self._leaving.ended or not condition())
+            self.wait_until(lambda: not condition())
 
     def start_service(self) -> None:
         """Serve in a thread of its own from now on, while this thread computes."""
@@ -204,16 +220,42 @@ class Here:
 
     def poll(self) -> bool:
         """Move messages and carry out at most one request; return whether there was anything. For loops of your own."""
+        need_room()
+        interrupts.heed()
         return self._traffic.poll()
 
     def wait_until(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Serve and make progress until `done` returns true, at most `timeout` seconds; return whether it is."""
+        """Serve and make progress until `done` returns true, at most `timeout` seconds; return whether it is.
+
+        Raises
+        ------
+        GoneError
+            If there is no time limit, and no rank is left that could do what is waited for, because one has failed.
+        """
+        need_room()
+        if timeout is not None:
+            return self._wait(done, timeout)
+        leaving = self._leaving
+        waiting = Waiting(leaving, self._threads, within=current.get() is not None)
+
+        def is_over() -> bool:
+            waiting.looks += 1
+            return done() or leaving.ended
+
+        with waiting:
+            self._wait(is_over)
+        if not done():
+            raise GoneError(f"this rank waits for what will not come: {leaving.failed or _OVER}")
+        return True
+
+    def _wait(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
+        self.caller.close_left()
         running = current.get()
         deep = running is not None and running.nested >= self.settings.max_depth  # methods that wait inside each other
         return (
             self._wait_for_answer(done, timeout)
             if deep
-            else wait_until(done, self._step, self.settings, timeout, self._endpoint.is_busy)
+            else wait_until(done, self._step, self.settings, timeout, self._endpoint.is_busy, self._look)
         )
 
     # Calling
@@ -296,7 +338,7 @@ class Here:
         """Return the seconds that an empty call to a rank takes."""
         begun = time.perf_counter()
         target = ObjectURI(PING, rank)
-        self.caller.call(Request(target, "", Flag.GET, self.settings.timeout))
+        self.caller.call(Request(target, "", Flag.GET, self.settings.timeout, f"a ping of rank {rank}"))
         return time.perf_counter() - begun
 
     # Leaving
@@ -325,12 +367,13 @@ class Here:
         reason = f"rank {self.rank} (host {self.host})"
         if error is not None:
             reason += f" ended with {type(error).__name__}"
+            self._leaving.note_failure(reason)
             self._say_gone(reason, final=False)
         self._leaving.passive = True
         agreed = False
         try:
             limit = None if error is None else self.settings.leave_wait
-            agreed = self.wait_until(lambda: self._leaving.ended and not self._endpoint.sending, limit)
+            agreed = self._wait(lambda: self._leaving.ended and not self._endpoint.sending, limit)
         finally:
             self._end(reason, agreed=agreed)
 
@@ -354,7 +397,7 @@ class Here:
         self._daemon.close(reason)
         for rank in range(self.size):
             if rank != self.rank:
-                self._endpoint.send(Frame(FrameKind.GONE, body=body), rank)
+                self._endpoint.send(Frame(FrameKind.GONE, int(final), body=body), rank)
 
     def _at_exit(self) -> None:
         """Leave in good order even if the program forgot to."""
@@ -371,7 +414,10 @@ class Here:
         """
         running = current.get()
         step = self.caller.step if running is None else partial(self.caller.step, running.depth)
-        return wait_until(done, step, self.settings, timeout, self._endpoint.is_busy)
+        if timeout is not None:
+            return wait_until(done, step, self.settings, timeout, self._endpoint.is_busy, self._look)
+        with Waiting(self._leaving, self._threads, within=running is not None, done=done):
+            return wait_until(done, step, self.settings, None, self._endpoint.is_busy)
 
     def _join_group(self, group: Sequence[Here]) -> None:
         """Make progress for other ranks of this process, too, whenever this one waits."""
@@ -384,6 +430,19 @@ class Here:
         for here in self._group:
             moved |= here._traffic.poll(floor)  # noqa: SLF001, another of this class
         return moved
+
+    def _look(self) -> bool:
+        """Make progress for the same ranks, and carry out nothing."""
+        moved = False
+        for here in self._group:
+            moved |= here._traffic.poll(serve=False)  # noqa: SLF001, another of this class
+        return moved
+
+    def _agreed(self) -> None:
+        """Say nothing more, for all ranks may leave; give an error to calls that wait, as some do if a rank failed."""
+        self._endpoint.fall_silent()
+        failed = self._leaving.failed
+        self.caller.end(_OVER if failed is None else f"{failed}, and the ranks have left")
 
     def _step_in_background(self, *, serve: bool) -> bool:
         """Make progress in the service thread; it stands in for the other ranks of this process, too."""

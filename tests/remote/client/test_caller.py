@@ -7,6 +7,7 @@ import concurrent.futures
 import copy
 import logging
 import pickle
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -677,3 +678,123 @@ def test_an_exception_whose_own_code_fails_is_an_error_all_the_same() -> None:
 
 def test_ping_takes_a_while(pair: list[remote.Here]) -> None:
     assert pair[0].ping(1) > 0
+
+
+# At the limits
+
+
+def test_a_recursion_that_python_ends_leaves_all_in_order(pair: list[remote.Here], calculator: Any) -> None:
+    def read(number: int) -> None:
+        calculator.add(number)
+        read(number + 1)
+
+    for _ in range(3):
+        with pytest.raises(RecursionError, match="setrecursionlimit"):
+            read(0)
+        assert calculator.add(1, 2) == 3
+    assert pair[0].caller.idle
+
+
+def test_a_method_that_would_serve_for_ever_is_refused() -> None:
+    @remote.expose
+    class Loops:
+        def loop(self) -> None:
+            there.request_loop()
+
+        def while_it_holds(self) -> str:
+            there.request_loop(lambda: False)
+            return "over"
+
+    with remote.local(2) as (here, there):
+        loops = here.proxy(there.serve(Loops()))
+        with pytest.raises(InputError, match="cannot serve until no rank needs anything more"):
+            loops.loop()
+        assert loops.while_it_holds() == "over"
+
+
+def test_an_init_that_calls_itself_in_a_circle_is_refused_and_may_be_tried_again() -> None:
+    makes = []
+
+    @remote.expose
+    class Circle:
+        def __init__(self) -> None:
+            makes.append(self)
+            if len(makes) == 1:
+                there.proxy("MPI:through@0").call_back()
+
+        def name(self) -> str:
+            return "circle"
+
+    @remote.expose
+    class Through:
+        def call_back(self) -> str:
+            return str(here.proxy("MPI:circle@1").name())
+
+    with remote.local(2) as (here, there):
+        here.serve(Through(), object="through")
+        there.serve(Circle, object="circle")
+        circle = here.proxy("MPI:circle@1")
+        with pytest.raises(RefusedError, match=r"\.Circle is being made now"):
+            circle.name()
+        assert circle.name() == "circle"
+        assert len(makes) == 2
+
+
+def test_an_answer_that_lies_there_counts_though_the_time_is_over(apart: list[remote.Here]) -> None:
+    calculator = apart[0].proxy("MPI:calculator@1")
+    calculator.add(1)
+    apart[0].stop_service()
+
+    def is_late() -> bool:
+        time.sleep(0.3)  # as if a request were carried out meanwhile
+        return False
+
+    futures = [calculator.add.options(timeout=0.1).submit(number) for number in range(3)]
+    is_late()
+    assert [future.result() for future in futures] == [1, 2, 3]
+    assert not apart[0].caller.counts["late"]
+
+
+@pytest.mark.parametrize("kind", ["add", "fail", "array", "stream", "future", "batch", "oneway", "cancel"])
+def test_whatever_is_called_near_the_limit_is_done_or_refused_as_a_whole(
+    pair: list[remote.Here], calculator: Any, kind: str
+) -> None:
+    array = np.ones(5000)
+
+    def fail() -> None:
+        with pytest.raises(StateError):
+            calculator.fail("state")
+
+    def batch() -> None:
+        with remote.Batch(calculator) as calls:
+            calls.add(1)
+
+    acts = {
+        "add": lambda: calculator.add(1),
+        "fail": fail,
+        "array": lambda: calculator.echo(array),
+        "stream": lambda: next(calculator.count(5)),
+        "future": lambda: calculator.add.submit(1).result(),
+        "batch": batch,
+        "oneway": lambda: calculator.note.oneway(1),
+        "cancel": lambda: calculator.add.submit(1).cancel(),
+    }
+
+    def at(depth: int) -> None:
+        if depth:
+            at(depth - 1)
+        else:
+            acts[kind]()
+
+    at(0)
+    limit = sys.getrecursionlimit()
+    refused = 0
+    for depth in range(limit - 200, limit):
+        try:
+            at(depth)
+        except RecursionError:
+            refused += 1
+        assert calculator.add(1) == 2
+    assert 50 < refused < 200
+    assert pair[1]._endpoint.received == pair[0]._endpoint.sent
+    assert not pair[1]._daemon.running

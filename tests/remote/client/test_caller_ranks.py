@@ -24,8 +24,8 @@ from simsplit.remote.wire.frame import Frame, FrameKind
 from tests.support.launching import LIMIT
 from tests.support.remote_objects import Calculator, Changing, StateError, state_of
 
-SIZE = MPI.COMM_WORLD.size
-SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "10" if SIZE == 4 else "1"))  # for each of two modes
+RANK, SIZE = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
+SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "10" if SIZE == 4 else "1"))  # for each of six modes
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600 + 2 * SOAK)]
 
@@ -297,10 +297,13 @@ class RandomCalls:
 
     def __init__(self, here: remote.Here, seed: int) -> None:
         self.pick = random.Random(seed)
+        self.rank = here.rank
         self.calculator = Calculator()
-        self.mine = here.proxy(here.serve(self.calculator, object="c", name=f"c{here.rank}"))
-        self.proxies = [here.proxy(f"MPINAME:c{rank}") for rank in range(here.size)]
-        self.made = self.noted = 0
+        self.mine = here.proxy(here.serve(self.calculator, object="c"))
+        MPI.COMM_WORLD.Barrier()  # all are served
+        self.proxies = [here.proxy(f"MPI:c@{rank}") for rank in range(here.size)]
+        self.made = 0
+        self.noted = [0] * here.size  # by rank
 
     def make(self) -> None:
         """Make one of them."""
@@ -314,6 +317,7 @@ class RandomCalls:
             "timed_out",
             "batch",
             "stream",
+            "left_stream",
             "oneway",
         )
         self.made += 1
@@ -357,10 +361,21 @@ class RandomCalls:
         stop = self.pick.randrange(40)
         assert list(proxy.count(stop)) == list(range(stop))
 
+    def left_stream(self, proxy: Any) -> None:
+        assert next(proxy.count(100)) == 0
+
     def oneway(self, proxy: Any) -> None:
-        proxy.note_only(self.made)
-        proxy.note.oneway(self.made)
-        self.noted += 2
+        proxy.note_only(self.rank)
+        proxy.note.oneway(self.rank)
+        self.noted[remote.uri_of(proxy).rank] += 2
+
+    def check_notes(self, failed: int | None = None) -> None:
+        """Compare what each rank noted at each other with what is there; a rank that failed has not seen all."""
+        noted = MPI.COMM_WORLD.allgather(self.noted)
+        seen = [self.calculator.seen.count(rank) for rank in range(len(noted))]
+        for rank in range(len(noted)):
+            if failed not in (rank, self.rank):
+                assert seen[rank] == noted[rank][self.rank]
 
 
 def memory() -> float:
@@ -369,7 +384,7 @@ def memory() -> float:
     return int(line.split()[1]) / 1024
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 2, 3])
 def test_ranks_that_call_each_other_at_random_get_every_answer_right(workers: int) -> None:
     with join(workers=workers) as here:
         calls = RandomCalls(here, seed=here.rank + 10 * workers)
@@ -384,7 +399,35 @@ def test_ranks_that_call_each_other_at_random_get_every_answer_right(workers: in
     assert here.caller.idle
     assert not here._endpoint.counts
     assert not here._daemon.streams.open
-    assert MPI.COMM_WORLD.allreduce(calls.noted) == MPI.COMM_WORLD.allreduce(len(calls.calculator.seen))
+    calls.check_notes()
     made, most = MPI.COMM_WORLD.allreduce(calls.made), MPI.COMM_WORLD.allreduce(grown, MPI.MAX)
     if here.rank == 0:
         print(f"{made:,} calls by {here.size} ranks; memory grew by at most {most:.1f} MB")
+
+
+@pytest.mark.parametrize("workers", [0, 2, 3])
+def test_ranks_that_call_each_other_at_random_go_on_when_one_fails(workers: int) -> None:
+    begun, rounds, made, gone = time.monotonic(), 0, 0, 0
+    while MPI.COMM_WORLD.allreduce(time.monotonic() - begun < SOAK, MPI.LAND):
+        failing = rounds % SIZE
+        waiting = (failing + 1) % SIZE if rounds % 2 else None  # for what will not come
+        rounds += 1
+        with suppress(ZeroDivisionError, GoneError), join(workers=workers, cancel_wait=60.0, leave_wait=60.0) as here:
+            calls = RandomCalls(here, seed=here.rank + 10 * rounds)
+            end = time.monotonic() + calls.pick.uniform(0.0, 0.2)
+            while time.monotonic() < end:
+                try:
+                    calls.make()
+                except GoneError:
+                    gone += 1
+            if here.rank == failing:
+                raise ZeroDivisionError
+            if here.rank == waiting:
+                with pytest.raises(GoneError, match="ended with ZeroDivisionError"):
+                    here.request_loop(lambda: True)
+        made += calls.made
+        assert here.caller.idle
+        assert not here._endpoint.counts
+        calls.check_notes(failing if SIZE > 1 else 0)
+    if RANK == 0:
+        print(f"{made:,} calls by root in {rounds} rounds, in each of which a rank failed; {gone} to one that had")

@@ -142,7 +142,8 @@ def test_streams_are_limited_and_belong_to_who_asked(ranks: list[remote.Here], p
     thief = ranks[2].proxy("MPI:simsplit.streams@1")
     with pytest.raises(UnknownNameError):
         thief.fetch(streams[0]._number, 1)
-    thief.close(streams[0]._number)
+    ranks[2].caller.left.append((1, streams[0]._number))
+    ranks[2].caller.close_left()
     assert next(streams[0]) == 0
     with pytest.raises(AttributeError, match="exposes no 'add'"):
         thief.add(1, 2, 3)
@@ -364,3 +365,46 @@ def test_an_item_that_cannot_travel_is_an_error_after_the_items_before_it(ranks:
         next(items)
     assert closed == [1]
     assert list(items) == []
+
+
+def test_streams_that_are_left_make_room_for_others(ranks: list[remote.Here], proxy: Any, source: Source) -> None:
+    for _ in range(20):
+        for number in proxy.count(100):
+            if number:
+                break
+        next(proxy.count(100))
+        proxy.count(100)
+    ranks[0].ping(1)
+    assert not ranks[1]._daemon.streams.open
+    assert source.closed == 40  # one that was never begun has nothing to close
+
+
+def test_a_generator_finds_the_call_that_gave_it_and_is_named_by_it() -> None:
+    @remote.expose
+    class Asks:
+        def context(self) -> Any:
+            yield remote.call_context()._asdict()  # type: ignore[union-attr]
+            yield self.context
+
+    with remote.local(2, settings=remote.Settings(stream_window=1)) as (here, there):
+        asks = here.proxy(there.serve(Asks(), object="asks"))
+        items = asks.context.options(annotations={"trace": 1})()
+        context = next(items)
+        assert (context["object"], context["method"], context["annotations"]) == ("asks", "context", {"trace": 1})
+        with pytest.raises(CodecError) as caught:
+            next(items)
+        assert "asks.context" in str(caught.value.__cause__)
+        assert "simsplit.streams" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_messages_on_streams_name_the_call_that_gave_them() -> None:
+    with remote.local(2, threads=True) as (here, there):
+        there.serve(Source(), object="source")
+        items = here.proxy("MPI:source@1").slow.options(timeout=0.02)()
+        with pytest.raises(CallTimeoutError, match=r"^MPI:source@1\.slow: no answer within 0\.02 s"):
+            next(items)
+        items = here.proxy("MPI:source@1").count(100)
+        there._daemon.streams.forget(0)
+        with pytest.raises(UnknownNameError, match="the stream is closed") as caught:
+            next(items)
+        assert "simsplit.streams" not in str(caught.value.__cause__)

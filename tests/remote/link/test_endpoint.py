@@ -87,12 +87,12 @@ def test_arrays_arrive_in_pieces_and_small_frames_do_not_overtake_them(pair: Pai
     pair.send(arrays)
     pair.send("after")
     assert pair.values() == []
-    assert pair.receiver.arriving
+    assert pair.receiver.is_receiving()
     pair.slow.open = 99
     first, second = pair.values()
     assert second == "after"
     assert all(map(np.array_equal, first, arrays))
-    assert not pair.receiver.arriving
+    assert not pair.receiver.is_receiving()
 
 
 def test_an_array_is_received_into_the_memory_it_stays_in(pair: Pair) -> None:
@@ -222,7 +222,7 @@ def test_memory_is_free_only_when_all_pieces_are_sent(pair: Pair, monkeypatch: p
     outcomes.append(first)  # type: ignore[arg-type]
     outcomes.append(None)
     monkeypatch.setattr(module, "CHUNK", 500)
-    monkeypatch.setattr(pair.port, "send", lambda *_: outcomes.popleft())
+    monkeypatch.setattr(pair.sender, "_send_now", lambda *_: outcomes.popleft())
     sent = pair.send(np.arange(100.0))
     assert not sent()
     first.over = True

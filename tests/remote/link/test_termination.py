@@ -336,3 +336,43 @@ def test_a_message_counts_as_received_only_once_it_is_sorted() -> None:
         calculator.add(1)
         assert counted == [before]
         assert there._endpoint.received == before + 1
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("way", ["loop", "wait", "method", "future"])
+def test_who_waits_for_a_rank_that_failed_gets_an_error(way: str, workers: int) -> None:
+    def fail(here: remote.Here) -> None:
+        here.wait_until(lambda: False, 0.1)
+        raise ZeroDivisionError
+
+    def wait(here: remote.Here) -> str:
+        @remote.expose
+        class Waits:
+            def wait(self) -> None:
+                here.wait_until(lambda: False)
+
+        here.serve(Waits(), object="w")
+        with pytest.raises(GoneError, match=r"rank 1 \(host .*\) ended with ZeroDivisionError"):
+            if way == "loop":
+                here.request_loop(lambda: True)
+            elif way == "wait":
+                here.wait_until(lambda: False)
+            elif way == "method":
+                here.proxy("MPI:w@0").wait()
+            else:
+                here.proxy(f"MPI:w@{2 - here.rank}").wait.submit().result()
+        return "told"
+
+    outcomes = run_ranks(wait, fail, wait, settings=remote.Settings(leave_wait=15, workers=workers))
+    assert isinstance(outcomes.pop(1), ZeroDivisionError)
+    assert outcomes == ["told", "told"]
+
+
+def test_a_head_without_its_arrays_holds_nobody_up() -> None:
+    def faulty(here: remote.Here) -> int:
+        frame = Frame(FrameKind.REQUEST, 10**6, "c", "echo", buffers=[memoryview(bytes(50_000))])
+        for rank in range(3):
+            here._endpoint._port.send(frame.pack(32766)[0], rank, 0)
+        return here.rank
+
+    assert run_ranks(lambda here: here.rank, faulty, lambda here: here.rank) == [0, 1, 2]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -68,3 +71,57 @@ def test_an_interrupt_is_raised_in_the_main_thread_only() -> None:
         assert not interrupts.pending
     finally:
         interrupts.pending = False
+
+
+def test_an_interrupt_amid_what_moves_messages_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    @remote.expose
+    class Interrupted:
+        def whole(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    assert signal.getsignal(signal.SIGINT) in (signal.default_int_handler, interrupts._handle)
+    with remote.local(2) as (here, there):
+        proxy = here.proxy(there.serve(Interrupted()))
+        here.ping(1)
+        with pytest.raises(KeyboardInterrupt):  # in code of the user's at once
+            proxy.whole()
+        accept, seen = there._endpoint._accept, []
+
+        def note(arrived: Any) -> None:
+            seen.append(arrived)
+            frame = there._endpoint._take_in.__code__
+            assert interrupts._is_guarded(sys._getframe(1))
+            assert sys._getframe(1).f_code is frame
+            interrupts._handle(signal.SIGINT, sys._getframe(1))  # as if it came there
+            accept(arrived)
+
+        monkeypatch.setattr(there._endpoint, "_accept", note)
+        with pytest.raises(KeyboardInterrupt):
+            here.ping(1)
+        monkeypatch.undo()
+        assert seen
+        assert here.ping(1) > 0
+        assert here.caller.idle
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_methods_run_one_at_a_time_unless_there_are_workers(workers: int) -> None:
+    inside = threading.Semaphore(0)
+    together = threading.Event()
+
+    @remote.expose
+    class Meets:
+        def work(self) -> bool:
+            if inside.acquire(blocking=False):
+                together.set()
+            inside.release()
+            met = together.wait(10 if workers else 0.05)
+            inside.acquire(blocking=False)
+            return met
+
+    with remote.local(2, settings=remote.Settings(workers=workers), threads=True) as (here, there):
+        meets = here.proxy(there.serve(Meets()))
+        futures = [meets.work.submit() for _ in range(4)]
+        there.ping(0)
+        there.wait_until(lambda: all(future.done() for future in futures), 20)
+        assert any(future.result() for future in futures) == bool(workers)

@@ -7,9 +7,12 @@ import itertools
 import threading
 import time
 from collections import Counter, deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...communicator import interrupts
 from ...errors import CallTimeoutError, GoneError, RefusedError, RemoteError, UnknownNameError
+from ..link.backoff import LAST_LOOKS, need_room
 from ..link.identity import Peer
 from ..server.context import current
 from ..uri import PING, ObjectURI
@@ -39,14 +42,19 @@ class Request(NamedTuple):
     flags : int
     timeout : float or None
         Seconds.
+    shown : str
+        What messages call it, if it is none that a user made.
     """
 
     target: ObjectURI
     method: str
     flags: int = 0
     timeout: float | None = None
+    shown: str = ""
 
     def __str__(self) -> str:
+        if self.shown:
+            return self.shown
         return f"{self.target}.{self.method}" if self.method else str(self.target)
 
 
@@ -117,6 +125,7 @@ class Caller:
         self.deadlines: list[tuple[float, int, Peer]] = []  # of futures: when, which call, of whom
         self._crowded = _CROWDED
         self.finished: deque[Pending] = deque()  # of futures, to be settled outside of the endpoint's lock
+        self.left: deque[tuple[int, int]] = deque()  # streams that nobody reads any more: rank and number
 
     @property
     def idle(self) -> bool:
@@ -152,13 +161,20 @@ class Caller:
         self._begin(pending, positional, named or {}, annotations, deadline)
         if request.flags & Flag.ONEWAY:
             return None
-        if current.get() is None:  # otherwise only what is deeper than the running request may be carried out
-            for _ in range(_LOOKS):
-                self.step()
-                if pending.answer is not None:
-                    return self.result(pending)
-        if not self.wait(pending.done, None if deadline is None else deadline - time.perf_counter()):
-            self._give_up(pending)
+        try:
+            if current.get() is None:  # otherwise only what is deeper than the running request may be carried out
+                for _ in range(_LOOKS):
+                    self.step()
+                    if pending.answer is not None:
+                        break
+            if pending.answer is not None:
+                if interrupts.pending:
+                    interrupts.heed()
+            elif not self.wait(pending.done, None if deadline is None else deadline - time.perf_counter()):
+                self._give_up(pending)
+        except BaseException:  # nobody waits for it any more, and it must not keep the ranks from leaving
+            self._abandon(pending)
+            raise
         return self.result(pending)
 
     def submit(
@@ -194,19 +210,16 @@ class Caller:
         deadline: float | None,
     ) -> Peer:
         """Send a request, and note that it waits for its answer, unless it is oneway."""
+        need_room()
+        if self.left:
+            self.close_left()
         request, correlation = pending.request, pending.correlation
-        target, method, flags, _ = request
+        target, method, flags, _, _ = request
         peer = self._peers.get(target.rank)
         if peer is None or not peer.welcome or peer.gone is not None:
             peer = self._connected(request, deadline)
         pending.peer = peer
-        running = current.get()
-        depth = 1 if running is None else running.depth + 1
-        if depth > self.settings.max_depth:
-            raise RefusedError(
-                f"{request}: {depth} calls wait for each other, at most {self.settings.max_depth} may. "
-                "Raise max_depth (SIMSPLIT_REMOTE_MAX_DEPTH) if it is no endless recursion."
-            )
+        depth = self._depth(request)
         body, buffers = encode_arguments(positional, named, annotations, peer.hooks)
         if buffers and (pending.future is not None or self._serves()):  # or they could change before they are sent
             buffers = [copied(buffer) for buffer in buffers]
@@ -234,6 +247,18 @@ class Caller:
             self._wait_for(lambda: sent() or peer.gone is not None, request, deadline)
         return peer
 
+    def _depth(self, request: Request) -> int:
+        """Return how many calls wait for each other with this one."""
+        running = current.get()
+        depth = 1 if running is None else running.depth + 1
+        if depth > self.settings.max_depth:
+            raise RefusedError(
+                f"{request}: {depth} calls wait for each other, at most {self.settings.max_depth} may. "
+                "Raise max_depth (SIMSPLIT_REMOTE_MAX_DEPTH), and Python's own limit (sys.setrecursionlimit), if it is "
+                "no endless recursion."
+            )
+        return depth
+
     def _wait_for_place(self, pending: Pending, deadline: float | None) -> None:
         """Wait until one more call may wait for its answer."""
         peer = pending.peer
@@ -249,7 +274,7 @@ class Caller:
         """Wait for the other rank if it has heard nothing but oneway calls for long: it has to keep them."""
         peer.unheard += 1
         if peer.unheard >= peer.window:
-            self.call(Request(ObjectURI(PING, peer.rank), "", Flag.GET, request.timeout))
+            self.call(Request(ObjectURI(PING, peer.rank), "", Flag.GET, request.timeout, str(request)))
             if depth == 1:  # a deeper ping is answered before calls that are not as deep
                 peer.unheard = 0
 
@@ -275,9 +300,10 @@ class Caller:
             with self._lock:  # one thread asks, or the other end would be asked twice
                 if peer.settled():  # refused before: its validators may have changed their mind
                     peer.begin_again()
-                ask, peer.asked = not peer.asked, True
-            if ask:
-                self._endpoint.send(peer.hello(), rank)
+                if not peer.asked:
+                    hello = peer.hello()
+                    peer.asked = True
+                    self._endpoint.send(hello, rank)
             self._wait_for(lambda: peer.settled() or self._closed is not None, request, deadline)
             if self._closed is not None:  # by another thread, which did not find this peer yet
                 raise GoneError(f"{request}: {self._closed}")
@@ -329,11 +355,16 @@ class Caller:
         for pending in list(peer.calls.values()):
             self._drop(pending, GoneError(f"{pending.request}: {reason}. Whether it was carried out is not known."))
 
+    def end(self, reason: str) -> None:
+        """Make no more calls; give an error to those that wait. Sorts only."""
+        if self._closed is None:
+            self._closed = reason
+            for rank in list(self._peers):
+                self.gone(rank, reason)
+
     def close(self, reason: str) -> None:
-        """Make no more calls; give an error to those that wait."""
-        self._closed = reason
-        for rank in list(self._peers):
-            self.gone(rank, reason)
+        """Do so, and settle the futures."""
+        self.end(reason)
         self.work()
 
     def _drop(self, pending: Pending, error: RemoteError) -> None:
@@ -350,7 +381,9 @@ class Caller:
             _, correlation, peer = overdue
             pending = peer.calls.get(correlation)
             if pending is not None:
-                self._give_up(pending)
+                self._look_again()
+                if correlation in peer.calls:
+                    self._give_up(pending)
         while self.finished:
             try:
                 pending = self.finished.popleft()
@@ -368,6 +401,27 @@ class Caller:
             if self.deadlines and self.deadlines[0][0] <= time.perf_counter():
                 return heapq.heappop(self.deadlines)
         return None
+
+    def _look_again(self) -> None:
+        """Take all answers in that have come: the last request that was carried out here may have taken long."""
+        for _ in range(LAST_LOOKS):
+            if not self._endpoint.progress():
+                return
+
+    def _abandon(self, pending: Pending) -> None:
+        """Forget a call, and ask the server not to begin it."""
+        if pending.peer.calls.pop(pending.correlation, None) is not None:
+            with suppress(Exception):  # another one is raised
+                self._endpoint.send(Frame(FrameKind.CANCEL, pending.correlation), pending.peer.rank)
+
+    def close_left(self) -> None:
+        """Let the servers close the streams that nobody reads any more."""
+        with suppress(IndexError):  # another thread was faster
+            while True:
+                rank, number = self.left.popleft()
+                peer = self._peers.get(rank)
+                if peer is not None and peer.gone is None:
+                    self._endpoint.send(Frame(FrameKind.CLOSE, number), rank)
 
     def _give_up(self, pending: Pending) -> None:
         request = pending.request

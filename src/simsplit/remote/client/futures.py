@@ -5,6 +5,8 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from ..link.backoff import need_room
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
@@ -26,11 +28,13 @@ class RemoteFuture(Future[Any]):
 
     def result(self, timeout: float | None = None) -> Any:
         """Return the result, or raise what the call raised; wait at most `timeout` seconds (TimeoutError)."""
+        need_room()
         self._caller.wait(self.done, timeout)
         return super().result(0)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Return what the call raised, or None; wait at most `timeout` seconds (TimeoutError)."""
+        need_room()
         self._caller.wait(self.done, timeout)
         return super().exception(0)
 
@@ -40,6 +44,7 @@ class RemoteFuture(Future[Any]):
         Waits for the server's word, at most `Settings.cancel_wait` seconds. If the word comes later, the future
         may still turn out to be cancelled.
         """
+        need_room()
         return self._caller.cancel(self)
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:

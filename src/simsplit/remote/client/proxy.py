@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import InputError
-from ..exposure import members
+from ..exposure import is_oneway, members
 from ..wire.frame import Flag
 from .caller import Request
 
@@ -47,9 +47,9 @@ class Proxy:
             _public(name)
         return self._method(name)
 
-    def _method(self, name: str, signature: inspect.Signature | None = None) -> RemoteMethod:
+    def _method(self, name: str, signature: inspect.Signature | None = None, flags: int = 0) -> RemoteMethod:
         """Return a method, and keep it, so that it is found without `__getattr__` the next time."""
-        method = RemoteMethod(self._origin.caller, Request(self._uri, name, 0, self._timeout), signature)
+        method = RemoteMethod(self._origin.caller, Request(self._uri, name, flags, self._timeout), signature)
         self.__dict__[name] = method
         return method
 
@@ -130,7 +130,8 @@ class StaticProxy(Proxy):
         signature = self._signatures[name]
         if signature is None:
             return call(self, name, flags=Flag.GET)
-        return self._method(name, signature)
+        oneway = is_oneway(inspect.getattr_static(self._interface, name))
+        return self._method(name, signature, Flag.ONEWAY if oneway else 0)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if self._signatures.get(name, self) is not None:
@@ -171,7 +172,10 @@ class RemoteMethod:
         """Call and return a future of the result. What is given may be changed at once: large arrays are copied."""
         if self._signature is not None:
             self._signature.bind(*args, **kwargs)
-        return self._caller.submit(self._request, args, kwargs, self._annotations)
+        request = self._request
+        if request.flags:  # of a oneway method, which is waited for now
+            request = request._replace(flags=0)
+        return self._caller.submit(request, args, kwargs, self._annotations)
 
     def oneway(self, /, *args: Any, **kwargs: Any) -> None:
         """Call and do not wait; what goes wrong is logged at the other rank."""

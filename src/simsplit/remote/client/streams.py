@@ -8,19 +8,19 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from ...errors import RefusedError, RemoteError, UnknownNameError
+from ...errors import RefusedError, UnknownNameError
 from ..exposure import expose
 from ..server.context import current
 from ..uri import ObjectURI
 from ..wire.codec import Encoded, Gathering
 from ..wire.exceptions import decode_failure, failure
-from ..wire.frame import Flag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..settings import Settings
     from ..wire.codec import Hooks
+    from ..wire.frame import Arrived
     from .caller import Caller, Request
 
 OBJECT = "simsplit.streams"  # what the streams of a rank are served as
@@ -30,13 +30,15 @@ _PATIENCE = 0.05  # seconds that a fetch goes on, once it has an item
 class Stream:
     """One generator at its server."""
 
-    __slots__ = ("hooks", "items", "lock", "owner", "touched", "where")
+    __slots__ = ("annotations", "hooks", "items", "left", "lock", "method", "object", "owner", "touched", "where")
 
-    def __init__(self, items: Iterator[Any], owner: int, where: str, hooks: Hooks) -> None:
+    def __init__(self, items: Iterator[Any], request: Arrived, where: str, hooks: Hooks) -> None:
         self.items = items
-        self.owner = owner
+        self.owner = request.source
+        self.object, self.method, self.annotations = request.object, request.method, request.annotations
         self.where = where
         self.hooks = hooks
+        self.left = False  # by its reader, to be closed
         self.touched = time.monotonic()
         self.lock = threading.Lock()
 
@@ -52,16 +54,19 @@ class Streams:
     ----------
     open : dict of int to Stream
         Those that are open, by number.
+    are_left : bool
+        Whether there are some to be closed, for their readers have left them.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.open: dict[int, Stream] = {}
+        self.are_left = False
         self._numbers = itertools.count(1)
         self._next_look = 0.0
 
-    def add(self, items: Iterator[Any], owner: int, where: str, hooks: Hooks) -> int:
-        """Keep a generator for a rank, and return its number.
+    def add(self, items: Iterator[Any], request: Arrived, where: str, hooks: Hooks) -> int:
+        """Keep the generator that a request gave, and return its number.
 
         Raises
         ------
@@ -69,18 +74,31 @@ class Streams:
             If that rank has too many open.
         """
         self.expire()
-        if sum(stream.owner == owner for stream in list(self.open.values())) >= self._settings.max_streams:
+        owner = request.source
+        open_now = [stream for stream in list(self.open.values()) if stream.owner == owner and not stream.left]
+        if len(open_now) >= self._settings.max_streams:
             _close(items)
             raise RefusedError(
                 f"rank {owner} has {self._settings.max_streams} streams open here already (max_streams). "
                 "Close one, or read it to its end."
             )
         number = next(self._numbers)
-        self.open[number] = Stream(items, owner, where, hooks)
+        self.open[number] = Stream(items, request, where, hooks)
         return number
 
+    def leave(self, owner: int, number: int) -> None:
+        """Count a stream no more, for its reader has left it. Sorts only."""
+        stream = self.open.get(number)
+        if stream is not None and stream.owner == owner:
+            stream.left = self.are_left = True
+
     def expire(self) -> None:
-        """Close what nobody has asked for more for too long; looks at most once a second."""
+        """Close what was left, and what nobody has asked for more for too long; looks for that once a second."""
+        if self.are_left:
+            self.are_left = False
+            for number, stream in list(self.open.items()):
+                if stream.left:
+                    self._drop(number)
         now = time.monotonic()
         if now < self._next_look:
             return
@@ -107,6 +125,10 @@ class Streams:
         Each item is encoded before the generator goes on, which may change what it yielded.
         """
         stream = self._own(number)
+        running = current.get()
+        assert running is not None  # noqa: S101, for the type checker
+        # What the generator does, it does within the call that gave it; so it finds that when it asks.
+        running.object, running.method, running.annotations = stream.object, stream.method, stream.annotations
         if not stream.lock.acquire(blocking=False):  # it may be waiting for the very call that asks
             raise RefusedError(f"the stream of {stream.where} is read already: one call at a time can read it")
         try:
@@ -137,17 +159,10 @@ class Streams:
                 _close(stream.items)
         return items.encoded([items.trees, True, None])
 
-    @expose
-    def close(self, number: int) -> None:
-        """Close a stream."""
-        with suppress(UnknownNameError):
-            self._own(number)
-            self._drop(number)
-
     def _own(self, number: int) -> Stream:
         stream = self.open.get(number)
         context = current.get()
-        if stream is None or context is None or context.connection.rank != stream.owner:
+        if stream is None or stream.left or context is None or context.connection.rank != stream.owner:
             raise UnknownNameError(
                 "the stream is closed: nobody asked for more within stream_lifetime "
                 f"({self._settings.stream_lifetime} s; SIMSPLIT_REMOTE_STREAM_LIFETIME), or it was read to its end"
@@ -158,12 +173,15 @@ class Streams:
 class RemoteIterator:
     """The items of a generator on another rank, fetched a few at a time; the server waits for no reader.
 
-    Close it, by `close` or a ``with`` statement, if it is not read to its end.
+    If it is not read to its end, it is closed by `close`, by a ``with`` statement, or when Python forgets it.
     """
+
+    _more = False  # until it is made
 
     def __init__(self, caller: Caller, request: Request, number: int) -> None:
         self._caller = caller
-        self._request = request._replace(target=ObjectURI(OBJECT, request.target.rank), flags=0)
+        rank = request.target.rank
+        self._request = request._replace(target=ObjectURI(OBJECT, rank), method="fetch", flags=0, shown=str(request))
         self._number = number
         self._items: list[Any] = []
         self._more = True
@@ -181,7 +199,7 @@ class RemoteIterator:
                 raise StopIteration
             window = self._caller.settings.stream_window
             try:
-                items, self._more, self._failure = self._call("fetch", window)
+                items, self._more, self._failure = self._caller.call(self._request, (self._number, window))
             except BaseException:  # items may be lost, such as those of a late answer: no later ones in their place
                 self.close()
                 raise
@@ -193,12 +211,12 @@ class RemoteIterator:
         if self._more:
             self._more = False
             self._items.clear()
-            with suppress(RemoteError):  # gone is as good as closed
-                self._call("close", flags=Flag.ONEWAY)
+            self._caller.left.append((self._request.target.rank, self._number))
+            self._caller.close_left()
 
-    def _call(self, method: str, *arguments: Any, flags: int = 0) -> Any:
-        request = self._request._replace(method=method, flags=flags)
-        return self._caller.call(request, (self._number, *arguments))
+    def __del__(self) -> None:
+        if self._more:  # it may be anywhere that Python finds out; so the other rank is told later
+            self._caller.left.append((self._request.target.rank, self._number))
 
     def __enter__(self) -> Self:
         return self

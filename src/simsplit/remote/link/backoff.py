@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import threading
+import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...communicator import interrupts
 
@@ -19,6 +19,34 @@ _HURRY = 0.1  # seconds that pauses stay short while an array is on its way
 # Seconds of waiting before others get the core: most answers are there by then. Longer costs ranks that share a core,
 # as two of four on two cores do, in each call; shorter gives the core away to other programs before the answer is here.
 _ALONE = 1e-5
+LAST_LOOKS = 10_000  # for messages, when the time is over: more than lie there
+_ROOM = 64  # calls within calls that a remote call needs for itself: more than it ever takes
+
+
+def _nested(depth: int) -> Any:
+    return (_nested(depth - 1),) if depth else int
+
+
+_NESTED = _nested(_ROOM)
+_FRAMES_ALONE = sys.version_info >= (3, 12)  # count for Python's limit; what C code calls has one of its own
+
+
+def _look_down() -> None:
+    if sys.version_info >= (3, 12) and sys._getframemodulename(sys.getrecursionlimit() - _ROOM):  # noqa: SLF001, no other
+        raise RecursionError
+
+
+def need_room() -> None:
+    """Raise a RecursionError if a remote call would come to Python's limit half-way, where it would lose messages."""
+    try:
+        if _FRAMES_ALONE:
+            _look_down()
+        isinstance(None, _NESTED)  # goes as deep, and takes next to no time
+    except RecursionError:
+        raise RecursionError(
+            f"a remote call needs {_ROOM} calls within calls for itself, and Python's limit of "
+            f"{sys.getrecursionlimit()} is nearer. Raise it (sys.setrecursionlimit) if this is no endless recursion."
+        ) from None
 
 
 class Backoff:
@@ -74,6 +102,7 @@ def wait_until(
     settings: Settings,
     timeout: float | None = None,
     hurry: Callable[[], bool] = lambda: False,
+    look: Callable[[], bool] = lambda: False,
 ) -> bool:
     """Make progress until something is done.
 
@@ -88,6 +117,9 @@ def wait_until(
         Seconds; a step that runs a request can take longer.
     hurry : callable, optional
         Tells whether an array is on its way.
+    look : callable, optional
+        Moves messages, and runs nothing; tells whether there was anything. Asked when the time is over: what came
+        in time may still lie there, because the last step took long.
 
     Returns
     -------
@@ -99,6 +131,7 @@ def wait_until(
     KeyboardInterrupt
         On Ctrl-C, in the main thread.
     """
+    interrupts.heed()
     if done():
         return True
     limit = None if timeout is None else time.perf_counter() + timeout
@@ -107,11 +140,12 @@ def wait_until(
         moved = step()
         if done():
             return True
-        if interrupts.pending and threading.current_thread() is threading.main_thread():
-            interrupts.pending = False
-            raise KeyboardInterrupt
+        interrupts.heed()
         if limit is not None and time.perf_counter() >= limit:
-            return False
+            for _ in range(LAST_LOOKS):
+                if not look():
+                    break
+            return done()
         if moved:
             backoff = None
         else:

@@ -7,6 +7,7 @@ in the order in which it sent them: one whose buffers are still on their way hol
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter, deque
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import CodecError, RefusedError
-from ..wire.frame import AGREEMENT, ANSWERS, CHUNK, LAST_TAG, LONGEST_HEAD, Arrived, Flag, pack_small
+from ..wire.frame import AGREEMENT, ANSWERS, CHUNK, LAST_TAG, LONGEST_HEAD, Arrived, Flag, overtakes, pack_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ...errors import RemoteError
-    from ...transport.interface import Port, Transfer
+    from ...transport.interface import Bytes, Port, Transfer
     from ..wire.frame import Frame
 
 log = logging.getLogger("simsplit.remote")
@@ -45,6 +46,8 @@ class Endpoint:
     refusal : callable
         Says of a frame whose buffers are still to come why it is not wanted, if it is not: no memory is then
         taken for them. It runs as `accept` does.
+    patience : float
+        Seconds that the rest of a frame is waited for before the ranks may leave without it.
 
     Attributes
     ----------
@@ -60,11 +63,13 @@ class Endpoint:
         max_nbytes: int,
         accept: Callable[[Arrived], None],
         refusal: Callable[[Arrived], RemoteError | None] = lambda _arrived: None,
+        patience: float = 10.0,
     ) -> None:
         self.rank, self.size, self.host = port.rank, port.size, port.host
         self.counts: Counter[str] = Counter()
         self.sent = self.received = 0
         self._port = port
+        self._send_now: Callable[[Bytes, int, int], Transfer | None] = port.send
         self._max_nbytes = max_nbytes
         self._accept = accept
         self._refusal = refusal
@@ -77,6 +82,8 @@ class Endpoint:
         self._take = port.expect(HEADS, LONGEST_HEAD)
         self._quiet = False  # whether there was no message at the last look
         self._pieces = 0  # how many were begun, to tell whether anything moved
+        self._patience = patience
+        self._last_piece = (-1, 0.0)  # their number at the last look, and since when it is that
 
     def send(self, frame: Frame, destination: int) -> Callable[[], bool]:
         """Begin to send a frame.
@@ -99,9 +106,9 @@ class Endpoint:
         with self._lock:
             self._tag = tag = self._tag % LAST_TAG + 1
             head, buffers = frame.pack(tag)
+            under_way = self._begin_to_send(head, destination, HEADS)
             if frame.kind not in AGREEMENT:
                 self.sent += 1
-            under_way = self._begin_to_send(head, destination, HEADS)
             for buffer in buffers:
                 for start in range(0, buffer.nbytes, CHUNK):
                     piece = self._begin_to_send(buffer[start : start + CHUNK], destination, tag)
@@ -122,14 +129,14 @@ class Endpoint:
             raise RefusedError(_too_large(len(body), self._max_nbytes))
         head = pack_small(kind, correlation, name, method, flags, depth, body)
         with self._lock:
+            transfer = self._send_now(head, destination, HEADS)
             self.sent += 1
-            transfer = self._port.send(head, destination, HEADS)
             if transfer is not None:
                 self._sending.setdefault(destination, deque()).append(transfer)
 
     def _begin_to_send(self, data: bytes | memoryview, destination: int, tag: int) -> Transfer | None:
         """Send and return the transfer, or None if it is over already."""
-        transfer = self._port.send(data, destination, tag)
+        transfer = self._send_now(data, destination, tag)
         if transfer is not None:
             self._sending.setdefault(destination, deque()).append(transfer)
         return transfer
@@ -139,10 +146,14 @@ class Endpoint:
         """Whether anything is still on its way out."""
         return bool(self._sending)
 
-    @property
-    def arriving(self) -> bool:
-        """Whether anything is half here."""
-        return bool(self._arriving)
+    def is_receiving(self) -> bool:
+        """Return whether anything is half here, and a part of it came in the last `patience` seconds."""
+        if not self._arriving:
+            return False
+        now = time.monotonic()
+        if self._last_piece[0] != self._pieces:
+            self._last_piece = (self._pieces, now)
+        return now - self._last_piece[1] < self._patience
 
     def is_busy(self) -> bool:
         """Return whether anything is on its way out, or half here."""
@@ -217,7 +228,7 @@ class Endpoint:
         if data is None:
             self.malformed(source, CodecError(f"a head of more than {LONGEST_HEAD:,} bytes"))
             return False
-        if source in self._arriving:
+        if source in self._arriving and not overtakes(data):
             self._arriving[source].append(self._read(data, source))
             return False
         try:
@@ -317,6 +328,10 @@ class Endpoint:
         for rank in range(self.size):
             self.forget(rank)
 
+    def fall_silent(self) -> None:
+        """Send nothing any more: nobody takes it, and in a later group of ranks it would be somebody else's."""
+        self._send_now = _send_nothing
+
     def malformed(self, source: int, error: Exception) -> None:
         """Count and log a message that was dropped."""
         self.counts["malformed"] += 1
@@ -355,6 +370,10 @@ def _too_large(nbytes: int, limit: int) -> str:
 
 
 def _nothing() -> None:
+    return None
+
+
+def _send_nothing(_data: Bytes, _destination: int, _tag: int) -> None:
     return None
 
 

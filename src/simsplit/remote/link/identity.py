@@ -139,7 +139,7 @@ class Peer:
         """Take in what the other end says; return what to send back."""
         own, kind = self._introduction, arrived.kind
         if kind is FrameKind.REFUSED:
-            self._refusal = str(arrived.value(_PLAIN))
+            self._refusal, self.welcome = str(arrived.value(_PLAIN)), False  # it may have been welcome before
         elif kind is FrameKind.CHALLENGE:
             nonce = arrived.value(_PLAIN)
             if own.settings.passphrase is None or not _is_nonce(nonce):
@@ -185,6 +185,19 @@ class Reception:
         self.guests: dict[int, Guest] = {}
         self._callers: dict[int, tuple[Connection, object, bytes, bytes]] = {}  # challenged, not yet proved
         self._lock = threading.Lock()
+
+    def add(self, validator: Callable[[Connection], bool | None]) -> list[tuple[int, Frame]]:
+        """Ask a validator from now on, and about the guests that are here; return what to tell those it refuses."""
+        self.validators.append(validator)  # first, so that nobody slips in between
+        refused = []
+        for rank, guest in list(self.guests.items()):
+            try:
+                _ask(validator, guest.connection)
+            except RefusedError as refusal:
+                self.leave(rank)
+                log.warning("refused rank %d: %s", rank, refusal)
+                refused.append((rank, _frame(FrameKind.REFUSED, str(refusal))))
+        return refused
 
     def guest(self, rank: int) -> Guest | None:
         """Return the guest of that rank, if it is one."""
@@ -239,18 +252,22 @@ class Reception:
     def _admit(self, connection: Connection, pickle: object, proof: bytes | None) -> Frame:
         settings = self._introduction.settings
         for validator in self.validators:
-            try:
-                verdict = validator(connection)
-            except Exception as error:
-                raise RefusedError(f"a connection validator raised {type(error).__name__}: {error}") from error
-            if verdict is False:
-                raise RefusedError("a connection validator refused it")
+            _ask(validator, connection)
         with self._lock:
             if connection.rank not in self.guests and len(self.guests) >= settings.max_clients:
                 raise RefusedError(f"it has its max_clients, {settings.max_clients}, already")
             if connection.rank not in self.guests:  # otherwise it asked twice; its requests and instances stay
                 self.guests[connection.rank] = Guest(connection, self._introduction.agreed(pickle))
         return _frame(FrameKind.WELCOME, [settings.pickle, settings.max_in_flight, proof])
+
+
+def _ask(validator: Callable[[Connection], bool | None], connection: Connection) -> None:
+    try:
+        verdict = validator(connection)
+    except Exception as error:
+        raise RefusedError(f"a connection validator raised {type(error).__name__}: {error}") from error
+    if verdict is False:
+        raise RefusedError("a connection validator refused it")
 
 
 def _frame(kind: int, value: object) -> Frame:

@@ -8,7 +8,9 @@ not agree, and do not change for a while either, mean a message that was dropped
 goes on without it.
 
 A rank that fails tells everyone (GONE): their calls to it get an error. It still takes part in the agreement, but
-for a limited time; a rank that leaves without it says so, and the others agree without that rank.
+for a limited time; a rank that leaves without it says so, and the others agree without that rank. From then on a rank
+that waits for what others do, with no time limit, takes part too: what it waits for may never come. If all ranks
+are passive or wait like that, its waiting ends with an error.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ...errors import RemoteError
 from ..wire.codec import Hooks, encode
@@ -27,12 +29,63 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..wire.frame import Arrived
+    from .workers import Threads
 
 log = logging.getLogger("simsplit.remote")
 
 ROOT = 0
 _PAUSE = 2e-4  # seconds between two looks
 _PLAIN = Hooks()
+
+
+class Waiting:
+    """Notes, in a ``with`` block, that something waits for what other ranks do, with no time limit.
+
+    Parameters
+    ----------
+    leaving : Leaving
+    threads : Threads
+    within : bool
+        Whether it is a request that waits.
+    done : callable, optional
+        Tells whether the wait is over; any thread may ask. Otherwise who waits counts in `looks` how often it asked.
+    """
+
+    __slots__ = ("_done", "_innermost", "_lists", "_outer", "looks")
+
+    def __init__(
+        self, leaving: Leaving, threads: Threads, *, within: bool, done: Callable[[], bool] | None = None
+    ) -> None:
+        self.looks = 0
+        self._done = done
+        self._innermost = leaving.innermost
+        if not within:
+            self._lists = [leaving.waits]
+        elif threads.run_this_code():
+            self._lists = [leaving.waits_within]
+        else:
+            self._lists = [leaving.waits_within, leaving.waits]
+
+    def __enter__(self) -> Self:
+        for waits in self._lists:
+            waits.append(self)
+        thread = threading.get_ident()
+        self._outer = self._innermost.get(thread)
+        self._innermost[thread] = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for waits in self._lists:
+            waits.remove(self)
+        thread = threading.get_ident()
+        if self._outer is None:
+            del self._innermost[thread]
+        else:
+            self._innermost[thread] = self._outer
+
+    def goes_on(self, looks: int) -> bool:
+        """Return whether it is not over, and was not a moment ago, when it had asked so often."""
+        return self.looks >= looks + 2 if self._done is None else not self._done()  # the first may have begun before
 
 
 class Leaving:
@@ -49,15 +102,26 @@ class Leaving:
         ``malformed(source, error)`` is told of a message that is none of the agreement.
     patience : float
         Seconds that root waits for messages that seem to be on their way, while nothing moves.
+    end : callable
+        Called when the ranks have agreed. Sorts only.
 
     Attributes
     ----------
     passive : bool
         Whether this rank needs nothing more from anyone.
+    agrees : bool
+        Whether it takes part now, or may, for a rank has failed.
     ended : bool
         Whether all ranks may leave.
     incomplete : bool
         Whether a rank left without the agreement.
+    failed : str or None
+        How the first rank ended that failed, as far as this one knows.
+    waits, waits_within : list
+        As long as there are waits without a time limit, of the program and of requests (within one of the program,
+        unless a thread of the layer runs it).
+    innermost : dict of int to Waiting
+        The last of them that began, by thread; it holds up those before it.
     """
 
     def __init__(
@@ -68,9 +132,16 @@ class Leaving:
         count: Callable[[], tuple[int, int] | None],
         malformed: Callable[[int, Exception], None],
         patience: float,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
-        self.passive = False
+        self._passive = False
+        self.agrees = False
         self.ended = False
+        self.failed: str | None = None
+        self.waits: list[Waiting] = []
+        self.waits_within: list[Waiting] = []
+        self.innermost: dict[int, Waiting] = {}
+        self._end = end
         self._rank = rank
         self._send = send
         self._count = count
@@ -80,7 +151,8 @@ class Leaving:
         self.arrived: deque[Arrived] = deque()
         self._lock = threading.Lock()
         self._reported: tuple[int, int] | None = None
-        self._seen: tuple[int, int] | None = None  # at the last look
+        self._seen: tuple[int, int] | None = None  # at the first look that found them
+        self._looks: dict[Waiting, int] = {}  # of those that waited then
         self._next_look = 0.0
         # What follows is root's.
         self._expected = set(range(size))
@@ -88,6 +160,21 @@ class Leaving:
         self._reports: dict[int, tuple[int, int]] = {}
         self._wave = 0
         self._confirmed: dict[int, tuple[int, int] | None] | None = None  # None: no round is under way
+
+    @property
+    def passive(self) -> bool:
+        """Whether this rank needs nothing more from anyone."""
+        return self._passive
+
+    @passive.setter
+    def passive(self, passive: bool) -> None:
+        self._passive = passive
+        self.agrees = passive or self.failed is not None
+
+    def note_failure(self, reason: str) -> None:
+        """Note how a rank ended that failed."""
+        self.failed = self.failed or reason
+        self.agrees = True
 
     def accept(self, arrived: Arrived) -> None:
         """Take a message of the agreement in. Sorts only."""
@@ -110,13 +197,17 @@ class Leaving:
         """
         if self.arrived:
             return True
-        if not self.passive or self.ended:
+        if self.ended or not self._is_at_rest():
             return False
         now = time.perf_counter()
         if now < self._next_look:
             return False
         self._next_look = now + _PAUSE
         return True
+
+    def _is_at_rest(self) -> bool:
+        """Return whether this rank needs nothing more, or waits for what may never come."""
+        return self.passive or (self.failed is not None and bool(self.waits))
 
     def work(self) -> bool:
         """Do what is to be done now, unless another thread is at it; return whether there was anything."""
@@ -136,15 +227,19 @@ class Leaving:
             except (RemoteError, TypeError, ValueError, IndexError, OverflowError) as error:
                 self._malformed(arrived.source, error)
             moved = True
-        if self.passive and not self.ended:
-            counts, before = self._count(), self._seen
-            self._seen = counts
-            if counts is not None and counts == before and counts != self._reported:
+        if not self.ended and self._is_at_rest():
+            counts = self._count()
+            waiting = set(self.innermost.values()) if self.failed is not None else set()
+            if counts is None or counts != self._seen or waiting != self._looks.keys():
+                self._seen, self._looks = counts, {each: each.looks for each in waiting}
+            elif counts != self._reported and all(each.goes_on(looks) for each, looks in self._looks.items()):
                 self._reported = counts
                 self._tell_root(FrameKind.IDLE, counts)
                 moved = True
             if self._rank == ROOT:
                 self._decide()
+        else:
+            self._confirmed = None  # root goes on with its own: what the others confirm is of no use
         return moved
 
     def _tell_root(self, kind: int, value: Any) -> None:
@@ -156,9 +251,9 @@ class Leaving:
     def _take(self, arrived: Arrived) -> None:
         kind, source = arrived.kind, arrived.source
         if kind is FrameKind.END and source == ROOT:
-            self.ended = True
+            self._all_may_leave()
         elif kind is FrameKind.CONFIRM and source == ROOT:
-            counts = self._count() if self.passive else None
+            counts = self._count() if self._is_at_rest() else None
             if counts is None:
                 self._reported = None  # to be reported anew
             body = encode([arrived.correlation, *(counts or ())], _PLAIN).body
@@ -184,16 +279,20 @@ class Leaving:
             else:
                 return
         if self._confirmed.keys() >= self._expected - {ROOT}:
-            self._confirmed[ROOT] = self._count()
+            own = self._confirmed[ROOT] = self._count() if self._is_at_rest() else None
             same = all(self._confirmed[rank] == self._reports.get(rank) for rank in self._expected)
             self._confirmed = None
             if same:
                 for rank in self._expected - {ROOT}:
                     self._send(Frame(FrameKind.END), rank)
-                self.ended = True
-            elif self._count() is None:
+                self._all_may_leave()
+            elif own is None:
                 self._reported = None
                 self._reports.pop(ROOT, None)
+
+    def _all_may_leave(self) -> None:
+        self._end()
+        self.ended = True
 
     def _balanced(self) -> bool:
         reports = [self._reports[rank] for rank in self._expected]

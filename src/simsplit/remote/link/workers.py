@@ -83,6 +83,11 @@ class Threads:
         if service is not None and service is not threading.current_thread():
             service.join(timeout)
 
+    def run_this_code(self) -> bool:
+        """Return whether one of them asks."""
+        thread = threading.current_thread()
+        return thread is self._service or thread in self._workers
+
     def wake(self) -> None:
         """Let a worker see to a request that came."""
         self._ready.release()

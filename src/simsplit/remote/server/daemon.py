@@ -19,6 +19,7 @@ from ..wire.codec import Encoded, Gathering, Hooks, as_arguments, copied, encode
 from ..wire.exceptions import encode_failure, failure
 from ..wire.frame import SMALL, Flag, Frame, FrameKind
 from .context import context_of, current
+from .nameserver import OBJECT as NAMES
 from .objects import Objects
 from .request_queue import Queue
 
@@ -37,6 +38,7 @@ log = logging.getLogger("simsplit.remote")
 
 _TRIPLE = 3
 _RESULT = FrameKind.RESULT
+_OWN = frozenset({PING, STREAMS, NAMES})  # what the layer serves for itself: no validator is asked about it
 
 
 class Daemon:
@@ -76,7 +78,9 @@ class Daemon:
         self._introduction = introduction
         self._guests = reception.guests
         self.streams = Streams(settings)
-        self.objects = Objects(endpoint.rank, {PING: (self, {}), STREAMS: (self.streams, members(Streams))})
+        own = {PING: (self, {}), STREAMS: (self.streams, members(Streams))}
+        self.objects = Objects(endpoint.rank, own, settings.leave_wait)
+        self._turn = None if settings.workers else threading.RLock()  # of the thread that carries out requests
         self._served = self.objects.served
         self._lock = threading.Lock()
 
@@ -131,6 +135,9 @@ class Daemon:
 
     def serve_one(self, floor: int = 0) -> bool:
         """Carry out the next request that is deeper than `floor`; return whether there was one."""
+        turn = self._turn
+        if turn is not None and not turn.acquire(False):  # another thread is at one: without workers one at a time
+            return False
         running = self.running
         running.append(None)  # first, so that nobody finds the queue empty and nothing running in between
         try:
@@ -145,7 +152,22 @@ class Daemon:
                     raise  # elsewhere it would end a thread that is still needed
         finally:
             running.pop()
+            if turn is not None:
+                turn.release()
         return True
+
+    def close_streams(self) -> None:
+        """Close the generators that nobody reads any more, unless another thread is at a request."""
+        turn = self._turn
+        if turn is not None and not turn.acquire(False):
+            return
+        self.running.append(None)
+        try:
+            self.streams.expire()
+        finally:
+            self.running.pop()
+            if turn is not None:
+                turn.release()
 
     def _serve(self, request: Arrived) -> None:
         """Carry out a request and send its answer."""
@@ -193,7 +215,7 @@ class Daemon:
             return result, 0
         if _is_iterator(result):
             where = self._where(request.object, request.method)
-            stream = self.streams.add(result, request.source, where, guest.hooks)
+            stream = self.streams.add(result, request, where, guest.hooks)
             return encode(stream, guest.hooks), Flag.STREAM
         return encode(result, guest.hooks), 0
 
@@ -275,11 +297,11 @@ class Daemon:
         return outcomes.encoded(outcomes.trees)
 
     def _where(self, name: str, method: str) -> str:
-        what = ".".join(part for part in (name, method) if part)
+        what = "a stream" if name == STREAMS else ".".join(part for part in (name, method) if part)
         return f"rank {self._endpoint.rank} (host {self._endpoint.host}), {what or 'a request'}"
 
     def _validate(self, running: Running) -> None:
-        if not self.validators:
+        if not self.validators or running.object in _OWN:
             return
         context = context_of(running)
         for validator in self.validators:

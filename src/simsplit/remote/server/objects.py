@@ -8,9 +8,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, UnknownNameError
+from ...errors import InputError, RefusedError, UnknownNameError
 from ..exposure import INSTANCES, instances_of, is_exposed, members
 from ..uri import ObjectURI, word
+from .context import current
 from .nameserver import OBJECT as NAMES
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Served:
         The methods among them that are called on `thing`, and for which the caller waits.
     making : RLock
         Held while a user's ``__init__`` runs, which may call and so serve.
+    makers : dict of int to int
+        Depths of the requests for which instances are being made, by the address of where they are kept.
     """
 
     thing: Any
@@ -43,6 +46,7 @@ class Served:
     members: Mapping[str, Member]
     plain: frozenset[str] = field(init=False)
     making: Any = field(default_factory=threading.RLock)
+    makers: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         methods = [name for name, member in self.members.items() if not (member.is_property or member.oneway)]
@@ -57,6 +61,8 @@ class Objects:
     rank : int
     own : mapping of str to (object, members)
         What every rank serves for the layer itself.
+    patience : float
+        Seconds that a call which an ``__init__`` may be waiting for waits for that ``__init__``.
 
     Attributes
     ----------
@@ -64,8 +70,9 @@ class Objects:
         By name.
     """
 
-    def __init__(self, rank: int, own: Mapping[str, tuple[Any, Mapping[str, Member]]]) -> None:
+    def __init__(self, rank: int, own: Mapping[str, tuple[Any, Mapping[str, Member]]], patience: float) -> None:
         self._rank = rank
+        self._patience = patience
         self.served = {
             name: Served(thing, type(thing), INSTANCES[0], reachable) for name, (thing, reachable) in own.items()
         }
@@ -138,8 +145,34 @@ class Objects:
         if served.mode == "percall":
             return served.cls()
         where = own if served.mode == "session" else self._singles
-        with served.making:
-            made = where.get(name)
-            if made is None or made[0] is not served:  # it may be one of a class that was served before
-                made = where[name] = (served, served.cls())
+        made = where.get(name)
+        if made is not None and made[0] is served:  # otherwise it is one of a class that was served before
             return made[1]
+        running = current.get()
+        depth = 1 if running is None else running.depth
+        # Only a call that is deeper than the one for which the instance is made can be one that its __init__ waits for.
+        limit = self._patience if depth > max(list(served.makers.values()), default=depth) else -1
+        if not served.making.acquire(timeout=limit):
+            raise RefusedError(_in_a_circle(served.cls, f"for {limit} s"))
+        try:
+            made = where.get(name)
+            if made is not None and made[0] is served:
+                return made[1]
+            if id(where) in served.makers:  # and by this thread, which has the lock
+                raise RefusedError(_in_a_circle(served.cls, "now"))
+            served.makers[id(where)] = depth
+            try:
+                thing = served.cls()
+            finally:
+                del served.makers[id(where)]
+            where[name] = (served, thing)
+            return thing
+        finally:
+            served.making.release()
+
+
+def _in_a_circle(cls: type, since: str) -> str:
+    return (
+        f"the instance of {cls.__qualname__} is being made {since}, and its __init__ waits for a call that may lead "
+        "back to it. Let __init__ call nothing that needs the instance."
+    )

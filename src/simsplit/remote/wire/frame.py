@@ -74,11 +74,12 @@ class FrameKind:
     CANCEL = 9  # do not begin that request
     CANCELLED = 10  # it has not been begun
     RUNNING = 11  # it has been, or is unknown
-    GONE = 12  # I serve no more
+    GONE = 12  # I serve no more; if the correlation id is not 0, I have left
     IDLE = 13  # I need nothing more from anyone, and how many messages I sent and received
     CONFIRM = 14  # root asks: still?
     CONFIRMED = 15
     END = 16  # all ranks may leave
+    CLOSE = 17  # of a stream, whose number is the correlation id: nobody reads it any more
 
 
 class Flag:
@@ -95,7 +96,7 @@ class Flag:
 
 ANSWERS = frozenset({FrameKind.RESULT, FrameKind.ERROR})
 AGREEMENT = frozenset({FrameKind.IDLE, FrameKind.CONFIRM, FrameKind.CONFIRMED, FrameKind.END})  # on leaving
-_LAST_KIND = FrameKind.END
+_LAST_KIND = FrameKind.CLOSE
 _ALL_FLAGS = 2 * Flag.BODY_APART - 1
 
 
@@ -180,6 +181,15 @@ def pack_small(
     """Return what `Frame.pack` would of a frame without buffers, and with a body of at most `SMALL` bytes."""
     names, named, called = _names(object, method)
     return _HEAD.pack(_START, kind, flags, correlation, named, called, depth, 0, 0, 0, len(body)) + names + body
+
+
+def overtakes(head: bytes) -> bool:
+    """Return whether a frame does not wait for the rest of one before it, which may never come.
+
+    It is one of the agreement on leaving, which tells by its numbers what is still on its way, or the last one of all.
+    """
+    kind = head[len(_START)] if len(head) >= _HEAD_BYTES else 0
+    return kind in AGREEMENT or (kind == FrameKind.GONE and any(head[8:16]))
 
 
 @lru_cache(maxsize=1024)
