@@ -249,3 +249,12 @@ def test_nothing_is_left_where_the_history_should_be(tmp_path: Path, suffix: str
     with pytest.raises(KernelError, match="reads neighbours"):
         way(problem, SingleProcess(), How(output=str(tmp_path / f"h.{suffix}")))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u4", "u8", "i1", "i8"])
+def test_made_up_values_are_of_the_dtype(dtype: str) -> None:
+    values = np.array([0, 1, 7], dtype)
+    for much in (3, -1):
+        other = row_check._otherwise(values, much)
+        assert other.dtype == values.dtype
+        assert (other != values).all()

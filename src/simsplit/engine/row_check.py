@@ -188,7 +188,8 @@ def _otherwise(values: Array, much: int) -> Array:
     if values.dtype.kind == "b":
         return ~values
     if values.dtype.kind in "iu":
-        return np.where(values == 0, 1, values + np.sign(values) * much).astype(values.dtype)
+        change = np.asarray(much).astype(values.dtype)  # which wraps where there is no sign
+        return np.where(values == 0, 1, values + np.sign(values) * change).astype(values.dtype)
     usual = np.isfinite(values) & (values != 0)
     return np.where(usual, values * (1 + much / 16), -much / 16).astype(values.dtype)
 

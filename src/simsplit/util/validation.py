@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cmath
 from math import inf, isfinite
 from numbers import Number, Real
 from operator import index
@@ -36,8 +35,10 @@ def number(name: str, value: Any) -> complex:
         if getattr(getattr(value, "dtype", None), "char", "") in _LONG and abs(value) < inf:
             long: complex = value[()]
             return long
-        if isinstance(plain, Number) and cmath.isfinite(complex(plain)):  # type: ignore[call-overload]
-            return complex(plain) if isinstance(plain, complex) else float(plain)  # type: ignore[arg-type]
+        if isinstance(plain, Number):
+            whole = complex(plain)  # type: ignore[call-overload]
+            if isfinite(whole.real) and isfinite(whole.imag):
+                return whole if isinstance(plain, complex) else float(plain)  # type: ignore[arg-type]
     except (OverflowError, TypeError):
         pass
     raise InputError(f"{name} must be a finite number, not {value!r}")
