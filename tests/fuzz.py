@@ -31,11 +31,10 @@ from simsplit.communicator.serial import SingleProcess
 from simsplit.errors import SimsplitError
 from simsplit.kernels import Kernel, expression, function
 from simsplit.kernels.tracing import recorded
-from simsplit.runs.pipeline import execute
-from simsplit.runs.setup import How
 from tests.support.arrays import random_array
 from tests.support.blocks import history_of, whole_block
 from tests.support.compiling import loop_of
+from tests.support.runs import execute
 from tests.support.threads import on_ranks
 
 if TYPE_CHECKING:
@@ -255,7 +254,7 @@ def same(expected: Any, found: Any) -> bool:
 
 def ran(case: Case, problem: Problem, ranks: int, **how: Any) -> Any:
     """Return root's result of a run, or the error that all ranks raised."""
-    given = How(block_size=case.block, **how)
+    given = {"block_size": case.block, **how}
     if ranks == 1:
         return _result(problem, SingleProcess(), given)
     results = on_ranks(ranks, lambda rank: _result(problem, rank, given))
@@ -264,9 +263,9 @@ def ran(case: Case, problem: Problem, ranks: int, **how: Any) -> Any:
     return results[0]
 
 
-def _result(problem: Problem, rank: Any, how: How) -> Any:
+def _result(problem: Problem, rank: Any, how: dict[str, Any]) -> Any:
     try:
-        return execute(problem, rank, how)
+        return execute(problem, rank, **how)
     except SimsplitError as error:
         return error
 

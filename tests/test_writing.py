@@ -10,11 +10,8 @@ import pytest
 from simsplit import InputError, Problem
 from simsplit.communicator import connect
 from simsplit.kernels import function
-from simsplit.monitor.stop_requests import stoppable
-from simsplit.runs.directory_run import begin
-from simsplit.runs.file_run import into_file
-from simsplit.runs.pipeline import run
-from simsplit.runs.setup import How
+from simsplit.runs.api import run
+from tests.support.runs import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,15 +41,13 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_is_lost(
 ) -> None:
     alone = connect(serial=True)
     old, path = tmp_path / "e", tmp_path / f"h.{form}"
-    with stoppable() as stopping:
-        good = Problem(np.arange(3.0), function(same), delta_t=1.0, steps=2)
-        begin(good, alone, How(output=old), text="", stopping=stopping)
+    execute(Problem(np.arange(3.0), function(same), delta_t=1.0, steps=2), alone, output=old)
     before = {found: found.read_bytes() for found in tmp_path.rglob("*") if found.is_file()}
     problem = Problem(initial, function(same), delta_t=1.0, steps=2)
-    with stoppable() as stopping, pytest.raises(InputError, match=words):
-        begin(problem, alone, How(output=old), text="", stopping=stopping, format=form, overwrite=True)
     with pytest.raises(InputError, match=words):
-        into_file(problem, alone, How(output=path)) if form != "npy" else run(problem, serial=True, output=path)
+        execute(problem, alone, output=old, format=form, overwrite=True)
+    with pytest.raises(InputError, match=words):
+        run(problem, serial=True, output=path)
     assert {found: found.read_bytes() for found in tmp_path.rglob("*") if found.is_file()} == before
 
 
@@ -61,7 +56,7 @@ def test_what_a_format_cannot_hold_is_refused_and_nothing_is_lost(
 def test_what_is_not_refused_can_be_written(tmp_path: Path, initial: Any, form: str) -> None:
     problem = Problem(initial, function(same), delta_t=1.0, steps=2)
     try:
-        into_file(problem, connect(serial=True), How(output=tmp_path / f"h.{form}", verify=True))
+        execute(problem, connect(serial=True), output=tmp_path / f"h.{form}", verify=True)
     except InputError as error:
         assert "cannot hold" in str(error)  # noqa: PT017, what is refused is tested above
     assert [path.name for path in tmp_path.glob(".*")] == []

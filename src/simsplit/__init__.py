@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .problem import Problem
     from .program import script
     from .result import Result
-    from .runs.pipeline import run
+    from .runs.api import run
     from .verification import Verification
 
 
@@ -55,7 +55,7 @@ _HOMES = {
     "Problem": "problem",
     "Result": "result",
     "Verification": "verification",
-    "run": "runs.pipeline",
+    "run": "runs.api",
     "script": "program",
 }
 

@@ -221,6 +221,11 @@ def kept_steps(keep: str, steps: int) -> range:
     )
 
 
+def times_of(start_time: float, delta_t: float, steps: range) -> npt.NDArray[np.float64]:
+    """Return the times of steps: products, not running sums."""
+    return start_time + np.arange(steps.start, steps.stop, steps.step, dtype=np.float64) * delta_t
+
+
 def _reductions(names: str | Sequence[str]) -> tuple[str, ...]:
     """Return the names of reductions, each once, in the order of `REDUCTIONS`."""
     try:

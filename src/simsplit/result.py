@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from .engine import Timings
 from .kernels.result_dtype import taken_by_row
+from .problem import times_of
 from .util.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import numpy.typing as npt
 
     from .communicator import Communicator
@@ -97,11 +97,10 @@ class Result(Record):
     def times(self) -> npt.NDArray[np.float64]:
         """The time of each step of the history, ``start_time + k * delta_t``, shape (kept steps,)."""
         start_time, delta_t, _ = self.time_grid
-        kept = self.kept
-        return start_time + np.arange(kept.start, kept.stop, kept.step, dtype=np.float64) * delta_t
+        return times_of(start_time, delta_t, self.kept)
 
 
-def result_of(
+def make_result(
     problem: Problem,
     communicator: Communicator,
     plan: Plan,
@@ -114,9 +113,9 @@ def result_of(
     everyone = communicator.allgather((communicator.host, timings))
     roots = everyone[0][1]
     return Result(
-        history=history,
-        time_grid=(problem.start_time, problem.delta_t, problem.steps),
-        kept=problem.kept,
+        history=None if history is None else history[: len(plan.kept)],
+        time_grid=(problem.start_time, problem.delta_t, plan.steps),
+        kept=plan.kept,
         ranks=communicator.size,
         bounds=plan.bounds,
         hosts=[host for host, _ in everyone],

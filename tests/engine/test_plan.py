@@ -31,7 +31,7 @@ def tiles_of(plan: Plan, first: int = 0, *, every: bool = False) -> list[Tile]:
 def stretches_of(plan: Plan, first: int = 0, *, every: bool = False, steps: int = 4) -> list[range]:
     """Return all stretches from a step on."""
     found: list[range] = []
-    while plan.longest and (stretch := plan.stretch(found[-1].stop if found else first, steps, every=every)):
+    while plan.longest and (stretch := plan.batch(found[-1].stop if found else first, steps, every=every)):
         found.append(stretch)
     return found
 

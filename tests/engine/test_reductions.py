@@ -15,12 +15,11 @@ from simsplit import InputError, Problem, kernels, run
 from simsplit.cli import main
 from simsplit.engine.reductions import dtypes_of, nodes_within
 from simsplit.problem import REDUCTIONS
-from simsplit.runs.pipeline import execute
-from simsplit.runs.setup import How
 from simsplit.verification import different
 from tests.support.arrays import NUMERIC, random_array
 from tests.support.blocks import history_of
 from tests.support.environment import forget_launchers
+from tests.support.runs import execute
 from tests.support.threads import on_ranks
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def moments_of(rows: Array) -> tuple[Any, Any]:
 
 def reduced(problem: Problem, ranks: int, **how: Any) -> dict[str, Array]:
     """Run on some ranks, verified; return the reductions that root has."""
-    root, *others = on_ranks(ranks, lambda rank: execute(problem, rank, How(verify=True, **how)))
+    root, *others = on_ranks(ranks, lambda rank: execute(problem, rank, verify=True, **how))
     for result in (root, *others):
         assert not isinstance(result, BaseException), result
         assert result.verification.identical

@@ -11,10 +11,9 @@ import pytest
 from simsplit import KernelError, Problem, kernels
 from simsplit.communicator.serial import SingleProcess
 from simsplit.engine import row_check
-from simsplit.runs.file_run import into_file
-from simsplit.runs.pipeline import execute, run
-from simsplit.runs.setup import How
+from simsplit.runs.api import run
 from tests.mixing import LOCAL, MIXING, grid
+from tests.support.runs import execute
 from tests.support.threads import on_ranks
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def failure(kernel: Any, initial: Any, ranks: int = 1, *, steps: int = 6, kind: 
     """Run on some ranks; return what all of them are told."""
     made = kernel if isinstance(kernel, kernels.Kernel) else kernels.function(kernel, kind=kind, name="mine")
     problem = Problem(initial, made, delta_t=0.1, steps=steps)
-    outcomes = on_ranks(ranks, lambda rank: execute(problem, rank, How(**how)))
+    outcomes = on_ranks(ranks, lambda rank: execute(problem, rank, **how))
     texts = {str(outcome) for outcome in outcomes}
     assert {type(outcome) for outcome in outcomes} == {KernelError}
     assert len(texts) == 1
@@ -39,7 +38,7 @@ def failure(kernel: Any, initial: Any, ranks: int = 1, *, steps: int = 6, kind: 
 def passes(kernel: Any, initial: Any, *, kind: Any = "step", steps: int = 6, **how: Any) -> None:
     """Run in one process, with a check."""
     made = kernel if isinstance(kernel, kernels.Kernel) else kernels.function(kernel, kind=kind, name="mine")
-    execute(Problem(initial, made, delta_t=0.1, steps=steps), SingleProcess(), How(**how))
+    execute(Problem(initial, made, delta_t=0.1, steps=steps), SingleProcess(), **how)
 
 
 @pytest.mark.parametrize("ranks", [1, 3, 7])
@@ -209,7 +208,7 @@ def counted(steps: int, **how: Any) -> int:
     execute(
         Problem(grid(100), kernels.function(counts, kind="step"), delta_t=0.1, steps=steps),
         SingleProcess(),
-        How(**how),
+        **how,
     )
     return sum(seen)
 
@@ -245,9 +244,8 @@ def test_rows_that_are_too_large_are_not_computed_again(monkeypatch: pytest.Monk
 def test_nothing_is_left_where_the_history_should_be(tmp_path: Path, suffix: str) -> None:
     pytest.importorskip({"npy": "numpy", "zarr": "zarr", "h5": "h5py"}[suffix])
     problem = Problem(grid(20), kernels.function(MIXING["roll"][0], kind="step"), delta_t=0.1, steps=3)
-    way = execute if suffix == "npy" else into_file
     with pytest.raises(KernelError, match="reads neighbours"):
-        way(problem, SingleProcess(), How(output=str(tmp_path / f"h.{suffix}")))
+        execute(problem, SingleProcess(), output=str(tmp_path / f"h.{suffix}"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,13 +10,8 @@ import pytest
 import simsplit
 from simsplit import InputError, KernelError, Problem, kernels
 from simsplit.communicator import connect
-from simsplit.monitor.stop_requests import stoppable
-from simsplit.runs.directory_run import begin, resume
-from simsplit.runs.file_run import into_file
-from simsplit.runs.pipeline import execute
-from simsplit.runs.setup import How
-from simsplit.runs.supervisor import Care
 from tests.mixing import LOCAL, MIXING, grid
+from tests.support.runs import execute, resume
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +72,7 @@ def test_it_is_found_on_the_last_rank_alone() -> None:
 @pytest.mark.parametrize("name", LOCAL)
 def test_a_row_local_kernel_passes_with_the_bits_of_one_process(name: str) -> None:
     for rows in (1, 2, 30):
-        result = execute(problem_of(LOCAL[name], grid(rows)), connect(), How(verify=True))
+        result = execute(problem_of(LOCAL[name], grid(rows)), connect(), verify=True)
         assert result.verification is not None
         assert result.verification.identical
 
@@ -91,14 +86,10 @@ def test_it_is_found_in_a_file_and_in_a_run_directory_and_again_when_that_is_res
     world = connect()
     problem = problem_of(MIXING["roll"][0], grid(50))
     file, folder = mpi_tmp_path / f"history.{format}", mpi_tmp_path / "run"
-    assert "reads neighbours" in failure(into_file, problem, world, How(output=str(file)))
-    care = Care(quiet=True)
-    with stoppable() as stopping:
-        how = How(output=str(folder))
-        text = failure(begin, problem, world, how, text="", stopping=stopping, format=format, care=care)
-        assert "reads neighbours" in text
-        assert "reads neighbours" in failure(resume, problem, world, how, stopping=stopping, care=care)
-        assert resume(problem, world, how.replace(check_rows=False), stopping=stopping, care=care) is not None
+    assert "reads neighbours" in failure(execute, problem, world, output=str(file))
+    assert "reads neighbours" in failure(execute, problem, world, output=str(folder), format=format)
+    assert "reads neighbours" in failure(resume, problem, world, folder)
+    assert resume(problem, world, folder, check_rows=False).ranks == world.size
     assert not file.exists()
 
 
@@ -106,4 +97,4 @@ def test_it_is_found_in_a_file_and_in_a_run_directory_and_again_when_that_is_res
 def test_ranks_must_agree_on_whether_to_check() -> None:
     world = connect()
     with pytest.raises(InputError, match="not the same on all ranks: check_rows on rank"):
-        execute(problem_of(MIXING["roll"][0], grid(9)), world, How(check_rows=world.rank > 0))
+        execute(problem_of(MIXING["roll"][0], grid(9)), world, check_rows=world.rank > 0)

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import InputError, KernelError, Problem, SimsplitError
+from simsplit.communicator.flags import STOP, TERM, USR1
 from simsplit.communicator.serial import SingleProcess
 from simsplit.engine import Plan, Position, Rows, Timings, run_steps
-from simsplit.engine.batching import Pace
+from simsplit.engine.batching import StepBatcher
 from simsplit.history.gathered import GatheredHistory
 from simsplit.kernels import Affine, Kernel, affine
 from simsplit.verification import different
@@ -569,24 +570,27 @@ def test_not_a_number_on_one_rank_is_an_error_on_all() -> None:
 class Stopping:
     """Asks for a stop after some calls, and keeps what it is told."""
 
-    def __init__(self, after: int, bits: int = 1) -> None:
+    def __init__(self, after: int, bits: int = TERM) -> None:
         self.after = after
         self.bits = bits
         self.asked = 0
         self.told: list[tuple[int, int, Array | None, int]] = []
 
-    def requests(self) -> int:
+    wants_values = False
+    can_stop = False
+
+    def poll_flags(self) -> int:
         self.asked += 1
         return self.bits if self.asked == self.after else 0
 
-    def most_steps(self) -> int:
+    def max_steps(self, next_step: int) -> int:
         return 10**6
 
-    def boundary(self, position: Position, requested: int) -> bool:
+    def on_batch_end(self, position: Position, requested: int) -> int:
         state = position.state
         assert state is None or not state.flags.writeable
         self.told.append((position.next_step, position.kept, None if state is None else state.copy(), requested))
-        return requested != 0
+        return requested & STOP
 
 
 @pytest.mark.parametrize("keep", ["all", "every:3", "last"])
@@ -603,13 +607,13 @@ def test_a_run_that_a_watcher_stops_goes_on_where_it_was(after: int, ranks: int,
         rows = rows_of(problem, *plan.bounds[rank.rank])
         receiver = spoilt(GatheredHistory(rank, plan))
         watcher = Stopping(after if rank.rank == ranks - 1 else 0)  # one rank asks, all stop
-        pace = Pace(4, 4)
-        stopped = run_steps(rank, plan, rows, receiver, Timings(), block=16, watcher=watcher, pace=pace)
+        batcher = StepBatcher(4, 4)
+        stopped = run_steps(rank, plan, rows, receiver, Timings(), block=16, observer=watcher, batcher=batcher)
         next_step, kept, state, _ = watcher.told[-1]
         assert stopped == next_step
         rest = Stopping(0)
         start = Position(next_step, kept, state)
-        done = run_steps(rank, plan, rows, receiver, Timings(), block=24, watcher=rest, start=start)
+        done = run_steps(rank, plan, rows, receiver, Timings(), block=24, observer=rest, start=start)
         assert done == problem.steps
         assert rest.told == [] or rest.told[-1][:2] == (problem.steps, len(problem.kept))
         return receiver.history, [(*each[:2], each[3]) for each in watcher.told], stopped
@@ -617,7 +621,9 @@ def test_a_run_that_a_watcher_stops_goes_on_where_it_was(after: int, ranks: int,
     histories, told, stops = zip(*on_ranks(ranks, run_in_two), strict=True)
     assert is_exact(problem, histories[0])
     assert len(set(map(str, told))) == 1
-    assert [requested for *_, requested in told[0]] == [0] * (len(told[0]) - 1) + [int(len(told[0]) == after)]
+    assert [requested & STOP for *_, requested in told[0]] == [0] * (len(told[0]) - 1) + [
+        TERM * (len(told[0]) == after)
+    ]
     assert [kept for _, kept, _ in told[0]] == [len([k for k in problem.kept if k < step]) for step, _, _ in told[0]]
     assert stops[0] < problem.steps or (kind, keep) != ("step", "all")
 
@@ -627,27 +633,29 @@ def test_a_watcher_of_a_step_kernel_is_given_the_state_also_at_the_end() -> None
     watcher = Stopping(0)
     plan = plan_of(problem)
     receiver = GatheredHistory(SingleProcess(), plan)
-    run_steps(SingleProcess(), plan, rows_of(problem, 0, 6), receiver, Timings(), watcher=watcher, pace=Pace(4, 4))
+    run_steps(
+        SingleProcess(), plan, rows_of(problem, 0, 6), receiver, Timings(), observer=watcher, batcher=StepBatcher(4, 4)
+    )
     expected = history_of(problem)
     assert [step for step, *_ in watcher.told] == [4, 8, 10]
     for step, kept, state, requested in watcher.told:
         assert state is not None
         assert not different(expected[step - 1], state).any()
-        assert (kept, requested) == (step, 0)
+        assert (kept, requested & STOP) == (step, 0)
 
 
 class Noting(Stopping):
     """Stops nothing."""
 
-    def boundary(self, position: Position, requested: int) -> bool:
-        super().boundary(position, requested)
-        return False
+    def on_batch_end(self, position: Position, requested: int) -> int:
+        super().on_batch_end(position, requested)
+        return 0
 
 
 class Hurried(Noting):
     """Wants short stretches, of other lengths each time."""
 
-    def most_steps(self) -> int:
+    def max_steps(self, next_step: int) -> int:
         return 1 + len(self.told) % 3
 
 
@@ -660,7 +668,7 @@ def test_a_watcher_may_ask_for_short_stretches_and_the_bits_stay_the_same(keep: 
     whole = steps_of(problem)
     plan = plan_of(problem, 1)
     receiver, watcher = GatheredHistory(SingleProcess(), plan), Hurried(0, 0)
-    run_steps(SingleProcess(), plan, rows_of(problem, 0, 10), receiver, Timings(), watcher=watcher)
+    run_steps(SingleProcess(), plan, rows_of(problem, 0, 10), receiver, Timings(), observer=watcher)
     assert receiver.history is not None
     assert receiver.history.tobytes() == whole.tobytes()
     lengths = np.diff([0, *(told[0] for told in watcher.told)])
@@ -673,13 +681,13 @@ def test_what_ranks_ask_in_any_tile_of_a_stretch_comes_together_at_its_end() -> 
 
     def bits(rank: ThreadRank) -> list[int]:
         plan = plan_of(problem, 2, 2 * 4 * 8)  # three tiles of two rows in each stretch
-        watcher = Noting(1, 0b001) if rank.rank == 0 else Noting(3, 0b100)
+        watcher = Noting(1, TERM) if rank.rank == 0 else Noting(3, USR1)
         rows = rows_of(problem, *plan.bounds[rank.rank])
-        run_steps(rank, plan, rows, GatheredHistory(rank, plan), Timings(), watcher=watcher)
+        run_steps(rank, plan, rows, GatheredHistory(rank, plan), Timings(), observer=watcher)
         assert watcher.asked == 6
-        return [requested for *_, requested in watcher.told]
+        return [requested & STOP for *_, requested in watcher.told]
 
-    assert on_ranks(2, bits) == [[0b101, 0]] * 2
+    assert on_ranks(2, bits) == [[TERM | USR1, 0]] * 2
 
 
 @pytest.mark.parametrize("state", [None, np.zeros(5)])
@@ -724,7 +732,7 @@ def test_many_small_steps_take_few_agreements_and_few_messages(kind: Any) -> Non
         plan = plan_of(problem, 2)
         receiver = GatheredHistory(rank, plan)
         rows = rows_of(problem, *plan.bounds[rank.rank])
-        run_steps(rank, plan, rows, receiver, Timings(), pace=Pace(4, 4096, clock=lambda: 0.0))
+        run_steps(rank, plan, rows, receiver, Timings(), batcher=StepBatcher(4, 4096, clock=lambda: 0.0))
         return receiver.history
 
     assert is_exact(problem, on_ranks(2, both)[0])

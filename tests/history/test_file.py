@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from simsplit import InputError, OutputError
 from simsplit.bounds import bounds
 from simsplit.communicator.serial import SingleProcess
-from simsplit.history.file import Layout, OneFile
+from simsplit.history.file import OneFile
 from simsplit.history.formats import hdf5, npy
 from simsplit.history.formats import zarr_v3 as zarr
+from simsplit.history.layout import Layout
 from simsplit.history.stored_array import StoredArray, stored_array
 from simsplit.util import durable as disk
 from tests.support.arrays import random_array

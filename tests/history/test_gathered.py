@@ -25,7 +25,7 @@ def make(shape: tuple[int, ...] = (7, 2), **changes: Any) -> Plan:
 
 def tiles_of(plan: Plan) -> list[Tile]:
     """Return all tiles."""
-    stretches = [plan.stretch(first, 4, every=False) for first in range(0, plan.steps, 4)]
+    stretches = [plan.batch(first, 4, every=False) for first in range(0, plan.steps, 4)]
     return [tile for stretch in stretches if plan.longest for tile in plan.tiles(stretch)]
 
 

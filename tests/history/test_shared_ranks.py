@@ -10,10 +10,9 @@ import pytest
 from simsplit import KernelError, Problem, Result, kernels, run
 from simsplit.communicator import connect
 from simsplit.communicator.node import Node
-from simsplit.runs.pipeline import execute
-from simsplit.runs.setup import How
 from simsplit.verification import different
 from tests.support.blocks import history_of
+from tests.support.runs import execute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +46,8 @@ def world(request: pytest.FixtureRequest) -> Iterator[MPICommunicator]:
 
 def taken(communicator: MPICommunicator, problem: Problem, **how: Any) -> Result:
     """Run a problem by windows, and by messages; both must be what one process gives."""
-    shared = execute(problem, communicator, How(verify=True, transport="shared", **how))
-    gathered = execute(problem, communicator, How(verify=True, transport="gatherv", **how))
+    shared = execute(problem, communicator, verify=True, transport="shared", **how)
+    gathered = execute(problem, communicator, verify=True, transport="gatherv", **how)
     for result in (shared, gathered):
         assert result.verification is not None
         assert result.verification.identical
@@ -83,7 +82,7 @@ def test_the_history_is_that_of_one_process(
 )
 def test_any_array_goes_by_windows(world: MPICommunicator, initial: Any) -> None:
     problem = Problem(initial, kernels.affine(), delta_t=0.5, steps=6)
-    result = execute(problem, world, How(verify=True, transport="shared"))
+    result = execute(problem, world, verify=True, transport="shared")
     assert result.verification is not None
     assert result.verification.identical
     if result.history is not None:

@@ -205,7 +205,7 @@ def test_a_disk_that_gets_full_ends_the_run_and_one_with_room_goes_on(tmp_path: 
     filler = small_disk / "filler"
     filler.write_bytes(bytes(700_000))
     with (tmp_path / "patched.py").open("w") as file:
-        file.write("import simsplit.runs.directory_run as l, sys\nl.require_room = lambda *_: None\n")
+        file.write("import simsplit.runs.run_directory as l, sys\nl.require_room = lambda *_: None\n")
         file.write("from simsplit.__main__ import main\nmain()\n")
     ended = finish(start(mpiexec(2, tmp_path / "patched.py", "run", *options, "-o", folder), env=environment()))
     assert ended.status == 5, ended.err

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from simsplit.communicator import interrupts
+from simsplit.communicator import flags, interrupts
 from simsplit.monitor import stop_requests as stopping
-from simsplit.monitor.stop_requests import Stopping
+from simsplit.monitor.stop_requests import StopRequests
 from tests.support.launching import LIMIT
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ AGES = 1000.0  # seconds
 
 
 @pytest.fixture
-def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopping]:
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[StopRequests]:
     monkeypatch.setattr(stopping, "_SAME", AGES)  # two signals of a test are one, however busy the machine is
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)]
-    found = Stopping()
+    found = StopRequests()
     found.install()
     yield found
     found.uninstall()
@@ -38,19 +38,19 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stopping]:
 @pytest.mark.parametrize(
     ("number", "bit", "words"),
     [
-        (signal.SIGTERM, stopping.TERM, "SIGTERM"),
-        (signal.SIGUSR1, stopping.USR1, "SIGUSR1"),
-        (signal.SIGINT, stopping.CTRL_C, "Ctrl-C"),
+        (signal.SIGTERM, flags.TERM, "SIGTERM"),
+        (signal.SIGUSR1, flags.USR1, "SIGUSR1"),
+        (signal.SIGINT, flags.CTRL_C, "Ctrl-C"),
     ],
 )
-def test_a_signal_sets_its_bit(watched: Stopping, number: signal.Signals, bit: int, words: str) -> None:
+def test_a_signal_sets_its_bit(watched: StopRequests, number: signal.Signals, bit: int, words: str) -> None:
     assert watched.poll() == 0
     os.kill(os.getpid(), number)
     assert watched.poll() == bit == stopping.BITS[number]
-    assert stopping.reason(bit) == words
+    assert flags.stop_reason(bit) == words
 
 
-def test_a_signal_that_comes_twice_at_once_is_one_and_a_second_one_is_seen_by_a_thread(watched: Stopping) -> None:
+def test_a_signal_that_comes_twice_at_once_is_one_and_a_second_one_is_seen_by_a_thread(watched: StopRequests) -> None:
     assert watched.wakeup is not None
     assert not select.select([watched.wakeup], [], [], 0)[0]
     for number in (signal.SIGUSR1, signal.SIGINT, signal.SIGINT, signal.SIGTERM):
@@ -62,44 +62,37 @@ def test_a_signal_that_comes_twice_at_once_is_one_and_a_second_one_is_seen_by_a_
         watched._first[number] -= AGES + 1
         os.kill(os.getpid(), number)
         assert watched.second() == number
-    assert watched.poll() == stopping.CTRL_C | stopping.TERM | stopping.USR1
+    assert watched.poll() == flags.CTRL_C | flags.TERM | flags.USR1
 
 
-def test_a_handler_that_comes_late_takes_no_signal_for_a_second_one(watched: Stopping) -> None:
+def test_a_handler_that_comes_late_takes_no_signal_for_a_second_one(watched: StopRequests) -> None:
     watched._first[signal.SIGINT] = time.monotonic() - AGES - 1  # the thread has seen it, while this one was in MPI
     watched._key()
-    assert watched.poll() == stopping.CTRL_C
-
-
-def test_nothing_is_taken_over_before_the_run_can_be_stopped() -> None:
-    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-    before = [signal.getsignal(number) for number in numbers]
-    with stopping.stoppable():
-        assert [signal.getsignal(number) for number in numbers] == before
+    assert watched.poll() == flags.CTRL_C
 
 
 def test_the_time_limit_counts_from_the_beginning_of_the_program() -> None:
-    young, old = Stopping(), Stopping()
+    young, old = StopRequests(), StopRequests()
     old.begun -= AGES
-    for watched, bits in ((young, 0), (old, stopping.TIME_LIMIT)):
+    for watched, bits in ((young, 0), (old, flags.TIME_LIMIT)):
         watched.watch(time_limit=AGES, environment={})
         assert watched.poll() == bits
         assert watched.poll() == bits
 
 
-@pytest.mark.parametrize(("left", "bits"), [(30, stopping.SLURM_END), (600, 0)])
+@pytest.mark.parametrize(("left", "bits"), [(30, flags.SLURM_END), (600, 0)])
 def test_the_end_of_a_slurm_job_is_met_with_a_margin(left: int, bits: int) -> None:
-    watched = Stopping()
+    watched = StopRequests()
     watched.watch(environment={"SLURM_JOB_END_TIME": str(int(time.time()) + left)})
     assert watched.poll() == bits
 
 
 @pytest.mark.parametrize("text", ["", "soon", "nan?"])
 def test_an_end_that_is_no_time_is_none(text: str) -> None:
-    watched = Stopping()
+    watched = StopRequests()
     watched.watch(environment={"SLURM_JOB_END_TIME": text})
     assert watched.poll() == 0
-    assert stopping.described(None, {"SLURM_JOB_END_TIME": text}) is None
+    assert stopping.describe_deadlines(None, {"SLURM_JOB_END_TIME": text}) is None
 
 
 def test_the_file_is_looked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,16 +103,16 @@ def test_the_file_is_looked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) ->
         return len(looks) == 2
 
     monkeypatch.setattr(stopping, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    watched = Stopping()
+    watched = StopRequests()
     watched.watch(asked=asked, environment={})
     assert [watched.poll() for _ in range(100)] == [0] * 100
     assert len(looks) == 1
     now[0] += stopping._FILE_EVERY
-    assert watched.poll() == stopping.STOP_FILE
-    assert stopping.reason(stopping.STOP_FILE | stopping.TERM) == "SIGTERM, the file stop"
+    assert watched.poll() == flags.STOP_FILE
+    assert flags.stop_reason(flags.STOP_FILE | flags.TERM) == "SIGTERM, the file stop"
 
 
 def test_what_will_stop_the_run_is_said_in_advance() -> None:
-    words = stopping.described(90, {"SLURM_JOB_END_TIME": str(time.time() + 7200)})
+    words = stopping.describe_deadlines(90, {"SLURM_JOB_END_TIME": str(time.time() + 7200)})
     assert words is not None
     assert words.startswith("stops after 1 min 30 s, the Slurm job ends in ")

@@ -124,8 +124,8 @@ INTERRUPTED = """
 import sys, os, hashlib
 from pathlib import Path
 from simsplit.monitor import watchdog
-from simsplit.monitor.stop_requests import Stopping
-stopping = Stopping()
+from simsplit.monitor.stop_requests import StopRequests
+stopping = StopRequests()
 stopping.install()
 watched = watchdog.Watchdog(
     0, 0, Path(sys.argv[1]), give_up=lambda: None, abort=lambda number: os._exit(128 + number), stopping=stopping

@@ -23,10 +23,9 @@ from simsplit import (
     run,
 )
 from simsplit.communicator.serial import SingleProcess
-from simsplit.runs.pipeline import execute
-from simsplit.runs.setup import How
 from simsplit.util import memory_limits as memory
 from simsplit.verification import different
+from tests.support.runs import execute
 
 from ..support.arrays import FINITE, NUMERIC, random_array
 from ..support.environment import forget_launchers
@@ -144,7 +143,7 @@ def test_several_ranks_give_the_bits_of_one_and_the_history_is_on_root(
     one = run(problem, serial=True).history
     elsewhere = make(None)
     elsewhere.initial = None
-    results = on_ranks(ranks, lambda rank: execute(problem if rank.rank == 0 else elsewhere, rank, How(verify=True)))
+    results = on_ranks(ranks, lambda rank: execute(problem if rank.rank == 0 else elsewhere, rank, verify=True))
     assert one is not None
     assert results[0].history is not None
     assert not different(one, results[0].history).any()
@@ -215,8 +214,8 @@ def test_without_verify_nothing_is_compared() -> None:
 
 
 def test_execute_leaves_the_verdict_to_the_caller() -> None:
-    how = How(verify=True, block_size=2**18, check_rows=False)
-    result = execute(make(np.zeros(40_000), kernel=NotRowLocal(), steps=2), SingleProcess(), how)
+    problem = make(np.zeros(40_000), kernel=NotRowLocal(), steps=2)
+    result = execute(problem, SingleProcess(), verify=True, block_size=2**18, check_rows=False)
     assert result.verification is not None
     assert not result.verification.identical
     assert result.verification.first == (1, 0)
@@ -429,7 +428,7 @@ def test_problems_that_differ_between_ranks_are_refused_on_all_with_what_differs
 
 
 def test_verify_on_one_rank_only_is_refused_on_all() -> None:
-    results = on_ranks(2, lambda rank: execute(make(), rank, How(verify=rank.rank == 0)))
+    results = on_ranks(2, lambda rank: execute(make(), rank, verify=rank.rank == 0))
     assert [type(error) for error in results] == [InputError] * 2
     assert "verify on rank 1 differ from rank 0" in str(results[1])
 

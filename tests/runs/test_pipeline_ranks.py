@@ -22,10 +22,9 @@ from simsplit import (
 )
 from simsplit.kernels.random import Draws
 from simsplit.kernels.registry import BUILT_IN
-from simsplit.runs.pipeline import execute
-from simsplit.runs.setup import How
 from simsplit.verification import different
 from tests.support.blocks import history_of
+from tests.support.runs import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -478,6 +477,6 @@ def test_all_differences_are_counted_on_all_ranks(comm: Intracomm) -> None:
         "first at step 1, row 22, at most 70 ulp apart. Nothing was written."
     )
     communicator = simsplit.communicator.connect(comm)
-    found = execute(problem, communicator, How(verify=True)).verification
+    found = execute(problem, communicator, verify=True).verification
     assert found == Verification(6, 276, 4, 10, (1, 22), 70.0)
     assert usable(comm)

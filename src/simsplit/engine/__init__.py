@@ -1,19 +1,19 @@
 """The way of the data: plan → scatter → tile by tile: step, deliver → verify."""
 
 from .cache_blocking import block_nbytes
-from .interfaces import HistoryReceiver, Position, Timings, Watcher
+from .interfaces import HistorySink, Position, StepObserver, Timings
 from .plan import Plan, Tile
 from .scatter import scatter, scatter_by_nodes
 from .time_loop import Rows, run_steps
 
 __all__ = [
-    "HistoryReceiver",
+    "HistorySink",
     "Plan",
     "Position",
     "Rows",
+    "StepObserver",
     "Tile",
     "Timings",
-    "Watcher",
     "block_nbytes",
     "run_steps",
     "scatter",

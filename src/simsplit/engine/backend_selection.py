@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..backends.llvm import Compiled, Loop
     from ..communicator import Communicator
-    from .interfaces import HistoryReceiver
+    from .interfaces import HistorySink
     from .plan import Plan
     from .time_loop import Rows
 
@@ -72,7 +72,7 @@ def checked(name: Any) -> Name:
     return found
 
 
-def choose(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, name: Name) -> Backend:
+def choose(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistorySink, name: Name) -> Backend:
     """Choose who computes the steps. Collective.
 
     Parameters
@@ -81,7 +81,7 @@ def choose(communicator: Communicator, plan: Plan, rows: Rows, receiver: History
     plan : Plan
     rows : Rows
         This rank's.
-    receiver : HistoryReceiver
+    receiver : HistorySink
         Where the results go.
     name : {"auto", "numpy", "numba"}
         "auto" takes compiled code where its bits are NumPy's and it pays; "numba" wherever it can be had.

@@ -1,8 +1,8 @@
-"""How many steps go between two agreements of the ranks: as many as take a moment.
+"""The size of a batch: how many steps the ranks compute between two agreements.
 
-Agreeing, delivering and asking the watcher cost the same for one step of a few rows as for a thousand. So
-their number doubles while all ranks are quick, and halves when one is slow. What each rank found travels as
-two bits in the message that agrees on errors, and so all come to the same number.
+To agree, to deliver and to call the observers costs the same for one step of a few rows as for a thousand. So
+the size doubles while all ranks are quick, and halves when one is slow. What each rank found travels as two
+flags in the message that agrees on errors, so that all ranks come to the same size.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from ..communicator.flags import BUSY, SLOW
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-QUICK = 0.05  # seconds: less than this for a stretch of steps is quick
-SLOW = 0.2  # and more than this is slow: errors and stops are known that late
-BITS = 2
-_BUSY, _SLOW = 1, 2
+QUICK_BELOW = 0.05  # seconds of a batch
+SLOW_ABOVE = 0.2  # seconds of a batch: errors and requests to stop are known that late
 
 
-class Pace:
-    """The number of steps in the next stretch.
+class StepBatcher:
+    """The number of steps in the next batch.
 
     Parameters
     ----------
@@ -40,15 +40,15 @@ class Pace:
         self._begun = clock()
         self.steps = least
 
-    def opinion(self) -> int:
-        """Return the bits of this rank at the end of a stretch, less than ``2**BITS``."""
+    def vote(self) -> int:
+        """Return the flags of this rank at the end of a batch."""
         seconds = self._clock() - self._begun
-        return (_BUSY if seconds >= QUICK else 0) | (_SLOW if seconds > SLOW else 0)
+        return (BUSY if seconds >= QUICK_BELOW else 0) | (SLOW if seconds > SLOW_ABOVE else 0)
 
-    def adapt(self, opinions: int) -> None:
-        """Take the opinions of all ranks, and begin the next stretch."""
-        if opinions & _SLOW:
+    def adapt(self, flags: int) -> None:
+        """Take the flags of all ranks, and begin the next batch."""
+        if flags & SLOW:
             self.steps = max(self._least, self.steps // 2)
-        elif not opinions & _BUSY:
+        elif not flags & BUSY:
             self.steps = min(2 * self.steps, self._most)
         self._begun = self._clock()

@@ -1,4 +1,4 @@
-"""What the engine asks of whatever receives a history or watches a run, and what it reports of a run."""
+"""What the engine asks of a history sink and of an observer, and what it reports of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-class HistoryReceiver(Protocol):
+class HistorySink(Protocol):
     """Where the results of the steps go.
 
     It says where a rank computes its rows, so that they can be computed straight into their final place
@@ -76,7 +76,7 @@ class HistoryReceiver(Protocol):
 
 
 class Position(Record):
-    """How far a run is, at the end of a stretch of steps.
+    """How far a run is, at the end of a batch of steps.
 
     Attributes
     ----------
@@ -87,35 +87,51 @@ class Position(Record):
     state : ndarray, shape (m, ...), or None
         This rank's rows of the state of step ``next_step - 1``, of the history's dtype, which a step kernel
         goes on from; None for a map kernel, which needs none, and before step 0.
+    values : ndarray, shape (m, ...), or None
+        This rank's rows of step ``next_step - 1``, of any kernel, if an observer wants them.
     """
 
     next_step: int = 0
     kept: int = 0
     state: Array | None = None
+    values: Array | None = None
 
 
-class Watcher(Protocol):
-    """Watches a run at the ends of its stretches of steps: shows progress, writes checkpoints, stops it.
+class StepObserver(Protocol):
+    """Is called at the end of every batch of steps: shows progress, writes checkpoints, stops the run.
 
-    What the bits mean is the watcher's own business; the engine gathers them in the message by which the
-    ranks agree on errors, so that asking costs none of its own.
+    Attributes
+    ----------
+    wants_values : bool
+        Whether `Position.values` is to be there. Then every step is computed, kept or not. The same on every rank.
+    can_stop : bool
+        Whether it may stop the run. Then a batch of slow steps shrinks to a single one, so that a stop does not wait
+        for others. The same on every rank.
     """
 
-    def requests(self) -> int:
-        """Return the bits that this rank raises now, 0 to 2^28 - 1. Not collective; asked often, so cheap."""
+    wants_values: bool
+    can_stop: bool
 
-    def most_steps(self) -> int:
-        """Return how many steps the next stretch may have, 1 or more, the same on every rank. Not collective."""
+    def poll_flags(self) -> int:
+        """Return the flags that this rank raises now (see `communicator.flags`). Not collective; called often."""
 
-    def boundary(self, position: Position, requested: int) -> bool:
-        """Do what is to be done here, and return whether to stop, the same on every rank. Collective.
+    def max_steps(self, next_step: int) -> int:
+        """Return how many steps the batch from `next_step` on may have, 1 or more. The same on every rank."""
+
+    def on_batch_end(self, position: Position, flags: int) -> int:
+        """Do what is to be done at the end of a batch. Collective.
 
         Parameters
         ----------
         position : Position
-            Its state must not be written to, and is valid until this returns.
-        requested : int
-            The bits that any rank raised since the last boundary.
+            Its arrays must not be written to, and are valid until this returns.
+        flags : int
+            The flags that any rank raised since the last batch.
+
+        Returns
+        -------
+        int
+            The flags that were raised here, the same on every rank. One of `flags.STOP` ends the run.
         """
 
 

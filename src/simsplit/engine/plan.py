@@ -109,7 +109,7 @@ class Plan(Record):
             steps = min(max(steps, fit), len(self.kept))
         return (steps, rows, *self.shape[1:])
 
-    def stretch(self, first: int, steps: int, *, every: bool) -> range:
+    def batch(self, first: int, steps: int, *, every: bool) -> range:
         """Return the numbers of the steps that are computed together.
 
         Parameters
@@ -130,11 +130,11 @@ class Plan(Record):
             most = min(most, ahead[-1] + 1 - first)
         return range(first, min(first + most, self.steps))
 
-    def tiles(self, stretch: range) -> Iterator[Tile]:
-        """Return the tiles of a stretch of steps, which together hold all its rows."""
-        positions = slice(count_before(self.kept, stretch.start), count_before(self.kept, stretch[-1] + 1))
+    def tiles(self, batch: range) -> Iterator[Tile]:
+        """Return the tiles of a batch of steps, which together hold all its rows."""
+        positions = slice(count_before(self.kept, batch.start), count_before(self.kept, batch[-1] + 1))
         for spans in self.spans(self.tile_shape[1]):
-            yield Tile(stretch, self.kept[positions], positions, spans)
+            yield Tile(batch, self.kept[positions], positions, spans)
 
     def spans(self, rows: int) -> Iterator[list[tuple[int, int]]]:
         """Return runs of `rows` rows of every part, until all are through; a part at its end gives none."""

@@ -25,7 +25,7 @@ from ..communicator import Agreement
 from ..util.memory_limits import require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -91,6 +91,12 @@ def dtypes_of(dtype: np.dtype[Any]) -> dict[str, np.dtype[Any]]:
     return {"mean": mean, "min": dtype, "max": dtype, "std": np.empty(0, mean).real.dtype, "sum": total}
 
 
+def shapes_of(names: Iterable[str], plan: Plan) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Return the shape and the dtype of the results of each reduction."""
+    dtypes = dtypes_of(plan.history_dtype)
+    return {name: ((plan.steps, *plan.shape[1:]), dtypes[name]) for name in names}
+
+
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32) if dtype == np.float16 else dtype
 
@@ -104,6 +110,8 @@ class Reducer:
     plan : Plan
     names : iterable of str
         Of "mean", "min", "max", "std" and "sum".
+    results : mapping of str to ndarray, optional
+        Where root puts the results, if not in new memory.
 
     Attributes
     ----------
@@ -116,7 +124,9 @@ class Reducer:
         If the results do not fit in memory. Not collective: to be made in an agreed block.
     """
 
-    def __init__(self, communicator: Communicator, plan: Plan, names: Iterable[str]) -> None:
+    def __init__(
+        self, communicator: Communicator, plan: Plan, names: Iterable[str], results: Mapping[str, Array] | None = None
+    ) -> None:
         self._communicator = communicator
         self._agreement = Agreement(communicator)
         self._plan = plan
@@ -136,12 +146,12 @@ class Reducer:
         ends = [0, *accumulate(map(len, self._nodes))]
         self._spans = list(pairwise(ends))
         self._waiting: dict[int, dict[str, list[tuple[int, int, Value]]]] = {}
-        self.results: dict[str, Array] = {}
-        if communicator.rank == 0:
-            values = plan.steps * prod(self._row)
-            nbytes = sum(values * dtypes[name].itemsize for name in self._names)
+        self.results: dict[str, Array] = dict(results or {})
+        if communicator.rank == 0 and not results:
+            shapes = shapes_of(self._names, plan)
+            nbytes = sum(prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
             require(nbytes, f"the reductions of {plan.steps:,} steps", "Compute fewer steps.")
-            self.results = {name: np.empty((plan.steps, *self._row), dtypes[name]) for name in self._names}
+            self.results = {name: np.empty(*shape) for name, shape in shapes.items()}
 
     def add(self, steps: range, lower: int, values: Array) -> None:
         """Take the results of `steps` for a run of rows. Not collective.

@@ -10,16 +10,17 @@ import numpy as np
 
 from .. import kernels
 from ..communicator import Agreement
+from ..communicator.flags import STOP
 from ..errors import KernelError
 from ..kernels import Block
 from ..kernels.base import beside, read_only
 from ..util.dtypes import leaves, not_a_number
 from ..util.formatting import rows_in_short
 from ..util.memory_limits import require
-from .batching import BITS, Pace
+from .batching import StepBatcher
 from .cache_blocking import FALLBACK
 from .interfaces import Position
-from .plan import STEPS_AT_ONCE, STEPS_BETWEEN, count_before
+from .plan import STEPS_AT_ONCE, STEPS_BETWEEN, Tile, count_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
     from ..communicator import Communicator
     from ..problem import Problem
-    from .interfaces import HistoryReceiver, Timings, Watcher
-    from .plan import Plan, Tile
+    from .interfaces import HistorySink, StepObserver, Timings
+    from .plan import Plan
     from .reductions import Reducer
     from .row_check import RowCheck
 
@@ -86,17 +87,17 @@ def run_steps(
     communicator: Communicator,
     plan: Plan,
     rows: Rows,
-    receiver: HistoryReceiver,
+    receiver: HistorySink,
     timings: Timings,
     *,
     block: int = FALLBACK,
-    watcher: Watcher | None = None,
+    observer: StepObserver | None = None,
     start: Position | None = None,
-    pace: Pace | None = None,
+    batcher: StepBatcher | None = None,
     reducer: Reducer | None = None,
     check_rows: bool = False,
 ) -> int:
-    """Run all steps, or those from `start` on, unless the watcher stops it. Collective.
+    """Run all steps, or those from `start` on, unless the observer stops the run. Collective.
 
     Parameters
     ----------
@@ -104,18 +105,18 @@ def run_steps(
     plan : Plan
     rows : Rows
         This rank's.
-    receiver : HistoryReceiver
+    receiver : HistorySink
         Where the results go. Its `finish` and `abort` are left to the caller.
     timings : Timings
         Gets the seconds added.
     block : int
         Bytes of the result of a step that are computed at a time; at least one row is.
-    watcher : Watcher, optional
-        What watches the run.
+    observer : StepObserver, optional
+        Called at the end of every batch.
     start : Position, optional
-        Where to begin, as a watcher was told. Its state becomes the engine's own.
-    pace : Pace, optional
-        How many steps go between two agreements.
+        Where to begin, as an observer was told. Its state becomes the engine's own.
+    batcher : StepBatcher, optional
+        How many steps there are in a batch.
     reducer : Reducer, optional
         Gets the results of every step, kept or not.
     check_rows : bool, default False
@@ -124,7 +125,8 @@ def run_steps(
     Returns
     -------
     int
-        The step that comes next: ``plan.steps``, unless the watcher stopped the run.
+        The step that comes next: ``plan.steps``, unless the observer stopped the run. Of a run that keeps the
+        last step alone, the history then holds the last one that was computed.
 
     Raises
     ------
@@ -133,7 +135,7 @@ def run_steps(
     """
     start = Position() if start is None else start
     begun = perf_counter()
-    run = _Run(communicator, plan, rows, receiver, timings, block, watcher, start, pace, reducer)
+    run = _Run(communicator, plan, rows, receiver, timings, block, observer, start, batcher, reducer)
     if check_rows and _may_mix(rows):
         from .row_check import RowCheck
 
@@ -159,62 +161,80 @@ class _Run:
         communicator: Communicator,
         plan: Plan,
         rows: Rows,
-        receiver: HistoryReceiver,
+        receiver: HistorySink,
         timings: Timings,
         block: int,
-        watcher: Watcher | None,
+        observer: StepObserver | None,
         start: Position,
-        pace: Pace | None,
+        batcher: StepBatcher | None,
         reducer: Reducer | None,
     ) -> None:
         self.rank = communicator.rank
         self.plan = plan
         self.receiver = receiver
         self.timings = timings
-        self.watcher = watcher
+        self.observer = observer
         self.next_step = start.next_step
         self.agreement = Agreement(communicator)
         self.at_once = max(1, block // max(1, plan.history_row_nbytes))
         self.where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
         self.reducer = reducer
         is_step = rows.problem.kernel.kind == "step"
-        self.every = is_step or reducer is not None
-        self.pace = Pace(STEPS_AT_ONCE, STEPS_BETWEEN) if pace is None else pace
+        shows = observer is not None and observer.wants_values
+        self.every = is_step or reducer is not None or shows
+        least = 1 if observer is not None and observer.can_stop else STEPS_AT_ONCE
+        self.batcher = StepBatcher(least, STEPS_BETWEEN) if batcher is None else batcher
         with self.agreement:
-            watched = watcher is not None
-            self.compute: _Compute = (
-                _Step(rows, plan, self.at_once, start, at_first=self.pace.steps, watched=watched)
-                if is_step
-                else _Map(rows)
-            )
+            self.compute: _Compute
+            if is_step:
+                observed = observer is not None
+                self.compute = _Step(rows, plan, self.at_once, start, at_first=self.batcher.steps, observed=observed)
+            else:
+                self.compute = _Map(rows, plan, shows=shows)
             if self.every and len(plan.kept) < plan.steps:
                 self.compute.make_scratch(plan, self.at_once)
             self.compute.reducer = reducer
 
     def go(self) -> int:
         plan = self.plan
-        while plan.longest and (stretch := plan.stretch(self.next_step, self.most_steps(), every=self.every)):
-            requested = opinions = delivered = 0
-            for tile in plan.tiles(stretch):
+        while plan.longest and (batch := plan.batch(self.next_step, self.max_steps(), every=self.every)):
+            flags = delivered = 0
+            for tile in plan.tiles(batch):
                 self.tile(tile)
-                requested |= self.agreement.requested >> BITS
-                opinions |= self.agreement.requested & (2**BITS - 1)
+                flags |= self.agreement.requested
                 delivered = tile.positions.stop
             if self.reducer is not None:
                 begun = perf_counter()
-                self.reducer.deliver(stretch)
+                self.reducer.deliver(batch)
                 self.timings.gather += perf_counter() - begun
-            self.pace.adapt(opinions)
-            self.next_step = min(stretch.stop, plan.steps)
-            if self.watcher is not None:
-                position = Position(self.next_step, delivered, self.compute.state_now())
-                if self.watcher.boundary(position, requested):
+            self.batcher.adapt(flags)
+            self.next_step = min(batch.stop, plan.steps)
+            if self.observer is not None:
+                position = Position(self.next_step, delivered, self.compute.state_now(), self.compute.values_now())
+                if self.observer.on_batch_end(position, flags) & STOP:
+                    if plan.keep == "last" and not delivered:
+                        self.deliver_last()
                     return self.next_step
         return plan.steps
 
-    def most_steps(self) -> int:
-        """Return how many steps go into the next stretch: no more than the watcher wants."""
-        return self.pace.steps if self.watcher is None else min(self.pace.steps, self.watcher.most_steps())
+    def max_steps(self) -> int:
+        """Return the most steps that the next batch may have."""
+        most = self.batcher.steps
+        return most if self.observer is None else min(most, self.observer.max_steps(self.next_step))
+
+    def deliver_last(self) -> None:
+        """Deliver the last step that was computed, in place of the last one of a run that is not finished."""
+        last = range(self.next_step - 1, self.next_step)
+        for spans in self.plan.spans(self.plan.tile_shape[1]):
+            tile = Tile(last, last, slice(0, 1), spans)
+            if self.compute.state is None:
+                self.tile(tile)
+                continue
+            with self.agreement:
+                lower, upper = spans[self.rank]
+                first = self.compute.rows.first
+                self.receiver.rows(tile)[0] = self.compute.state[lower - first : upper - first]
+            self.receiver.deliver(tile)
 
     def tile(self, tile: Tile) -> None:
         """Compute a tile and deliver it."""
@@ -226,8 +246,8 @@ class _Run:
                 end = min(first + self.at_once, upper)
                 out = None if target is None else target[:, first - lower : end - lower]
                 self.compute(tile, first, end, out, self.where)
-            wishes = 0 if self.watcher is None else self.watcher.requests()
-            self.agreement.request(wishes << BITS | self.pace.opinion())
+            raised = 0 if self.observer is None else self.observer.poll_flags()
+            self.agreement.request(raised | self.batcher.vote())
             computed = perf_counter()
         if tile.steps:
             self.receiver.deliver(tile)
@@ -243,6 +263,7 @@ class _Compute:
         self.kernel = rows.problem.kernel
         self.check_nan = rows.problem.nan == "error"
         self.reducer: Reducer | None = None
+        self.state: Array | None = None  # this rank's rows of the last step, where they are wanted
         self.row_check: RowCheck | None = None
         self.ahead = 0  # how far the step that is computed is from that of which the kernel is told
 
@@ -294,7 +315,12 @@ class _Compute:
         return None
 
     def keep_state(self, state: Array | None, block: Block) -> None:
-        """Keep the state of some rows for the next tile."""
+        """Keep the state of some rows for the next tile, or for observers."""
+        if self.state is not None and state is not None:
+            self.state[self.own(block)] = state
+
+    def own(self, block: Block) -> slice:
+        return slice(block.lower - self.rows.first, block.upper - self.rows.first)
 
     def make_scratch(self, plan: Plan, at_once: int) -> None:
         """Take memory for steps that are not kept: two pieces of about a block, used by turns."""
@@ -307,8 +333,12 @@ class _Compute:
             self.reducer.add(steps, block.lower, results)
 
     def state_now(self) -> Array | None:
-        """Return this rank's rows of the state, read-only, or None if there is none."""
+        """Return this rank's rows of the state that the kernel goes on from, read-only, or None if there is none."""
         return None
+
+    def values_now(self) -> Array | None:
+        """Return this rank's rows of the last step, read-only, or None if they were not kept."""
+        return None if self.state is None else read_only(self.state)
 
     def advance(self, x: Array, block: Block, steps: range, out: Array) -> None:
         """Let the kernel compute successive steps, and check what it did."""
@@ -337,11 +367,17 @@ class _Compute:
 
 
 class _Map(_Compute):
-    """Step k from the initial array and the time of step k."""
+    """Step k from the initial array and the time of step k. If it `shows`, the last step is kept for observers."""
 
-    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array | None:
+    def __init__(self, rows: Rows, plan: Plan, *, shows: bool) -> None:
+        super().__init__(rows)
+        if shows:
+            self.state = np.empty((len(rows.part), *plan.shape[1:]), plan.history_dtype)
+
+    def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array:
         self.advance(self.rows.initial(block.lower, block.upper), block, steps, out)
-        return None
+        last: Array = out[-1]
+        return last
 
 
 class _Step(_Compute):
@@ -354,20 +390,19 @@ class _Step(_Compute):
     at_once : int
         The number of rows of a block.
     at_first : int
-        The number of steps in the first stretch.
-    watched : bool
-        Whether the state is asked for at the end of each stretch, the last one included.
+        The number of steps in the first batch.
+    observed : bool
+        Whether the state is asked for at the end of each batch, the last one included.
     """
 
-    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, at_first: int, watched: bool) -> None:
+    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, at_first: int, observed: bool) -> None:
         super().__init__(rows)
-        self.state: Array | None = None
         shape = (len(rows.part), *plan.shape[1:])
         if start.next_step:
             if start.state is None or start.state.shape != shape:
                 raise ValueError(f"to go on from step {start.next_step} takes a state of shape {shape}")
             self.state = np.require(start.state, plan.history_dtype, ["C", "W"])
-        elif watched or plan.steps > min(at_first, plan.tile_shape[0]):  # else no state outlives its block
+        elif observed or plan.steps > min(at_first, plan.tile_shape[0]):  # else no state outlives its block
             nbytes = prod(shape) * plan.history_dtype.itemsize
             require(nbytes, "the state between the steps", "Use more nodes, or fewer ranks on each.")
             self.state = np.empty(shape, plan.history_dtype)
@@ -377,13 +412,6 @@ class _Step(_Compute):
 
     def state_before(self, steps: range, block: Block) -> Array | None:
         return None if self.state is None or steps.start == 0 else self.state[self.own(block)]
-
-    def keep_state(self, state: Array | None, block: Block) -> None:
-        if self.state is not None and state is not None:
-            self.state[self.own(block)] = state
-
-    def own(self, block: Block) -> slice:
-        return slice(block.lower - self.rows.first, block.upper - self.rows.first)
 
     def go_on(self, state: Array | None, block: Block, steps: range, out: Array) -> Array:
         """Compute `steps`, with no gap between them, into `out`; return the state of the last."""

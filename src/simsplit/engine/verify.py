@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
-    from .interfaces import HistoryReceiver
+    from .interfaces import HistorySink
     from .plan import Plan
 
     Array = npt.NDArray[Any]
@@ -67,7 +67,7 @@ class Trajectory:
 
 
 def verify_steps(
-    communicator: Communicator, plan: Plan, rows: Rows, receiver: HistoryReceiver, block: int = FALLBACK
+    communicator: Communicator, plan: Plan, rows: Rows, receiver: HistorySink, block: int = FALLBACK
 ) -> Verification:
     """Compare a history with what one process computes. Collective.
 
@@ -77,7 +77,7 @@ def verify_steps(
     plan : Plan
     rows : Rows
         This rank's.
-    receiver : HistoryReceiver
+    receiver : HistorySink
         What has the history.
     block : int
         Bytes of the result of a step that the run computed at a time.

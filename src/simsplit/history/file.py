@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,55 +22,13 @@ if TYPE_CHECKING:
 
     from ..communicator import Communicator, SharedFile
     from ..engine import Plan, Tile
+    from .layout import Layout
     from .stored_array import StoredArray
 
     Array = npt.NDArray[Any]
 
 SMALL = 32 * 2**10  # bytes of a step's rows: less is gathered first, for a call costs more than the bytes
-INSTEAD = "Make room or mend the disk."
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a history looks like.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        ``(steps, n, ...)``.
-    dtype : numpy.dtype
-    times : ndarray, shape (steps,)
-        The time of each step.
-    labels : dict of str to str
-        What is said about it: the kernel, units.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    times: npt.NDArray[np.float64]
-    labels: dict[str, str]
-
-    @property
-    def row_nbytes(self) -> int:
-        """Bytes of a row of a step."""
-        return prod(self.shape[2:]) * self.dtype.itemsize
-
-    @property
-    def step_nbytes(self) -> int:
-        """Bytes of a step."""
-        return self.shape[1] * self.row_nbytes
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the history."""
-        return self.shape[0] * self.step_nbytes
-
-    @property
-    def dimensions(self) -> tuple[str, ...]:
-        """The name of each axis."""
-        rest = len(self.shape) - 2
-        names = ("component",) if rest == 1 else tuple(f"component_{number}" for number in range(rest))
-        return ("time", "row", *names)
+REMEDY = "Make room or mend the disk."
 
 
 class Target(Protocol):
@@ -123,7 +80,7 @@ class OneFile:
         self._file.close()
 
 
-class WrittenHistory:
+class FileHistory:
     """Receives the steps, and writes them. Each rank computes into a buffer for one tile.
 
     Parameters
@@ -189,7 +146,7 @@ class WrittenHistory:
             whole = self._buffer[: len(tile.steps)] if self._communicator.rank == 0 else None
             self._communicator.gatherv(rows, tile.spans, whole)
             lower, upper, rows = (0, self._plan.shape[0], whole) if whole is not None else (0, 0, rows)
-        with self._agreement, disk.reported(self._what, INSTEAD):
+        with self._agreement, disk.reported(self._what, REMEDY):
             if upper > lower:
                 self._target.write(tile.positions.start, lower, rows)
 
@@ -212,7 +169,7 @@ class WrittenHistory:
         OutputError
             On every rank.
         """
-        with self._agreement, disk.reported(self._what, INSTEAD):
+        with self._agreement, disk.reported(self._what, REMEDY):
             self._target.sync()
 
     def finish(self) -> None:

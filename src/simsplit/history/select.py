@@ -19,24 +19,24 @@ TRANSPORTS = ("auto", "gatherv", "shared")
 _SMALL = 2**20  # bytes of a history that is gathered before a window is made
 
 
-class Transport(Record):
+class SinkChoice(Record):
     """What was taken.
 
     Attributes
     ----------
     name : {"gatherv", "shared"}
-    why : str
+    reason : str
     node : Node or None
         The ranks that share memory, if it is used.
     """
 
     name: str
-    why: str
+    reason: str
     node: Node | None = None
 
 
-def receive(communicator: Communicator, plan: Plan, asked: str) -> tuple[GatheredHistory | SharedHistory, Transport]:
-    """Return what receives a history in memory. Collective.
+def make_sink(communicator: Communicator, plan: Plan, asked: str) -> tuple[GatheredHistory | SharedHistory, SinkChoice]:
+    """Return the sink of a history in memory. Collective.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def receive(communicator: Communicator, plan: Plan, asked: str) -> tuple[Gathere
     InputError
         On every rank, if the history does not fit in memory.
     """
-    node, why = _node(communicator, plan, asked)
+    node, reason = _node(communicator, plan, asked)
     if node is not None:
         from .shared import SharedHistory, window_nbytes
 
@@ -60,11 +60,11 @@ def receive(communicator: Communicator, plan: Plan, asked: str) -> tuple[Gathere
             with Agreement(communicator):
                 receiver = SharedHistory(communicator, plan, node, window)
             kept = ", used before" if window.warm else ""
-            return receiver, Transport("shared", f"{why}{communicator.bcast(kept)}", node)
-        why = "a node gives no shared memory"
+            return receiver, SinkChoice("shared", f"{reason}{communicator.bcast(kept)}", node)
+        reason = "a node gives no shared memory"
     with Agreement(communicator):
         gathered = GatheredHistory(communicator, plan)
-    return gathered, Transport("gatherv", why)
+    return gathered, SinkChoice("gatherv", reason)
 
 
 def _node(communicator: Communicator, plan: Plan, asked: str) -> tuple[Node | None, str]:

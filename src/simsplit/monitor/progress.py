@@ -12,7 +12,7 @@ from ..util.formatting import lasting
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..engine import Position
+    from ..engine import Position, Timings
 
 EVERY = 10.0  # seconds between lines
 _BAR_AFTER = 1.0  # seconds; a shorter run needs no bar
@@ -144,37 +144,37 @@ class Progress:
             self._quiet = True
 
 
-class Follower:
-    """A watcher of the engine that only tells how far a run is.
+class ProgressObserver:
+    """An observer that tells how far a run is.
 
     Parameters
     ----------
-    steps : int
-        Of the run.
-    every : float
-        Seconds between two lines in a log.
-    tells : bool
-        Whether this rank is the one that tells.
+    progress : Progress or None
+        On the rank that tells; None elsewhere.
+    timings : Timings
+        Of this rank.
     """
 
-    def __init__(self, steps: int, *, every: float, tells: bool) -> None:
-        self._every = every
-        self._steps = steps
-        self._progress = Progress(steps, 0, 0, every=every) if tells else None
+    wants_values = False
+    can_stop = False
 
-    def requests(self) -> int:
-        """Return no bit."""
+    def __init__(self, progress: Progress | None, timings: Timings) -> None:
+        self._progress = progress
+        self._timings = timings
+
+    def poll_flags(self) -> int:
+        """Return no flag."""
         return 0
 
-    def most_steps(self) -> int:
-        """Return more than there are."""
-        return max(1, self._steps)
+    def max_steps(self, next_step: int) -> int:
+        """Return more steps than there are."""
+        return sys.maxsize
 
-    def boundary(self, position: Position, requested: int) -> bool:
-        """Tell how far it is."""
+    def on_batch_end(self, position: Position, flags: int) -> int:
+        """Tell how far the run is."""
         if self._progress is not None:
-            self._progress.update(position.next_step)
-        return False
+            self._progress.update(position.next_step, self._timings.gather)
+        return 0
 
     def close(self) -> None:
         """Take the bar away."""

@@ -4,7 +4,7 @@ A trigger only sets a bit. The bits of all ranks are put together in the agreeme
 boundary anyway, so that they stop at the same step and know why, and the steps are not slowed down.
 
 Until the run can be stopped in order, signals do what they always do. A second signal of a kind ends the job at
-once. A handler does not run while its rank waits inside MPI, so a thread looks out for that (`Stopping.wakeup`).
+once. A handler does not run while its rank waits inside MPI, so a thread looks out for that (`StopRequests.wakeup`).
 """
 
 from __future__ import annotations
@@ -12,38 +12,24 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..communicator import interrupts
+from ..communicator.flags import CTRL_C, SLURM_END, STOP_FILE, TERM, TIME_LIMIT, USR1
 from ..communicator.interrupts import in_main_thread
 from ..util.formatting import lasting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-TERM, USR1, CTRL_C, TIME_LIMIT, SLURM_END, STOP_FILE = (1 << number for number in range(6))
-ANY = 63
-_WORDS = {
-    TERM: "SIGTERM",
-    USR1: "SIGUSR1",
-    CTRL_C: "Ctrl-C",
-    TIME_LIMIT: "the time limit",
-    SLURM_END: "the end of the Slurm job",
-    STOP_FILE: "the file stop",
-}
 BITS = {signal.SIGTERM: TERM, signal.SIGUSR1: USR1, signal.SIGINT: CTRL_C}
 _SAME = 0.5  # seconds; one Ctrl-C may come twice, from the terminal and from the launcher
 _FILE_EVERY = 0.5  # seconds between looks at the file
 SLURM_MARGIN = 60.0  # seconds that are left for the checkpoint and the end of the job
 
 
-def reason(bits: int) -> str:
-    """Return what pulled the triggers, for people."""
-    return ", ".join(words for bit, words in _WORDS.items() if bits & bit)
-
-
-class Stopping:
+class StopRequests:
     """The triggers of this rank.
 
     Attributes
@@ -147,21 +133,7 @@ class Stopping:
         self.bits |= CTRL_C
 
 
-@contextmanager
-def stoppable() -> Iterator[Stopping]:
-    """Return a context with the triggers of this rank, in which Ctrl-C waits for an agreement of the ranks.
-
-    They are installed where the run can be stopped in order; after the context they are not any more.
-    """
-    stopping = Stopping()
-    try:
-        with interrupts.held():
-            yield stopping
-    finally:
-        stopping.uninstall()
-
-
-def described(time_limit: float | None, environment: Mapping[str, str] = os.environ) -> str | None:
+def describe_deadlines(time_limit: float | None, environment: Mapping[str, str] = os.environ) -> str | None:
     """Return when the run will stop by itself, for the log."""
     words = [] if time_limit is None else [f"stops after {lasting(time_limit)}"]
     with suppress(ValueError):

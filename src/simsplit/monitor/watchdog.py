@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from signal import Signals
 
-    from .stop_requests import Stopping
+    from .stop_requests import StopRequests
 
 GRACE = 3.0  # seconds for the other ranks to write their stacks
 _TURN = 1.0  # seconds, or less where the limit is short
@@ -45,7 +45,7 @@ class Watchdog:
         by the thread.
     abort : callable
         Ends the job at once: a signal came again, which it gets.
-    stopping : Stopping, optional
+    stopping : StopRequests, optional
         Which tells of the second signal.
     beat : callable, optional
         Called every `beat_every` seconds: the sign of life of a lock.
@@ -60,7 +60,7 @@ class Watchdog:
         *,
         give_up: Callable[[], None],
         abort: Callable[[Signals], None],
-        stopping: Stopping | None = None,
+        stopping: StopRequests | None = None,
         beat: Callable[[], None] | None = None,
         beat_every: float = 20.0,
     ) -> None:

@@ -190,82 +190,127 @@ def simulate(here: Here, problem: Problem, history: Array | None = None) -> Remo
     KernelError
         On root, if a kernel failed; its cause is the exception of the other rank.
     """
-    number = _runs[here] = _runs.get(here, 0) + 1
-    tag = f"simsplit.run-{number}"  # tells the calculators of this run from those of others of the same ranks
-    ranks = list(range(1, here.size)) or [0]
-    if here.rank in ranks:
-        _serve(here, tag)
+    calculators = Calculators(here)
     if here.rank != 0:
         return None
-    initial, kernel = problem.initial, problem.kernel
-    require_built_in(kernel.name)
+    require_built_in(problem.kernel.name)
+    initial = problem.initial
     if initial is None:
         raise InputError("initial is None on rank 0: rank 0 must have the array that is split")
     initial = initial[: len(initial)]  # from its file, if it is in one, of which the collective ranks read their rows
-    proxies = _calculators(here, tag, ranks)
-    parts = bounds(len(initial), len(ranks))
     if history is None:
-        dtype = history_dtype(kernel, initial, problem.time(0), problem.delta_t, problem.seed)
+        dtype = history_dtype(problem.kernel, initial, problem.time(0), problem.delta_t, problem.seed)
         history = np.empty((len(problem.kept), *initial.shape), dtype)
     begun = perf_counter()
-    _prepare(problem, initial, history.dtype, proxies, parts)
+    calculators.prepare(problem, initial, history.dtype)
     prepared = perf_counter()
-    steps = _steps(problem)
-    for k, position in steps:
-        futures = [proxy.calculate.submit(k, problem.time(k), position is not None) for proxy in proxies]
-        for future, rank, (lower, upper) in zip(futures, ranks, parts, strict=True):
-            try:
-                rows = future.result()
-            except Exception as error:
-                raise _failed(problem, k, rank, (lower, upper)) from error
-            if position is not None:
-                history[position, lower:upper] = rows
-    if kernel.kind == "step" and len(history) and problem.kept[0] == 0:
-        history[0] = initial
+    positions = {k: position for position, k in enumerate(problem.kept)}
+    last = problem.kept[-1] + 1 if positions else 0
+    for k in range(last) if problem.kernel.kind == "step" else positions:
+        calculators.compute(k, history[positions[k]] if k in positions else None)
     return RemoteResult(
         history=history,
-        calculators=ranks,
-        bounds=parts,
-        calls=len(proxies) * (1 + len(steps)),
+        calculators=calculators.ranks,
+        bounds=calculators.bounds,
+        calls=calculators.calls,
         nbytes=initial.nbytes + history.nbytes,
         seconds_prepare=prepared - begun,
         seconds_steps=perf_counter() - prepared,
     )
 
 
+class Calculators:
+    """The calculators of one simulation: one on every rank but root, which drives them. Collective to make.
+
+    Attributes
+    ----------
+    ranks : list of int
+        The ranks that compute.
+    bounds : list of (int, int)
+        The rows ``[lower, upper)`` of each of them; on root, once they are prepared.
+    calls : int
+        How many calls it took.
+    """
+
+    def __init__(self, here: Here) -> None:
+        number = _runs[here] = _runs.get(here, 0) + 1
+        self._here = here
+        self._tag = f"simsplit.run-{number}"  # tells the calculators of this run from those of others of the same ranks
+        self.ranks = list(range(1, here.size)) or [0]
+        self.bounds: list[tuple[int, int]] = []
+        self.calls = 0
+        if here.rank in self.ranks:
+            _serve(here, self._tag)
+
+    def prepare(self, problem: Problem, initial: Array, dtype: np.dtype[Any], state: Array | None = None) -> None:
+        """Find the calculators, and give each its rows. Root only.
+
+        Parameters
+        ----------
+        problem : Problem
+        initial : ndarray, shape (n, ...)
+        dtype : numpy.dtype
+            Of the results.
+        state : ndarray, shape (n, ...), optional
+            That a step kernel goes on from, if not from `initial`.
+        """
+        self._problem = problem
+        self._initial = initial
+        self._proxies = _calculators(self._here, self._tag, self.ranks)
+        self.bounds = bounds(len(initial), len(self.ranks))
+        kernel, rows = problem.kernel, initial if state is None else state
+        waiting = [
+            proxy.prepare.submit(
+                kernel.name,
+                {name: _part(value, lower, upper) for name, value in kernel.parameters.items()},
+                rows[lower:upper],
+                lower,
+                problem.delta_t,
+                problem.seed,
+                dtype.str,
+                problem.nan,
+            )
+            for proxy, (lower, upper) in zip(self._proxies, self.bounds, strict=True)
+        ]
+        self.calls += len(waiting)
+        for future in waiting:
+            future.result()
+
+    def __str__(self) -> str:
+        return f"{counted(len(self.ranks), 'calculator')} · {self.calls:,} calls"
+
+    def compute(self, k: int, out: Array | None) -> None:
+        """Compute step `k` into `out`, if it is given. Root only; the steps of a step kernel in their order.
+
+        Parameters
+        ----------
+        k : int
+        out : ndarray, shape (n, ...), or None
+
+        Raises
+        ------
+        KernelError
+            If a kernel failed; its cause is the exception of the other rank.
+        """
+        problem = self._problem
+        is_step = problem.kernel.kind == "step"
+        if is_step and k == 0:
+            if out is not None:
+                out[...] = self._initial
+            return
+        told = k - 1 if is_step else k  # a step kernel is told of the state that it goes on from
+        futures = [proxy.calculate.submit(told, problem.time(told), out is not None) for proxy in self._proxies]
+        self.calls += len(futures)
+        for future, rank, (lower, upper) in zip(futures, self.ranks, self.bounds, strict=True):
+            try:
+                rows = future.result()
+            except Exception as error:
+                raise _failed(problem, told, rank, (lower, upper)) from error
+            if out is not None:
+                out[lower:upper] = rows
+
+
 _runs: WeakKeyDictionary[Here, int] = WeakKeyDictionary()  # how many simulations there were
-
-
-def _prepare(
-    problem: Problem, initial: Array, dtype: np.dtype[Any], proxies: list[Any], parts: list[tuple[int, int]]
-) -> None:
-    """Give each calculator the kernel's name and its rows."""
-    kernel = problem.kernel
-    waiting = [
-        proxy.prepare.submit(
-            kernel.name,
-            {name: _part(value, lower, upper) for name, value in kernel.parameters.items()},
-            initial[lower:upper],
-            lower,
-            problem.delta_t,
-            problem.seed,
-            dtype.str,
-            problem.nan,
-        )
-        for proxy, (lower, upper) in zip(proxies, parts, strict=True)
-    ]
-    for future in waiting:
-        future.result()
-
-
-def _steps(problem: Problem) -> list[tuple[int, int | None]]:
-    """Return what each calculator is told: a step, and where in the history its result goes, if it is kept."""
-    kept = problem.kept
-    if problem.kernel.kind == "map":
-        return [(k, position) for position, k in enumerate(kept)]
-    positions = {k: position for position, k in enumerate(kept)}
-    # A step kernel is told of the state that it goes on from; step 0 is the initial array.
-    return [(k - 1, positions.get(k)) for k in range(1, kept[-1] + 1 if kept else 0)]
 
 
 def _failed(problem: Problem, k: int, rank: int, span: tuple[int, int]) -> KernelError:

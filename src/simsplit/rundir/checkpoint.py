@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from ..util.dtypes import as_json, from_json
 from ..util.memory_limits import require
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -138,6 +138,14 @@ class Checkpoints:
         self._folder = folder
         self._chunk = chunk
         self._pruning: threading.Thread | None = None
+
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Return a context that is left when no more than the last two are left."""
+        try:
+            yield
+        finally:
+            self.settle()
 
     def settle(self) -> None:
         """Wait until no more than the last two are left. Not collective."""

@@ -4,6 +4,8 @@
 
     problem.toml    the problem, with nothing left to defaults: run again, it gives the same bits
     history.npy     (or .zarr, .h5) the history; history.unfinished.npy until all of it is there
+    reductions/     what was computed over all rows of every step
+    arrays/         arrays of the problem that came from memory
     run.json        what ran where, when and how it ended (see `provenance`)
     log.txt         what happened, a line each
     checkpoints/    the last two
@@ -15,12 +17,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..communicator import launchers as launch
 from ..errors import InputError
@@ -29,18 +32,24 @@ from .lock import Lock
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Mapping
 
-PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP = (
+    import numpy.typing as npt
+
+PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, REDUCTIONS, ARRAYS = (
     "problem.toml",
     "run.json",
     "log.txt",
     "checkpoints",
     "stacks",
     "stop",
+    "reductions",
+    "arrays",
 )
 HISTORY = {"npy": "history.npy", "zarr": "history.zarr", "h5": "history.h5"}
 UNFINISHED = {name: name.replace(".", ".unfinished.") for name in HISTORY.values()}
-OURS = (PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, *UNFINISHED, *UNFINISHED.values())
+_FILES = (PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, REDUCTIONS, ARRAYS)
+OURS = (*_FILES, *UNFINISHED, *UNFINISHED.values())
 _INSTEAD = "Name a writable folder with room for it (-o FOLDER)."
 FORMAT = 1  # of run.json
 
@@ -87,7 +96,7 @@ class RunDirectory:
                 if not overwrite and (folder / RECORD).exists():  # made by another run in this very moment
                     raise _there_already(folder)  # noqa: TRY301, the lock is given back below
                 for name in OURS:
-                    remove(folder / name)
+                    disk.remove_tree(folder / name)
                 disk.sync_folder(folder)
             except BaseException:
                 lock.release()
@@ -118,9 +127,33 @@ class RunDirectory:
         with disk.reported(f"{self.path / RECORD}", _INSTEAD):
             disk.replace(self.path / RECORD, (json.dumps(record, indent=1) + "\n").encode())
 
+    def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
+        """Write an array of the problem, in the folder for such arrays."""
+        with disk.reported(f"{self.path / ARRAYS / name}", _INSTEAD):
+            (self.path / ARRAYS).mkdir(exist_ok=True)
+            with (self.path / ARRAYS / name).open("xb") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
+                file.flush()
+                disk.sync(file.fileno())
+
+    def create_reductions(self, shapes: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
+        """Make a file for each reduction, of the full size. Raises `OSError`."""
+        disk.remove_tree(self.path / REDUCTIONS)
+        for name, (shape, dtype) in shapes.items():
+            (self.path / REDUCTIONS).mkdir(exist_ok=True)
+            np.lib.format.open_memmap(self.reduction(name), "w+", dtype, shape).flush()
+
+    def reduction(self, name: str) -> Path:
+        """Return where a reduction is."""
+        return self.path / REDUCTIONS / f"{name}.npy"
+
+    def open_reductions(self, names: Iterable[str]) -> dict[str, np.memmap[Any, Any]]:
+        """Return the files of the reductions, mapped into memory. Raises `OSError`."""
+        return {name: np.lib.format.open_memmap(self.reduction(name), "r+") for name in names}
+
     def mark_finished(self, name: str) -> None:
         """Give the history its name, for all of it is there. Raises `OSError`."""
-        remove(self.path / name)  # a folder is not replaced in one step
+        disk.remove_tree(self.path / name)  # a folder is not replaced in one step
         self._rename(UNFINISHED[name], name)
 
     def mark_unfinished(self, name: str) -> None:
@@ -207,11 +240,3 @@ def _there_already(folder: Path) -> InputError:
         resume = launch.command(f"resume {quote(str(folder))}")
         how = f"continue it ({resume}), or replace it (--overwrite)"
     return InputError(f"the folder {folder} is there already. Name another one, {how}.")
-
-
-def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

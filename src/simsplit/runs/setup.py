@@ -1,8 +1,7 @@
-"""Before the steps: how to run, the plan that all ranks have in common, and the rows of each."""
+"""Before the steps: the plan that all ranks have in common, and the rows of each."""
 
 from __future__ import annotations
 
-import os
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +9,12 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..engine import Plan, Rows, scatter, scatter_by_nodes
-from ..engine import backend_selection as backends
 from ..errors import InputError
-from ..history.select import TRANSPORTS
 from ..kernels import result_dtype as results
 from ..problem import Problem, StoredRows
 from ..util.dtypes import plain
 from ..util.formatting import ranks_in_short
 from ..util.memory_limits import require
-from ..util.records import Record
-from ..util.validation import integer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -27,45 +22,12 @@ if TYPE_CHECKING:
     from ..communicator import Communicator
     from ..communicator.node import Node, Window
     from ..engine import Timings
+    from .options import RunOptions
 
     Array = npt.NDArray[Any]
 
 
-class How(Record):
-    """How a problem is run; what it is does not depend on it. The arguments of `run` of these names."""
-
-    verify: bool = False
-    output: str | os.PathLike[str] | None = None
-    transport: str = "auto"
-    block_size: int | None = None
-    backend: str = "auto"
-    check_rows: bool = True
-
-    def settings(self) -> dict[str, str]:
-        """Return all of it as texts: what every rank must have the same of.
-
-        Raises
-        ------
-        InputError
-            If a value is wrong.
-        """
-        if self.transport not in TRANSPORTS:
-            raise InputError(f'transport must be "auto", "gatherv" or "shared", not {self.transport!r}')
-        if self.block_size is not None:
-            integer("block_size", self.block_size, least=1)
-        if self.check_rows not in (True, False):
-            raise InputError(f"check_rows must be True or False, not {self.check_rows!r}")
-        return {
-            "verify": repr(bool(self.verify)),
-            "output": _path(self.output),
-            "transport": self.transport,
-            "block_size": repr(self.block_size),
-            "backend": backends.checked(self.backend),
-            "check_rows": repr(bool(self.check_rows)),
-        }
-
-
-def common_plan(problem: Problem, communicator: Communicator, how: How) -> tuple[Plan, dict[str, Any]]:
+def make_plan(problem: Problem, communicator: Communicator, options: RunOptions) -> tuple[Plan, dict[str, Any]]:
     """Return root's plan and parameters, once all ranks are found to have the same problem. Collective.
 
     A parameter that is an array is given by its shape and dtype.
@@ -75,7 +37,7 @@ def common_plan(problem: Problem, communicator: Communicator, how: How) -> tuple
     with Agreement(communicator):
         if not isinstance(problem, Problem):
             raise InputError(f"problem must be a simsplit.Problem, not {problem!r}")
-        settings = problem.settings() | how.settings()
+        settings = problem.settings() | options.fingerprint()
         if communicator.rank == 0:
             if problem.initial is None:
                 raise InputError("initial is None on rank 0: rank 0 must have the array that is scattered")
@@ -148,13 +110,6 @@ def _read(stored: StoredRows, communicator: Communicator, plan: Plan) -> Array:
         require(nbytes, f"the part of rank {communicator.rank}", "Use more nodes, or fewer ranks on each.")
         part: Array = stored.rows(lower, upper)
     return part
-
-
-def _path(output: Any) -> str:
-    try:
-        return "none" if output is None else repr(os.fsdecode(output))
-    except TypeError:
-        raise InputError(f"output must be a path, such as 'history.npy', not {output!r}") from None
 
 
 def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:

@@ -143,3 +143,13 @@ def reported(what: str, instead: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"cannot write {what}: {error.strerror or error}. {instead}") from error
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        import shutil
+
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -186,7 +186,6 @@ def test_statistics_leave_out_what_is_no_number_and_stand_great_values(tmp_path:
         ("run --serial --time-limit 5 -o x.npy", "--time-limit is for a run in a run directory, but there is the file"),
         ("run --serial --checkpoint-every soon -o y", "must be a time such as 90, 30s, 5min, 2h or 1d, not 'soon'"),
         ("run --serial --checkpoint-every 0steps -o y", "or steps such as 500steps, not '0steps'"),
-        ("run --serial --via remote -o y", "--via remote keeps no checkpoints"),
         ("run --serial -o runs/a", "is there already. Name another one, continue it (simsplit resume "),
         ("resume --serial nowhere", "is not a run directory: there is no folder nowhere"),
     ],

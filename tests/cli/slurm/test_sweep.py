@@ -88,7 +88,6 @@ def test_a_script_gets_a_line_for_the_directory_and_for_each_argument(
         ("table.csv", "step\n1\n", "row 1: --set step: the kernel affine has no parameter step; it has offset"),
         ("table.csv", "output\na.npy\n", "row 1: each row has a run directory of its own"),
         ("table.csv", "keep\nall\nsome\n", 'row 2: keep must be "all", "last"'),
-        ("table.csv", "reduce\nmean\n", "row 1: reductions are not written to runs/table/1"),
         ("table.csv", "transport\nshared\n", "row 1: --transport shared is for a history on rank 0"),
         ("table.csv", "dtype\nfloat33\n", "row 1: --dtype must be a numeric or complex NumPy dtype"),
         ("table.csv", "input\nno.npy\n", "row 1: cannot read the input no.npy: there is no such file"),

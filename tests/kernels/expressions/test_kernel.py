@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, KernelError, Problem, run
 from simsplit.kernels import affine, expression, logistic
-from simsplit.runs.pipeline import execute
-from simsplit.runs.setup import How
 from tests.support.arrays import random_array
 from tests.support.blocks import history_of
+from tests.support.runs import execute
 from tests.support.threads import on_ranks
 
 if TYPE_CHECKING:
@@ -180,6 +179,6 @@ def test_any_number_of_ranks_gives_the_bits_of_one_process(rows: int, ranks: int
     parameters = {"rate": np.linspace(0.5, 2.5, rows)} if "rate" in text else {}
     kernel = expression(text, kind=kind, **parameters)
     problem = Problem(random_array("float64", rows, 4), kernel, delta_t=0.3, steps=6)
-    results = on_ranks(ranks, lambda rank: execute(problem, rank, How(verify=True)))
+    results = on_ranks(ranks, lambda rank: execute(problem, rank, verify=True))
     assert results[0].verification.identical
     assert results[0].history.tobytes() == history_of(problem).tobytes()

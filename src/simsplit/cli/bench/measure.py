@@ -16,8 +16,9 @@ from ...communicator import Agreement
 from ...errors import SimsplitError
 from ...kernels import affine
 from ...problem import Problem
+from ...runs.destinations import Memory
+from ...runs.options import RunOptions
 from ...runs.pipeline import execute
-from ...runs.setup import How
 from ...util.memory_limits import require
 
 if TYPE_CHECKING:
@@ -133,8 +134,8 @@ def programs(communicator: Communicator, work: Work) -> list[Measured]:
         candidates[PLAIN] = partial(_plain, communicator, work, initial)
     for backend in _backends(communicator):
         for transport in _transports(communicator):
-            how = How(transport=transport, backend=backend)
-            candidates[f"{OURS}, {transport}, {backend}"] = partial(_ours, communicator, work, initial, how)
+            options = RunOptions(transport=transport, backend=backend)
+            candidates[f"{OURS}, {transport}, {backend}"] = partial(_ours, communicator, work, initial, options)
     found = {name: Measured(name, work.nbytes) for name in candidates}
     for number in range(work.rounds + 1):  # the first is a warm-up
         for name, program in candidates.items():
@@ -182,7 +183,7 @@ def _scaled(communicator: Communicator, work: Work) -> dict[str, Any]:
     fill, fresh, ours = (Measured(name, work.nbytes) for name in (CEILING, FRESH, OURS))
     for number in range(work.rounds + 1):
         _measure(communicator, partial(_fill, communicator, work), fresh, fill, count=number > 0)
-        _measure(communicator, partial(_ours, communicator, work, initial, How()), ours, fill, count=number > 0)
+        _measure(communicator, partial(_ours, communicator, work, initial, RunOptions()), ours, fill, count=number > 0)
     return {"fill": fill.median, "simsplit": ours.median, "simsplit_steps": median(ours.steps)}
 
 
@@ -273,10 +274,16 @@ def _plain(communicator: Communicator, work: Work, initial: Array | None) -> Onc
     return Once("NumPy", (done[1] if done is not None else 0.0) / seconds)
 
 
-def _ours(communicator: Communicator, work: Work, initial: Array | None, how: How) -> Once:
+def _ours(communicator: Communicator, work: Work, initial: Array | None, options: RunOptions) -> Once:
     kernel = affine(offset=OFFSET, multiplier=MULTIPLIER)
     begun = perf_counter()
-    result = execute(Problem(initial, kernel, delta_t=DELTA_T, steps=work.steps), communicator, how)
+    result = execute(
+        Problem(initial, kernel, delta_t=DELTA_T, steps=work.steps), communicator, options, Memory(options.transport)
+    )
     seconds = perf_counter() - begun
-    text = result.backend if how.transport in ("auto", result.transport) else f"not measured: {result.transport_reason}"
+    text = (
+        result.backend
+        if options.transport in ("auto", result.transport)
+        else f"not measured: {result.transport_reason}"
+    )
     return Once(text, (result.timings.scatter + result.timings.gather) / seconds, steps=result.timings.steps)

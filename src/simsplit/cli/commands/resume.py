@@ -7,21 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from ...communicator import Agreement, Turn
 from ...errors import InputError
-from ...monitor.stop_requests import stoppable
 from ...rundir.digest import digest_of_text
 from ...rundir.directory import PROBLEM, read_record
-from ...runs.directory_run import resume
-from ...runs.setup import How
+from ...runs.api import run_into
+from ...runs.run_directory import ResumedRunDirectory
 from ...util.formatting import say
 from ..problem_file import build as problems
 from ..problem_file.resolved import digests, require_unchanged
 from ..problem_file.settings import resolve
-from .run import meet, read
-from .run_directory import care_of, summarize
+from .run import meet, read, run_options_of, tell
 
 if TYPE_CHECKING:
     from ...communicator import Communicator
-    from ...monitor.stop_requests import Stopping
     from ..parser import Options
 
 
@@ -33,12 +30,11 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    # No kernel may run on its own ranks.
-    with stoppable() as stopping, Turn(None, serial=options.serial):
-        _command(options, stopping)
+    with Turn(None, serial=options.serial):  # no kernel may run on its own ranks
+        _command(options)
 
 
-def _command(options: Options, stopping: Stopping) -> None:
+def _command(options: Options) -> None:
     communicator = meet(options)
     folder = Path(str(options.name))
     record, text = _read(communicator, folder)
@@ -53,15 +49,10 @@ def _command(options: Options, stopping: Stopping) -> None:
     with Agreement(communicator):
         if not options.accept_changes:
             require_unchanged(record["problem"]["digests"], found)
-    how = How(
-        output=folder,
-        block_size=settings.block_size,
-        backend=settings.backend,
-        check_rows=settings.check_rows,
-    )
-    result = resume(problem, communicator, how, stopping=stopping, care=care_of(options, record["problem"]["care"]))
-    if result is not None:
-        summarize(options, problem, result, str(folder), communicator)
+        run_options = run_options_of(options, settings.replace(output=str(folder)))
+    destination = ResumedRunDirectory(str(folder), run_options, record)
+    result = run_into(problem, communicator, run_options, destination)
+    tell(options, problem, result, str(folder), communicator)
 
 
 def _read(communicator: Communicator, folder: Path) -> tuple[dict[str, Any], str]:

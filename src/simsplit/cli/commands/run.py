@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING
 from ...communicator import Agreement, Turn, connect
 from ...communicator import launchers as launch
 from ...errors import InputError
-from ...monitor.stop_requests import stoppable
-from ...runs.pipeline import execute, reduced_path, require_identical
-from ...runs.setup import How
+from ...runs.api import destination_of, run_into
+from ...runs.destinations import reduced_path, require_identical
+from ...runs.options import checked_options, kind_of
 from ...util.formatting import ranks_in_short, say
 from ..problem_file import build as problems
 from ..problem_file.settings import resolve
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...communicator import Communicator
-    from ...monitor.stop_requests import Stopping
     from ...problem import Problem
     from ...result import Result
+    from ...runs.description import Description
+    from ...runs.options import RunOptions
     from ..parser import Options
     from ..problem_file.settings import Settings
-
-SUFFIXES = (".npy", ".zarr", ".h5", ".hdf5")
 
 
 def command(options: Options) -> None:
@@ -39,11 +37,11 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank.
     """
-    with stoppable() as stopping, Turn(None, serial=options.serial):  # no kernel may run on its own ranks
-        _command(options, stopping)
+    with Turn(None, serial=options.serial):  # no kernel may run on its own ranks
+        _command(options)
 
 
-def _command(options: Options, stopping: Stopping) -> None:
+def _command(options: Options) -> None:
     communicator = meet(options)
     text = None
     with Agreement(communicator):
@@ -53,90 +51,57 @@ def _command(options: Options, stopping: Stopping) -> None:
         text = communicator.bcast(text)  # one rank asks the file system, not all of them
     with Agreement(communicator):
         settings = resolve(options, text)
-        problem = problems.make(settings, root=communicator.rank == 0, in_memory=options.via == "remote")
+        problem = problems.make(settings, root=communicator.rank == 0)
         if communicator.rank == 0:
             require_apart(settings, options.problem)
-        in_folder = is_folder(settings.output)
-        if not in_folder:
-            _require_no_folder(options, settings)
-        if not by_root(settings.output):
-            require_no_root(options, settings, problem)
-    if in_folder:
-        from .run_directory import run as run_in_folder
-
-        run_in_folder(options, settings, problem, communicator, stopping)
-        return
-    result = _execute(options, settings, problem, communicator)
-    with Agreement(communicator):
-        if communicator.rank == 0 and (options.json or not options.quiet):
-            if result.nbytes["history"] and not by_root(settings.output) and not options.json:
-                from .run_directory import summary
-
-                say("\n".join(summary(problem, result, f"written to {settings.output}")))
-            else:
-                report(options, problem, result, settings.output)
+        run_options = run_options_of(options, settings)
+    destination = destination_of(run_options, lambda: _describe(settings, problem, communicator, run_options))
+    result = run_into(problem, communicator, run_options, destination)
+    tell(options, problem, result, settings.output, communicator)
     require_identical(result, communicator)
 
 
-def _execute(options: Options, settings: Settings, problem: Problem, communicator: Communicator) -> Result:
-    how = how_of(options, settings)
-    if options.via == "remote":
-        from .run_remote import execute as by_remote
+def _describe(settings: Settings, problem: Problem, communicator: Communicator, options: RunOptions) -> Description:
+    """Return what a run directory holds of the problem. Collective."""
+    from ...rundir.digest import digest_of_text
+    from ...runs.description import Description
+    from ..problem_file.resolved import as_toml, complete, digests, require_unchanged
 
-        return by_remote(problem, communicator, how)
-    follower = None
-    if not options.quiet:
-        from ...monitor.progress import EVERY, Follower
-
-        every = EVERY if options.progress_every is None else options.progress_every
-        follower = Follower(problem.steps, every=every, tells=communicator.rank == 0)
-    try:
-        if not by_root(settings.output):
-            from ...runs.file_run import into_file
-
-            return into_file(problem, communicator, how, watcher=follower)
-        return execute(problem, communicator, how, watcher=follower)
-    finally:
-        if follower is not None:
-            follower.close()
+    with Agreement(communicator):
+        whole = complete(settings, problem)
+    found = digests(whole, problem, communicator)
+    with Agreement(communicator):
+        if not options.accept_changes:
+            require_unchanged(settings.digests, found)
+        text = as_toml(whole.replace(digests=found))
+    units = {name: value for name in ("time_unit", "unit") if (value := getattr(settings, name)) is not None}
+    return Description(text, {"digests": {**found, "problem": digest_of_text(text)}, "units": units})
 
 
-def how_of(options: Options, settings: Settings) -> How:
-    """Return how to run it."""
-    return How(
+def run_options_of(options: Options, settings: Settings) -> RunOptions:
+    """Return how to run it; raise `InputError` where an option is wrong."""
+    return checked_options(
+        _spelled,
         verify=options.verify,
         output=settings.output,
+        format=settings.format,
+        overwrite=options.overwrite,
+        accept_changes=options.accept_changes,
+        checkpoint_every=options.checkpoint_every,
+        time_limit=options.time_limit,
+        hang_after=options.hang_after,
+        progress=not options.quiet,
+        progress_every=options.progress_every,
         transport=settings.transport,
         block_size=settings.block_size,
         backend=settings.backend,
+        via=options.via,
         check_rows=settings.check_rows,
     )
 
 
-def by_root(output: str | None) -> bool:
-    """Return whether the history comes to root: it is shown, or written to an ``.npy``."""
-    return output is None or output.endswith(".npy")
-
-
-def is_folder(output: str | None) -> bool:
-    """Return whether an output is a run directory, as its name says.
-
-    Raises
-    ------
-    InputError
-        If it looks like a file of another kind.
-    """
-    if output is None:
-        return False
-    suffix = os.path.splitext(output)[1]  # noqa: PTH122, pathlib is not worth loading for this
-    if suffix.lower() in SUFFIXES:
-        return False
-    if suffix[1:].isalpha():
-        raise InputError(
-            f"the output must be a file that ends in {', '.join(SUFFIXES)}, or a folder for everything about the run, "
-            f"whose name must not end like that of a file, as {output!r} does with {suffix}"
-        )
-    return True
+def _spelled(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def require_apart(settings: Settings, file: str | None) -> None:
@@ -155,7 +120,7 @@ def require_apart(settings: Settings, file: str | None) -> None:
 
     output = Path(settings.output)
     places = [output, *(Path(reduced_path(output, name)) for name in settings.reduce.split(","))]
-    if is_folder(settings.output):
+    if kind_of(settings.output) == "directory":
         places = [output / name for name in OURS]
     for what, path in _sources(settings, file):
         around = what.startswith("the input")  # which may be a folder, of which nothing is to be changed
@@ -180,35 +145,6 @@ def _sources(settings: Settings, file: str | None) -> Iterator[tuple[str, Path]]
     module = sys.modules.get(settings.kernel.partition(":")[0])
     if ":" in settings.kernel and isinstance(file := getattr(module, "__file__", None), str):
         yield f"the module {file}", Path(file)
-
-
-def _require_no_folder(options: Options, settings: Settings) -> None:
-    """Refuse options that are for a run directory."""
-    given = {
-        "--overwrite": options.overwrite,
-        "--accept-changes": options.accept_changes,
-        "--checkpoint-every": options.checkpoint_every,
-        "--time-limit": options.time_limit,
-        "--hang-after": options.hang_after,
-        "--format": options.format,
-    }
-    for name, value in given.items():
-        if value:
-            where = "no output" if settings.output is None else f"the file {settings.output}"
-            raise InputError(f"{name} is for a run in a run directory, but there is {where}: give -o FOLDER")
-
-
-def require_no_root(options: Options, settings: Settings, problem: Problem) -> None:
-    """Refuse what is for a history that comes to root, where each rank writes its own rows."""
-    if options.via != "collective":
-        raise InputError("--via remote keeps no checkpoints: leave it out, or write to a file (-o FILE.npy)")
-    if problem.reduce:
-        raise InputError(f"reductions are not written to {settings.output}. Give --output a file that ends in .npy.")
-    if settings.transport != "auto":
-        raise InputError(
-            f"--transport {settings.transport} is for a history on rank 0, but all ranks write to {settings.output}. "
-            "Leave it out, or give --output a file that ends in .npy."
-        )
 
 
 def read(path: str) -> str:
@@ -251,6 +187,18 @@ def meet(options: Options) -> Communicator:
                 f"the options on {ranks_in_short(wrong)} are not those of rank 0. Give every rank the same options."
             )
     return communicator
+
+
+def tell(options: Options, problem: Problem, result: Result, output: str | None, communicator: Communicator) -> None:
+    """Print what was computed, how fast, and where it is. Collective."""
+    with Agreement(communicator):
+        if communicator.rank == 0 and (options.json or not options.quiet):
+            if options.json or result.history is not None or not result.nbytes["history"]:
+                report(options, problem, result, output)
+            else:
+                from ..output.summary import summary
+
+                say("\n".join(summary(problem, result, str(output))))
 
 
 def report(options: Options, problem: Problem, result: Result, output: str | None) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 
 from ...communicator import connect
 from ...problem import Problem
+from ...runs.destinations import Memory
+from ...runs.options import RunOptions
 from ...runs.pipeline import execute
-from ...runs.setup import How
 from ..problem_file import build as problems
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def _try(settings: Settings, found: Outlook, rows: int, steps: int) -> float:
     problem = Problem(
         _repeated(first.initial, rows), kernel, delta_t=first.delta_t, steps=steps, start_time=first.start_time
     )
-    return execute(problem, connect(serial=True), How(check_rows=False)).timings.compute
+    alone = Memory("gatherv")
+    return execute(problem, connect(serial=True), RunOptions(check_rows=False), alone).timings.compute
 
 
 def _repeated(value: Any, rows: int) -> Any:

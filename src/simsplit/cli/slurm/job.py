@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from ..._version import __version__
 from ...errors import InputError, SimsplitError
+from ...runs.options import kind_of
 from ...util.formatting import counted, readable, say
 from ..commands.plan import look
-from ..commands.run import is_folder, read, require_apart, require_no_root
+from ..commands.run import read, require_apart, run_options_of
 from ..problem_file.settings import resolve
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def command(options: Options) -> None:
     if found.obstacles:
         raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
     where = options.output or f"runs/{_name(options)}-<number>"
-    if not is_folder(where):
+    if kind_of(where) != "directory":
         raise InputError(f"the output of a job is a folder for everything about the run, not {where!r}")
-    require_no_root(options, settings.replace(output=where), found.problem)
+    run_options_of(options, settings.replace(output=where))  # which refuses what does not go with a run directory
     text = script(options, settings, found)
     if options.submit:
         say(submit(text))

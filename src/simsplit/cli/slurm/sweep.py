@@ -17,7 +17,7 @@ from ...errors import InputError
 from ...util.formatting import counted, say
 from ..commands.plan import look
 from ..commands.run import read as read_problem
-from ..commands.run import require_no_root
+from ..commands.run import run_options_of
 from ..parser import parse
 from ..problem_file.settings import Settings, resolve
 
@@ -86,7 +86,8 @@ def _require_possible(row: Row, words: Sequence[str], problem: str | None, folde
     if options.output is not None:
         raise InputError("-o: each row has a run directory of its own. Name the folder of them: --runs DIR")
     settings = resolve(options, problem).replace(output=str(folder / row.name))
-    require_no_root(options, settings, look(settings, 1, 1).problem)
+    look(settings, 1, 1)
+    run_options_of(options, settings)
 
 
 def read(path: Path) -> list[Row]:

@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError, OutputError
 from ...util import optional as extras
+from ..layout import STEP_TIME
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ..file import Layout
+    import numpy.typing as npt
+
+    from ..layout import Layout
 
 NAME = "history"
 
@@ -89,6 +92,25 @@ def create(path: Path, layout: Layout) -> int:
     with opened(path, "x", OutputError) as file:
         _describe(file, layout, load().h5d.ALLOC_TIME_EARLY)
     return first_step(path, layout)
+
+
+def add_reductions(path: Path, layout: Layout, reductions: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write reductions beside the history: datasets of their names. Root only.
+
+    Raises
+    ------
+    OSError
+    """
+    h5py = load()
+    with h5py.File(path, "r+") as file:
+        if layout.grid is not None:
+            file.create_dataset(STEP_TIME, data=layout.step_times).make_scale(STEP_TIME)
+        for name, values in reductions.items():
+            dataset = file.create_dataset(name, data=values)
+            for axis, label in zip(dataset.dims, layout.reduced_dimensions, strict=True):
+                axis.label = label
+            dataset.dims[0].attach_scale(file[layout.reduced_dimensions[0]])
+        file.flush()
 
 
 def _describe(file: Any, layout: Layout, alloc_time: int) -> None:

@@ -17,7 +17,7 @@ from ...util.memory_limits import require
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ..file import Layout
+    from ..layout import Layout
 
     Array = npt.NDArray[Any]
 

@@ -19,14 +19,15 @@ import numpy as np
 from ...errors import OutputError
 from ...util import durable as disk
 from ...util import optional as extras
+from ..layout import STEP_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import numpy.typing as npt
 
-    from ..file import Layout
+    from ..layout import Layout
 
     Array = npt.NDArray[Any]
 
@@ -97,6 +98,11 @@ def create(path: Path, layout: Layout, rows: int) -> None:
     OSError
     """
     _describe(load().storage.LocalStore(path), layout, rows)
+    _sync(path)
+
+
+def _sync(path: Path) -> None:
+    """Make all files of a store durable."""
     for folder, _, names in os.walk(path):
         for name in names:
             file = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118, as os.walk gives it
@@ -136,6 +142,27 @@ def _describe(store: Any, layout: Layout, rows: int) -> None:
             attributes={"units": layout.labels["time_unit"]} if "time_unit" in layout.labels else {},
         )
         time[:] = layout.times
+
+
+def add_reductions(path: Path, layout: Layout, reductions: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write reductions beside the history: arrays of their names. Root only.
+
+    Raises
+    ------
+    OSError
+    """
+    zarr = load()
+    group = zarr.open_group(zarr.storage.LocalStore(path), mode="r+", zarr_format=3)
+    variables = {name: (values, layout.reduced_dimensions) for name, values in reductions.items()}
+    if layout.grid is not None:
+        variables[STEP_TIME] = (layout.step_times, (STEP_TIME,))
+    for name, (values, dimensions) in variables.items():
+        with _quiet():
+            array = group.create_array(
+                name, shape=values.shape, dtype=values.dtype, compressors=None, dimension_names=dimensions
+            )
+            array[...] = values
+    _sync(path)
 
 
 def chunks(path: Path, layout: Layout) -> tuple[int, ...]:

@@ -1,0 +1,40 @@
+"""The summary of a run whose history is in a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..._version import __version__
+from ...runs.options import kind_of
+from ...util.formatting import counted, lasting, readable
+
+if TYPE_CHECKING:
+    from ...problem import Problem
+    from ...result import Result
+
+
+def summary(problem: Problem, result: Result, output: str) -> list[str]:
+    """Return three lines or a little more: what was computed, how fast, and where it is."""
+    where = f"everything about it is in {output}: simsplit show {output}"
+    if kind_of(output) != "directory":
+        where = f"written to {output}"
+    seconds = result.timings
+    total = max(1e-9, seconds.scatter + seconds.compute + seconds.gather)
+    shares = " · ".join(
+        f"{name} {100 * getattr(seconds, part) / total:.0f} %"
+        for name, part in (("input", "scatter"), ("compute", "compute"), ("output", "gather"))
+    )
+    nbytes = result.nbytes["history"]
+    kernel = ": ".join(filter(None, (problem.kernel.name, problem.kernel.formula)))
+    what = f"{kernel} · {counted(problem.steps, 'step')}"
+    where_from = f"{counted(result.ranks, 'rank')} on {counted(len(set(result.hosts)), 'node')}"
+    lines = [
+        f"simsplit {__version__} · {where_from} · {result.library or 'no MPI'} · {problem.kernel.kind} kernel {what}",
+        f"{lasting(total)} · history {readable(nbytes)} at {readable(round(nbytes / total))}/s · {shares}",
+        where,
+    ]
+    if result.note is not None:
+        lines.insert(0, result.note)
+    if result.verification is not None:
+        lines.append(str(result.verification))
+    return lines
