@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
+from .util import forks as _forks  # noqa: F401, notes every fork from now on
 
 if TYPE_CHECKING:
     from . import bounds, errors, kernels, remote
@@ -58,18 +57,6 @@ _HOMES = {
     "run": "runs.api",
     "script": "program",
 }
-
-
-forked_from_mpi = False  # whether this process was forked from one in which MPI was running
-
-
-def _note_fork() -> None:
-    global forked_from_mpi  # noqa: PLW0603, of the process
-    mpi = sys.modules.get("mpi4py.MPI")
-    forked_from_mpi = mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized()
-
-
-os.register_at_fork(after_in_child=_note_fork)
 
 
 def __getattr__(name: str) -> Any:

@@ -7,9 +7,10 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Literal, Self
 
 from ..errors import InputError, SimsplitError
+from ..util.forks import forked_from_mpi
 from . import launchers as launch
 from .agreement import AgreedInterrupt, Agreement
-from .mpi import MPICommunicator, forked, load
+from .mpi import MPICommunicator, load
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -100,7 +101,7 @@ def _world(launcher: launch.Launcher | None) -> Communicator:
         if launcher is not None:
             raise launch.missing(launcher, reason) from reason
         return _this_process()
-    if forked() and mpi.COMM_WORLD.Get_size() == 1:
+    if forked_from_mpi() and mpi.COMM_WORLD.Get_size() == 1:
         return _this_process()
     return MPICommunicator(mpi.COMM_WORLD)
 

@@ -15,6 +15,7 @@ from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
+from ..util.forks import forked_from_mpi
 from ..util.records import Record
 from . import launchers as launch
 from .datatypes import exchange
@@ -60,13 +61,6 @@ def load() -> Any:
         warnings.filterwarnings("ignore", "suspicious MPI execution environment", RuntimeWarning)
         from mpi4py import MPI
     return MPI
-
-
-def forked() -> bool:
-    """Return whether this process was forked from one in which MPI was running."""
-    from .. import forked_from_mpi
-
-    return forked_from_mpi
 
 
 def abort_job(status: int) -> None:
@@ -117,7 +111,7 @@ class MPICommunicator:
 
         if not MPI.Is_initialized() or MPI.Is_finalized():
             raise LaunchError("MPI is not running: it was finalized, or never initialized (mpi4py.rc.initialize).")
-        if forked():
+        if forked_from_mpi():
             raise LaunchError(_NO_RANK.format("forked"))
         if isinstance(comm, MPI.Comm) and comm == MPI.COMM_NULL:
             raise InputError(
