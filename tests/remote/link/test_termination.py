@@ -15,6 +15,7 @@ import pytest
 
 from simsplit import remote
 from simsplit.errors import GoneError
+from simsplit.remote.link import endpoint
 from simsplit.remote.link import termination as leaving
 from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
 from simsplit.transport.loopback import loopback
@@ -23,6 +24,7 @@ from tests.support.remote_objects import Calculator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 PATIENT = remote.Settings(lookup_wait=LIMIT, leave_wait=LIMIT)
 HASTY = remote.Settings(lookup_wait=LIMIT, leave_wait=0.5)  # for a rank that will wait in vain
@@ -53,6 +55,18 @@ def run_ranks(
         thread.join(LIMIT)
         assert not thread.is_alive(), "a rank does not leave"
     return outcomes
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[float]:
+    """Let the clock of a module go on by a tenth of a second with each look; return what it showed."""
+    looks: list[float] = []
+
+    def clock() -> float:
+        looks.append(0.1 * len(looks))
+        return looks[-1]
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter))
+    return looks
 
 
 def server(here: remote.Here) -> None:
@@ -199,13 +213,7 @@ def test_the_names_of_a_rank_that_is_gone_are_forgotten() -> None:
 def test_a_message_that_was_lost_holds_nobody_up_for_ever(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[float] = []
-
-    def clock() -> float:
-        looks.append(0.1 * len(looks))  # each look of root is a tenth of a second later
-        return looks[-1]
-
-    monkeypatch.setattr(leaving, "time", SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter))
+    looks = hurry(monkeypatch, leaving)
 
     def lossy(here: remote.Here) -> int:
         here._endpoint.sent += 1  # as if the other rank had dropped one
@@ -368,11 +376,14 @@ def test_who_waits_for_a_rank_that_failed_gets_an_error(way: str, workers: int) 
     assert outcomes == ["told", "told"]
 
 
-def test_a_head_without_its_arrays_holds_nobody_up() -> None:
+def test_a_head_without_its_arrays_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = hurry(monkeypatch, endpoint)
+
     def faulty(here: remote.Here) -> int:
         frame = Frame(FrameKind.REQUEST, 10**6, "c", "echo", buffers=[memoryview(bytes(50_000))])
         for rank in range(3):
             here._endpoint._port.send(frame.pack(32766)[0], rank, 0)
         return here.rank
 
-    assert run_ranks(lambda here: here.rank, faulty, lambda here: here.rank) == [0, 1, 2]
+    assert run_ranks(lambda here: here.rank, faulty, lambda here: here.rank, settings=HASTY) == [0, 1, 2]
+    assert len(looks) > 5
