@@ -17,6 +17,7 @@ from simsplit import remote
 from simsplit.errors import GoneError
 from simsplit.remote.link import endpoint
 from simsplit.remote.link import termination as leaving
+from simsplit.remote.wire.codec import Hooks, encode
 from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
 from simsplit.transport.loopback import loopback
 from tests.support.launching import LIMIT
@@ -387,3 +388,45 @@ def test_a_head_without_its_arrays_holds_nobody_up(monkeypatch: pytest.MonkeyPat
 
     assert run_ranks(lambda here: here.rank, faulty, lambda here: here.rank, settings=HASTY) == [0, 1, 2]
     assert len(looks) > 5
+
+
+@pytest.mark.parametrize("active", [0, 1, 2])
+def test_root_lets_nobody_go_while_a_rank_that_had_reported_is_at_work_again(active: int) -> None:
+    sent: list[tuple[int, int]] = []
+    own: list[tuple[int, int] | None] = [(2, 2)]
+    root = leaving.Leaving(
+        0, 3, lambda frame, rank: sent.append((frame.kind, rank)), lambda: own[0], lambda *_: None, LIMIT
+    )
+    root.passive = True
+
+    def take(kind: FrameKind, rank: int, *value: int) -> None:
+        frame = Frame(kind, body=encode(list(value), Hooks()).body)
+        root.accept(Arrived(frame.pack(1)[0], rank))
+        root.work()
+
+    def confirm(wave: int) -> None:
+        assert sent == [(FrameKind.CONFIRM, 1), (FrameKind.CONFIRM, 2)]
+        sent.clear()
+        for rank in (1, 2):
+            if rank == 2 and active == 0:
+                own[0] = None
+            take(FrameKind.CONFIRMED, rank, wave, *(() if active == rank else (rank, rank)))
+
+    root.work()
+    for rank in (1, 2):
+        take(FrameKind.IDLE, rank, rank, rank)
+    for _ in range(3):
+        root.work()
+    confirm(1)
+    assert not root.ended
+    assert not sent
+    own[0] = (2, 2)
+    for _ in range(3):
+        root.work()
+    if active:
+        assert not sent
+        take(FrameKind.IDLE, active, active, active)
+    active = -1
+    confirm(2)
+    assert root.ended
+    assert sent == [(FrameKind.END, 1), (FrameKind.END, 2)]
