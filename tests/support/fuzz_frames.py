@@ -1,4 +1,4 @@
-"""A million inputs for frames and codec, by hand: ``python tests/remote/fuzz.py [inputs [seed]]``.
+"""A million inputs for frames and codec, by hand: ``python tests/support/fuzz_frames.py [inputs [seed]]``.
 
 Each input is bytes that another rank might send: noise, frames and values with a few bytes changed, and trees
 of MessagePack made of what the codec gives a meaning to. Whatever they are, nothing but a `CodecError` may
@@ -23,8 +23,7 @@ import msgspec
 import numpy as np
 
 from simsplit.errors import CodecError
-from simsplit.remote import reading, shapes
-from simsplit.remote.wire import codec, frame
+from simsplit.remote.wire import codec, decoder, frame, shapes
 from simsplit.remote.wire import values as kinds
 from simsplit.remote.wire.codec import Decoding, Hooks, decode, decode_arguments, encode
 from simsplit.remote.wire.frame import Arrived, Flag, Frame, FrameKind
@@ -59,7 +58,7 @@ class Guard:
     def __init__(self) -> None:
         self.on = False
         sys.addaudithook(self._hook)
-        reading.np = self  # type: ignore[attr-defined]  # whose `empty` is watched
+        decoder.np = self  # type: ignore[attr-defined]  # whose `empty` is watched
         codec.empty = lambda *of: (self.empty(*of), False)  # type: ignore[assignment]  # where buffers are received
 
     def __getattr__(self, name: str) -> Any:
@@ -181,7 +180,7 @@ class Inputs:
 
 def functions() -> Iterator[Any]:
     """Return the functions that read what came."""
-    for module in (codec, frame, kinds, reading, shapes):
+    for module in (codec, frame, kinds, decoder, shapes):
         for thing in vars(module).values():
             for each in vars(thing).values() if inspect.isclass(thing) else [thing]:
                 if inspect.isfunction(each) and each.__module__ == module.__name__:

@@ -15,7 +15,9 @@ import pytest
 
 from simsplit import remote
 from simsplit.errors import GoneError
+from simsplit.remote.link import endpoint
 from simsplit.remote.link import termination as leaving
+from simsplit.remote.wire.codec import Hooks, encode
 from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
 from simsplit.transport.loopback import loopback
 from tests.support.launching import LIMIT
@@ -23,6 +25,7 @@ from tests.support.remote_objects import Calculator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
 PATIENT = remote.Settings(lookup_wait=LIMIT, leave_wait=LIMIT)
 HASTY = remote.Settings(lookup_wait=LIMIT, leave_wait=0.5)  # for a rank that will wait in vain
@@ -53,6 +56,18 @@ def run_ranks(
         thread.join(LIMIT)
         assert not thread.is_alive(), "a rank does not leave"
     return outcomes
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[float]:
+    """Let the clock of a module go on by a tenth of a second with each look; return what it showed."""
+    looks: list[float] = []
+
+    def clock() -> float:
+        looks.append(0.1 * len(looks))
+        return looks[-1]
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter))
+    return looks
 
 
 def server(here: remote.Here) -> None:
@@ -199,13 +214,7 @@ def test_the_names_of_a_rank_that_is_gone_are_forgotten() -> None:
 def test_a_message_that_was_lost_holds_nobody_up_for_ever(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks: list[float] = []
-
-    def clock() -> float:
-        looks.append(0.1 * len(looks))  # each look of root is a tenth of a second later
-        return looks[-1]
-
-    monkeypatch.setattr(leaving, "time", SimpleNamespace(monotonic=clock, perf_counter=time.perf_counter))
+    looks = hurry(monkeypatch, leaving)
 
     def lossy(here: remote.Here) -> int:
         here._endpoint.sent += 1  # as if the other rank had dropped one
@@ -368,11 +377,56 @@ def test_who_waits_for_a_rank_that_failed_gets_an_error(way: str, workers: int) 
     assert outcomes == ["told", "told"]
 
 
-def test_a_head_without_its_arrays_holds_nobody_up() -> None:
+def test_a_head_without_its_arrays_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = hurry(monkeypatch, endpoint)
+
     def faulty(here: remote.Here) -> int:
         frame = Frame(FrameKind.REQUEST, 10**6, "c", "echo", buffers=[memoryview(bytes(50_000))])
         for rank in range(3):
             here._endpoint._port.send(frame.pack(32766)[0], rank, 0)
         return here.rank
 
-    assert run_ranks(lambda here: here.rank, faulty, lambda here: here.rank) == [0, 1, 2]
+    assert run_ranks(lambda here: here.rank, faulty, lambda here: here.rank, settings=HASTY) == [0, 1, 2]
+    assert len(looks) > 5
+
+
+@pytest.mark.parametrize("active", [0, 1, 2])
+def test_root_lets_nobody_go_while_a_rank_that_had_reported_is_at_work_again(active: int) -> None:
+    sent: list[tuple[int, int]] = []
+    own: list[tuple[int, int] | None] = [(2, 2)]
+    root = leaving.Leaving(
+        0, 3, lambda frame, rank: sent.append((frame.kind, rank)), lambda: own[0], lambda *_: None, LIMIT
+    )
+    root.passive = True
+
+    def take(kind: FrameKind, rank: int, *value: int) -> None:
+        frame = Frame(kind, body=encode(list(value), Hooks()).body)
+        root.accept(Arrived(frame.pack(1)[0], rank))
+        root.work()
+
+    def confirm(wave: int) -> None:
+        assert sent == [(FrameKind.CONFIRM, 1), (FrameKind.CONFIRM, 2)]
+        sent.clear()
+        for rank in (1, 2):
+            if rank == 2 and active == 0:
+                own[0] = None
+            take(FrameKind.CONFIRMED, rank, wave, *(() if active == rank else (rank, rank)))
+
+    root.work()
+    for rank in (1, 2):
+        take(FrameKind.IDLE, rank, rank, rank)
+    for _ in range(3):
+        root.work()
+    confirm(1)
+    assert not root.ended
+    assert not sent
+    own[0] = (2, 2)
+    for _ in range(3):
+        root.work()
+    if active:
+        assert not sent
+        take(FrameKind.IDLE, active, active, active)
+    active = -1
+    confirm(2)
+    assert root.ended
+    assert sent == [(FrameKind.END, 1), (FrameKind.END, 2)]

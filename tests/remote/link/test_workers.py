@@ -92,7 +92,8 @@ def test_an_interrupt_amid_what_moves_messages_waits_for_its_end(monkeypatch: py
             frame = there._endpoint._take_in.__code__
             assert interrupts._is_guarded(sys._getframe(1))
             assert sys._getframe(1).f_code is frame
-            interrupts._handle(signal.SIGINT, sys._getframe(1))  # as if it came there
+            if len(seen) == 1:  # a second one would raise at once
+                interrupts._handle(signal.SIGINT, sys._getframe(1))  # as if it came there
             accept(arrived)
 
         monkeypatch.setattr(there._endpoint, "_accept", note)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..link.endpoint import Endpoint
     from ..link.identity import Introduction
+    from ..server.context import Running
     from ..settings import Settings
     from ..wire.codec import Hooks
     from ..wire.frame import Arrived
@@ -219,7 +220,8 @@ class Caller:
         if peer is None or not peer.welcome or peer.gone is not None:
             peer = self._connected(request, deadline)
         pending.peer = peer
-        depth = self._depth(request)
+        running = current.get()
+        depth = 1 if running is None else self._depth(request, running)
         body, buffers = encode_arguments(positional, named, annotations, peer.hooks)
         if buffers and (pending.future is not None or self._serves()):  # or they could change before they are sent
             buffers = [copied(buffer) for buffer in buffers]
@@ -247,10 +249,9 @@ class Caller:
             self._wait_for(lambda: sent() or peer.gone is not None, request, deadline)
         return peer
 
-    def _depth(self, request: Request) -> int:
-        """Return how many calls wait for each other with this one."""
-        running = current.get()
-        depth = 1 if running is None else running.depth + 1
+    def _depth(self, request: Request, running: Running) -> int:
+        """Return how many calls wait for each other with this one, which a request that runs makes."""
+        depth = running.depth + 1
         if depth > self.settings.max_depth:
             raise RefusedError(
                 f"{request}: {depth} calls wait for each other, at most {self.settings.max_depth} may. "

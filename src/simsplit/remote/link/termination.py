@@ -261,12 +261,13 @@ class Leaving:
         elif kind is FrameKind.IDLE:
             sent, received = arrived.value(_PLAIN)
             self._reports[source] = (int(sent), int(received))
-        elif kind is FrameKind.CONFIRMED and self._confirmed is not None:
+        elif kind is FrameKind.CONFIRMED:
             wave, *counts_there = arrived.value(_PLAIN)
-            if wave == self._wave:
-                self._confirmed[source] = (int(counts_there[0]), int(counts_there[1])) if counts_there else None
-                if not counts_there:
-                    self._reports.pop(source, None)
+            counts = (int(counts_there[0]), int(counts_there[1])) if counts_there else None
+            if counts is None:  # it reports anew, whatever has become of the round
+                self._reports.pop(source, None)
+            if self._confirmed is not None and wave == self._wave:
+                self._confirmed[source] = counts
 
     def _decide(self) -> None:
         """Root: begin a round, or end one."""
@@ -280,8 +281,10 @@ class Leaving:
                 return
         if self._confirmed.keys() >= self._expected - {ROOT}:
             own = self._confirmed[ROOT] = self._count() if self._is_at_rest() else None
-            same = all(self._confirmed[rank] == self._reports.get(rank) for rank in self._expected)
-            self._confirmed = None
+            confirmed, self._confirmed = self._confirmed, None
+            same = all(
+                confirmed[rank] is not None and confirmed[rank] == self._reports.get(rank) for rank in self._expected
+            )
             if same:
                 for rank in self._expected - {ROOT}:
                     self._send(Frame(FrameKind.END), rank)

@@ -56,11 +56,11 @@ import numpy as np
 
 from ...errors import CodecError
 from ...util.buffer_pool import empty
-from ..reading import Reader, has_names, layout
-from ..shapes import CANNOT_ENCODE
-from ..shapes import SCALARS as NATIVE
 from . import values as kinds
+from .decoder import Reader, has_names, layout
 from .encoder import RefusedValueError, Writer
+from .shapes import CANNOT_ENCODE
+from .shapes import SCALARS as NATIVE
 from .values import Kind
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from ...errors import CodecError
-from .. import shapes
+from . import shapes
 from . import values as kinds
 from .values import Kind
 

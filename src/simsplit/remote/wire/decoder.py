@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..errors import CodecError
+from ...errors import CodecError
 from . import shapes
+from . import values as kinds
+from .encoder import DEEPEST, height_of
 from .shapes import SCALARS as NATIVE
-from .wire import values as kinds
-from .wire.encoder import DEEPEST, height_of
-from .wire.values import Kind
+from .values import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
-    from .wire.codec import Hooks
+    from .codec import Hooks
 
     Array = npt.NDArray[Any]
 

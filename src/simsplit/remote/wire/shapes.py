@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import msgspec
 
-from ..errors import CodecError
+from ...errors import CodecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
