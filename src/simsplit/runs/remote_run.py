@@ -143,5 +143,9 @@ def _run_steps(
         if observer is not None:
             reached = Position(next_step, position + kept, values if is_step else None, values)
             stopped = bool(observer.on_batch_end(reached, observer.poll_flags()) & STOP)
+            if stopped and plan.keep == "last" and not reached.kept:  # the last step that was computed stands for it
+                tile = Tile(batch, batch, slice(0, 1), [(0, rows)])
+                sink.rows(tile)[0] = values
+                sink.deliver(tile)
     timings.steps += perf_counter() - prepared
     return next_step if stopped else plan.steps
