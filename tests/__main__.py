@@ -8,6 +8,7 @@ need Slurm have a runner of their own: ``python -m tests.slurm``.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -26,7 +27,9 @@ def main() -> int:
     )
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     options = parser.parse_args()
-    python = [sys.executable, "-m", "pytest", "-q", "--color=no"]
+    # Where nothing may be kept, every process and every rank would compile all tests anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    python = [sys.executable, "-m", "pytest", "-q", "--color=no", "--durations=10"]
     mpiexec = str(Path(sys.executable).with_name("mpiexec"))
     runs = {} if options.with_mpi_only else {"one process": [*python, "-m", "not mpi and not launch and not slurm"]}
     for ranks in RANKS:

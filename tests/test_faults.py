@@ -84,6 +84,16 @@ def checkpoints(folder: Path) -> list[int]:
     return sorted(int(path.name[5:20]) for path in folder.glob("checkpoints/step-*"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _loaded(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Load once what each of a thousand children would load for itself."""
+    for form in ("npy", "zarr", "h5"):
+        folder = tmp_path_factory.mktemp("loaded")
+        assert main(["run", *OPTIONS, "--format", form, "--checkpoint-every", "5steps", "-o", str(folder / "run")]) == 0
+        assert main(["run", *OPTIONS, "-o", str(folder / f"history.{form}")]) == 0
+        assert main(["resume", str(folder / "run"), "--serial", "--quiet"]) == 0
+
+
 @pytest.fixture
 def fast(tmp_path: Path) -> Iterator[Path]:
     """Return a folder on a disk that needs no time, where there is one: nothing here depends on a real one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -87,6 +88,29 @@ def test_without_a_limit_nothing_is_watched(tmp_path: Path, clock: Clock) -> Non
     watched.stop()
     assert not given_up.is_set()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_amid_a_long_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting, waits, real = threading.Event(), [], select.select
+
+    def waited(*given: Any) -> Any:
+        waits.append(given[-1])
+        waiting.set()
+        return real(*given)
+
+    monkeypatch.setattr(watchdog, "_TURN", 10.0 * LIMIT)
+    monkeypatch.setattr(select, "select", waited)
+    stops = stopping.Stopping()
+    stops.install()
+    try:
+        watched, given_up = make(tmp_path, 100.0 * LIMIT, stopping=stops)
+        watched.start()
+        assert waiting.wait(LIMIT)
+        watched.stop()
+    finally:
+        stops.uninstall()
+    assert waits == [10.0 * LIMIT]  # one wait, which `stop` ended
+    assert not given_up.is_set()
 
 
 def test_it_gives_signs_of_life(tmp_path: Path, clock: Clock) -> None:

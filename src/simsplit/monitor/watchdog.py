@@ -75,6 +75,7 @@ class Watchdog:
         self._moved = time.monotonic()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._pipe: tuple[int, int] | None = None  # what `stop` writes ends the wait of the thread
         self._backstop: int | None = None
 
     def start(self) -> None:
@@ -84,6 +85,7 @@ class Watchdog:
             name = self._stacks / _BACKSTOP
             self._backstop = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
         self.moved()
+        self._pipe = os.pipe()
         self._thread = threading.Thread(target=self._run, name="simsplit watchdog", daemon=True)
         self._thread.start()
 
@@ -94,9 +96,12 @@ class Watchdog:
     def stop(self) -> None:
         """Watch no more, and leave no empty files."""
         self._ended.set()
-        if self._thread is not None:
+        if self._thread is not None and self._pipe is not None:
+            os.write(self._pipe[1], b"\0")  # closing it would not do: a forked child may hold it, too
             self._thread.join()
-            self._thread = None
+            for end in self._pipe:
+                os.close(end)
+            self._thread = self._pipe = None
         if self._backstop is not None:
             faulthandler.cancel_dump_traceback_later()
             os.close(self._backstop)
@@ -124,13 +129,13 @@ class Watchdog:
     def _wait(self, turn: float) -> None:
         """Wait for a turn, and end the job at once if a signal comes again."""
         wakeup = None if self._stopping is None else self._stopping.wakeup
-        if wakeup is None:
+        if wakeup is None or self._pipe is None:
             self._ended.wait(turn)
             return
         end = time.monotonic() + turn
         while not self._ended.is_set() and (left := end - time.monotonic()) > 0:
-            ready, _, _ = select.select([wakeup], [], [], min(left, 0.1))
-            if ready and self._stopping is not None and (again := self._stopping.second()) is not None:
+            ready, _, _ = select.select([wakeup, self._pipe[0]], [], [], left)
+            if wakeup in ready and self._stopping is not None and (again := self._stopping.second()) is not None:
                 self._abort(again)
 
     def _hangs(self) -> None:
