@@ -143,7 +143,7 @@ def test_whole_numbers_are_accepted_from_their_least_on(value: int, name: str) -
         ("run --seed -1", ["argument --seed: must be an integer of 0 or more, not '-1'"]),
         ("plan", ["the following arguments are required: --ranks", "simsplit plan --help"]),
         ("plan --ranks 0", ["argument --ranks: must be an integer of 1 or more, not '0'"]),
-        ("plan --ranks 4 --verify", ["unknown argument --verify. (see: simsplit plan --help)"]),
+        ("plan --ranks 4 --submit", ["unknown argument --submit. (see: simsplit plan --help)"]),
         ("example", ["the following arguments are required: KERNEL", "simsplit example --help"]),
         ("doctor --ranks 4", ["unknown argument --ranks. Did you mean --expect-ranks?"]),
         ("ruin", ["invalid choice: 'ruin'", "'run'", "'remote'", "simsplit --help"]),

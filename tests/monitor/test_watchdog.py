@@ -100,7 +100,7 @@ def test_it_ends_amid_a_long_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(watchdog, "_TURN", 10.0 * LIMIT)
     monkeypatch.setattr(select, "select", waited)
-    stops = stopping.Stopping()
+    stops = stopping.StopRequests()
     stops.install()
     try:
         watched, given_up = make(tmp_path, 100.0 * LIMIT, stopping=stops)

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from simsplit.communicator import Communicator
 
 
-def execute(problem: Problem, communicator: Communicator, **given: Any) -> Result:
+def execute(problem: Problem, communicator: Communicator, *, watch: Any = (), every: int = 1, **given: Any) -> Result:
     """Run it as `simsplit.run` does with these arguments, but leave the verdict to the test."""
     options = RunOptions()
     with Agreement(communicator):
         options = checked_options(**given)
-    return run_into(problem, communicator, options, destination_of(options, _undescribed))
+    return run_into(problem, communicator, options, destination_of(options, _undescribed), watch, every)
 
 
 def _undescribed() -> Description:

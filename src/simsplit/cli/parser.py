@@ -212,12 +212,11 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    add_problem(parser)
+    _add_run(parser)
     parser.add_argument("--ranks", type=integer(1), required=True, metavar="N", help="number of ranks")
     parser.add_argument(
         "--ranks-per-node", type=integer(1), metavar="N", help="that share a node's memory (default: its cores)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
 
 
 def _add_doctor(parser: argparse.ArgumentParser) -> None:

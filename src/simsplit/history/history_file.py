@@ -163,8 +163,7 @@ def require_room(folder: Path, plan: Plan, what: str) -> None:
     OutputError
     OSError
     """
-    there = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
-    left = disk.left(there)
+    left = disk.left(folder)
     if plan.history_nbytes > left:
         raise OutputError(
             f"cannot write {what}: the history takes {readable(plan.history_nbytes)}, but {readable(left)} are left on "

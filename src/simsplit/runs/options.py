@@ -104,7 +104,8 @@ def _require_fitting(options: RunOptions, spell: Callable[[str], str]) -> None:
     if kind != "directory":
         where = "no output" if output is None else f"the file {output}"
         for name in _FOR_DIRECTORIES:
-            if getattr(options, name):
+            value = getattr(options, name)
+            if value is not None and value is not False:  # 0 is a time
                 what = f"{spell(name)} is for a run in a run directory, but there is {where}"
                 raise InputError(f"{what}: give a folder ({spell('output')} FOLDER)")
     if options.transport != "auto" and kind not in ("memory", "npy"):

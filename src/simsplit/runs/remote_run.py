@@ -20,6 +20,7 @@ from ..engine.plan import count_before
 from ..errors import SimsplitError
 from ..remote import join, local
 from ..remote.simulation import Calculators, require_built_in
+from ..util.formatting import lasting
 from .pipeline import execute
 from .setup import make_plan
 
@@ -68,6 +69,8 @@ def execute_remote(
             raise failure
     facts = None
     if result is not None:
+        seconds = result.timings
+        cost = f"by remote objects: {calculators} · {lasting(seconds.scatter)} to prepare, {lasting(seconds.steps)}"
         result = result.replace(
             ranks=communicator.size,
             bounds=[(0, 0)] * (communicator.size - len(calculators.bounds)) + calculators.bounds,
@@ -75,7 +78,7 @@ def execute_remote(
             transport="remote",
             transport_reason="",
             backend="NumPy, in each calculator",
-            note="; ".join(filter(None, [result.note, f"by remote objects: {calculators}"])),
+            note="; ".join(filter(None, [result.note, cost])),
         )
         facts = result.replace(history=None, reductions={})
     facts = communicator.bcast(facts)
@@ -143,5 +146,9 @@ def _run_steps(
         if observer is not None:
             reached = Position(next_step, position + kept, values if is_step else None, values)
             stopped = bool(observer.on_batch_end(reached, observer.poll_flags()) & STOP)
+            if stopped and plan.keep == "last" and not reached.kept:  # the last step that was computed stands for it
+                tile = Tile(batch, batch, slice(0, 1), [(0, rows)])
+                sink.rows(tile)[0] = values
+                sink.deliver(tile)
     timings.steps += perf_counter() - prepared
     return next_step if stopped else plan.steps

@@ -62,8 +62,11 @@ def sync_folder(path: Path) -> None:
 
 
 def left(path: str | os.PathLike[str]) -> int:
-    """Return the bytes that are left on the disk that a folder is on."""
-    found = os.statvfs(path)
+    """Return the bytes that are left on the disk that a folder is on, or would be on if it were made."""
+    folder = os.path.abspath(path)  # noqa: PTH100, pathlib is not worth loading for this
+    while not os.path.exists(folder):  # noqa: PTH110, the same
+        folder = os.path.dirname(folder)  # noqa: PTH120, the same
+    found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize
 
 

@@ -208,3 +208,64 @@ def test_a_wrong_problem_is_refused(
     np.save("short.npy", np.zeros(3))
     with pytest.raises(InputError, match=message):
         main(["plan", "--ranks", "4", *arguments.split()])
+
+
+@pytest.mark.parametrize("more", ["-o h.zarr", "-o h.h5 --verify", "-o runs/a --format zarr --hang-after 0"])
+@pytest.mark.parametrize("kind", ["map", "step"])
+def test_of_a_history_that_all_ranks_write_rank_0_holds_a_tile(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simsplit.util.durable.left", lambda _: 10**12)
+    sizes = ["--ranks", 4, "--size", 10**6, "--steps", 10**4, "--kernel", "x * 0.5", "--kind", kind]
+    found = plan(capsys, *sizes, *more.split())
+    assert (found["output"], found["history_on_rank_0"]) == (more.split()[1], False)
+    assert found["bytes"]["history"] == 8 * 10**10
+    assert found["bytes"]["rank_0"] < 5 * 10**7
+    assert (found["bytes"]["gathered_each_step"], found["bytes"]["disk_left"]) == (0, 10**12)
+    assert main(["plan", *map(str, sizes), "--quiet", *more.split()]) == 0
+    assert capsys.readouterr().out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("ranks", "size", "rows"), [(4, 10, (3, 1, 3)), (4, 12, (3, 3, 4)), (5, 3, (1, 0, 3)), (3, 5, (2, 1, 2))]
+)
+def test_rows_of_a_zarr_store_stay_together_in_chunks(
+    capsys: pytest.CaptureFixture[str], ranks: int, size: int, rows: tuple[int, int, int]
+) -> None:
+    found = plan(capsys, "--ranks", ranks, "--size", size, "-o", "h.zarr")["rows"]
+    assert tuple(found.values()) == rows
+
+
+def test_a_disk_that_is_too_small_is_told_also_to_programs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simsplit.util.durable.left", lambda _: 279)
+    folder = str(tmp_path / "not/there/yet")
+    reason = f"the history takes 280 B, but 279 B are left on the disk of {folder}"
+    with pytest.raises(InputError) as caught:
+        main(["plan", "--ranks", "2", "--json", "-o", folder])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["fits"], found["obstacles"]) == (False, [reason])
+    assert (str(caught.value), caught.value.exit_status) == (f"the plan does not fit: {reason}.", 2)
+    with pytest.raises(InputError):
+        main(["plan", "--ranks", "2", "-o", folder])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2] == f"history   5 steps of float64 · 280 B, written by all ranks · in {folder}, 279 B left there"
+    assert lines[-1] == f"verdict   does not fit: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("-o h.zarr --overwrite", "--overwrite is for a run in a run directory, but there is the file h.zarr"),
+        ("-o runs/a --transport shared", "--transport shared is for a history on rank 0"),
+        ("-o h.txt", "the output must be a file that ends in .npy"),
+        ("--expect-ranks 3", "the plan is for 4 ranks: leave out --serial and --expect-ranks"),
+        ("--serial", "the plan is for 4 ranks: leave out --serial and --expect-ranks"),
+    ],
+)
+def test_what_a_run_refuses_is_refused(arguments: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        main(["plan", "--ranks", "4", *arguments.split()])

@@ -6,21 +6,26 @@ import json
 import os
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...bounds import part
+from ...communicator.serial import SingleProcess
 from ...engine import Plan
 from ...errors import InputError
+from ...history.history_file import plan_for_format
 from ...problem import Problem
+from ...runs.options import kind_of
 from ...runs.setup import history_dtype
+from ...util import durable
 from ...util.dtypes import spelled
 from ...util.formatting import counted, readable, say
 from ...util.memory_limits import available, shared
 from ..problem_file import build as problems
 from ..problem_file.settings import resolve
-from .run import read
+from .run import read, require_apart, run_options_of
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -40,22 +45,31 @@ class Outlook:
     ranks_per_node : int
     by_row : int
         Bytes of a row of all parameters that have a value for each row.
+    output : str or None
+        Where the history goes.
+    on_root : bool
+        Whether rank 0 has all of the history in memory; else all ranks write it.
     root, other : int
         Bytes on rank 0, and on the rank that has the most beside it.
     left : int or None
         Bytes of memory that are left on this machine.
     shared : int or None
         Bytes that are left in /dev/shm; a run needs none of them.
+    disk : int or None
+        Bytes that are left where the output goes.
     """
 
     problem: Problem
     plan: Plan
     ranks_per_node: int
     by_row: int
+    output: str | None
+    on_root: bool
     root: int
     other: int
     left: int | None
     shared: int | None
+    disk: int | None
 
     @property
     def node(self) -> int:
@@ -75,6 +89,8 @@ class Outlook:
     @property
     def gathered(self) -> int:
         """Bytes that come to root for each kept step."""
+        if not self.on_root:
+            return 0
         return self.plan.gathered_nbytes // max(1, len(self.plan.kept))
 
     @property
@@ -101,6 +117,9 @@ class Outlook:
             reasons.append(
                 f"the node of rank 0 needs {readable(self.node)}, but {readable(self.left)} of memory are left here"
             )
+        if self.disk is not None and self.plan.history_nbytes > self.disk:
+            history, left = readable(self.plan.history_nbytes), readable(self.disk)
+            reasons.append(f"the history takes {history}, but {left} are left on the disk of {self.output}")
         if self.count > _INT64:
             reasons.append(f"a count of {self.count:,} is more than any MPI library takes")
         return reasons
@@ -118,15 +137,22 @@ def command(options: Options) -> None:
         raise options.error
     settings = resolve(options, None if options.problem is None else read(options.problem))
     ranks = options.ranks or 1
+    if options.expect_ranks not in (None, ranks) or (options.serial and ranks > 1):
+        raise InputError(f"the plan is for {counted(ranks, 'rank')}: leave out --serial and --expect-ranks")
+    require_apart(settings, options.problem)
+    run_options_of(options, settings)  # which refuses what does not go together
     per_node = min(ranks, options.ranks_per_node or os.cpu_count() or 1)
-    found = look(settings, ranks, per_node)
-    say(json.dumps(as_json(found)) if options.json else "\n".join(as_table(found)))
+    found = look(settings, ranks, per_node, via=options.via)
+    if options.json or not options.quiet:
+        say(json.dumps(as_json(found)) if options.json else "\n".join(as_table(found)))
     if found.obstacles:
         raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
 
 
-def look(settings: Settings, ranks: int, ranks_per_node: int) -> Outlook:
+def look(settings: Settings, ranks: int, ranks_per_node: int, *, via: str = "collective") -> Outlook:
     """Find out what a run would take; of the initial array only the header is read."""
+    kind = kind_of(settings.output)
+    on_root = kind in ("memory", "npy")
     shape, dtype, row = _initial(settings)
     first = {name: _first_row(name, value, shape[0]) for name, value in settings.parameters.items()}
     kernel = problems.kernel(settings.replace(parameters=first), root=True)
@@ -141,20 +167,52 @@ def look(settings: Settings, ranks: int, ranks_per_node: int) -> Outlook:
         reduce=settings.reduce,
     )
     plan = Plan(shape, dtype, history_dtype(problem, row), settings.steps, ranks, keep=settings.keep)
+    if not on_root:
+        file = (settings.format or "npy") if kind == "directory" else kind
+        first_step = plan.replace(
+            steps=min(1, plan.steps)
+        )  # what a file can hold, and its chunks, do not depend on more
+        plan = plan.replace(grain=plan_for_format(problem, SingleProcess(), first_step, file).grain)
     second = plan.part_shape(min(1, ranks - 1))[0]
     by_row = sum(value[:1].nbytes for value in kernel.parameters.values() if isinstance(value, np.ndarray))
     tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
+    step = plan.history_row_nbytes * shape[0]
     state = plan.history_row_nbytes if kernel.kind == "step" else 0
+    held = plan.history_nbytes if on_root else min(tile, plan.history_nbytes)
+    if via == "remote":  # rank 0 has all rows of a step, of a file one at a time
+        held = step + (plan.history_nbytes if on_root else step)
     return Outlook(
         problem=problem,
         plan=plan,
         ranks_per_node=ranks_per_node,
         by_row=by_row,
-        root=plan.initial_nbytes + by_row * shape[0] + plan.history_nbytes + state * plan.longest,
+        output=settings.output,
+        on_root=on_root,
+        root=plan.initial_nbytes + by_row * shape[0] + held + state * plan.longest,
         other=(plan.row_nbytes + by_row + state) * second + tile if ranks > 1 else 0,
         left=available(),
         shared=shared(),
+        disk=_disk(settings.output),
     )
+
+
+def _disk(output: str | None) -> int | None:
+    """Return the bytes that are left where the output goes, or None if the system does not tell."""
+    if output is None:
+        return None
+    try:
+        return durable.left(output if kind_of(output) == "directory" else Path(output).absolute().parent)
+    except OSError:
+        return None
+
+
+def _rows_of_ranks(plan: Plan) -> dict[str, int]:
+    """Return the most rows and the least that a rank has, and how many ranks have the most."""
+    grains = -(-plan.shape[0] // plan.grain)
+    with_most = grains % plan.ranks or plan.ranks
+    most = plan.longest
+    cut = plan.part_shape(with_most - 1)[0] < most  # the last chunk may have fewer rows than the others
+    return {"most": most, "least": plan.part_shape(plan.ranks - 1)[0], "ranks_with_most": with_most - cut}
 
 
 def _initial(settings: Settings) -> tuple[tuple[int, ...], np.dtype[Any], Any]:
@@ -202,7 +260,6 @@ def _header(path: str, what: str = "the input") -> Any:
 def as_json(found: Outlook) -> dict[str, Any]:
     """Return the plan for programs."""
     plan = found.plan
-    length, longer = divmod(plan.shape[0], plan.ranks)
     return {
         "kernel": found.problem.kernel.name,
         "kind": found.problem.kernel.kind,
@@ -214,7 +271,9 @@ def as_json(found: Outlook) -> dict[str, Any]:
         "kept_steps": len(plan.kept),
         "ranks": plan.ranks,
         "ranks_per_node": found.ranks_per_node,
-        "rows": {"most": length + (longer > 0), "least": length, "ranks_with_most": longer or plan.ranks},
+        "rows": _rows_of_ranks(plan),
+        "output": found.output,
+        "history_on_rank_0": found.on_root,
         "bytes": {
             "initial": plan.initial_nbytes,
             "parameters": found.by_row * plan.shape[0],
@@ -228,6 +287,7 @@ def as_json(found: Outlook) -> dict[str, Any]:
             "gathered_each_step": found.gathered,
             "left_here": found.left,
             "shared_memory_left_here": found.shared,
+            "disk_left": found.disk,
         },
         "counts": found.counts,
         "largest_count": found.count,
@@ -242,7 +302,10 @@ def as_table(found: Outlook) -> list[str]:
     plan, kernel = found.plan, found.problem.kernel
     row = " × ".join(["", *map(str, plan.shape[1:])])
     length, longer = divmod(plan.shape[0], plan.ranks)
-    if longer:
+    if plan.grain > 1:
+        chunks = f"in chunks of {counted(plan.grain, 'row')}"
+        parts = f"at most {_rows(plan, plan.longest)} on each of {counted(plan.ranks, 'rank')}, {chunks}"
+    elif longer:
         others = f"{length:,} ({readable(plan.row_nbytes * length)}) on {_ranks(longer, plan.ranks)}"
         parts = f"{_rows(plan, length + 1)} on {_ranks(0, longer)}, {others}"
     else:
@@ -251,20 +314,25 @@ def as_table(found: Outlook) -> list[str]:
     left = "" if found.left is None else f" of the {readable(found.left)} that are left here"
     shared = "" if found.shared is None else f" · /dev/shm: {readable(found.shared)} left, none needed"
     verdict = "fits" if not found.obstacles else f"does not fit: {'; '.join(found.obstacles)}"
-    history, on_node = readable(plan.history_nbytes), counted(min(found.ranks_per_node, plan.ranks), "rank")
+    on_node = counted(min(found.ranks_per_node, plan.ranks), "rank")
+    history = [readable(plan.history_nbytes) + (" on rank 0" if found.on_root else ", written by all ranks")]
+    if found.output is not None:
+        history.append(f"in {found.output}" + ("" if found.disk is None else f", {readable(found.disk)} left there"))
     of_all = "" if len(plan.kept) == plan.steps else f" of {plan.steps:,}"
     steps = counted(len(plan.kept), "step") + of_all
     nodes = f" · each other node: {readable(found.other_node)}" if found.other_node else ""
     parameters = f", {readable(found.by_row * plan.shape[0])} of them by row" if found.by_row else ""
-    moves = (found.scattered, found.gathered)
+    moves = f"{readable(found.scattered)} from rank 0 at the start"
+    if found.on_root:
+        moves += f" · {readable(found.gathered)} to it each step"
     lines = {
         "array": f"{counted(plan.shape[0], 'row')}{row}, {spelled(plan.dtype)} · {readable(plan.initial_nbytes)}",
         "kernel": f"{kernel.name}, {kernel.kind}, {counted(len(kernel.parameters), 'parameter')}{parameters}",
-        "history": f"{steps} of {spelled(plan.history_dtype)} · {history} on rank 0",
+        "history": f"{steps} of {spelled(plan.history_dtype)} · {' · '.join(history)}",
         "parts": parts,
         "memory": f"rank 0: {readable(found.root)} · each other: {readable(found.other)}",
         "node": f"{on_node}, with rank 0: {readable(found.node)}{left}{nodes}{shared}",
-        "moves": f"{readable(moves[0])} from rank 0 at the start · {readable(moves[1])} to it each step",
+        "moves": moves,
         "counts": f"{', '.join(f'{name} {count:,}' for name, count in found.counts.items())}: {counts}",
         "verdict": verdict,
         **({} if found.problem.doubt is None else {"note": found.problem.doubt}),

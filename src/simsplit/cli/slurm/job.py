@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,13 +75,15 @@ def command(options: Options) -> None:
     nodes, tasks = options.nodes or 1, options.ntasks_per_node or 1
     if options.serial or options.expect_ranks not in (None, nodes * tasks):
         raise InputError(f"the job starts {counted(nodes * tasks, 'rank')}: leave out --serial and --expect-ranks")
-    found = replace(look(settings, nodes * tasks, tasks), left=None)  # the memory of the nodes counts, not of this host
-    if found.obstacles:
-        raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
     where = options.output or f"runs/{_name(options)}-<number>"
     if kind_of(where) != "directory":
         raise InputError(f"the output of a job is a folder for everything about the run, not {where!r}")
-    run_options_of(options, settings.replace(output=where))  # which refuses what does not go with a run directory
+    inside = settings.replace(output=where)
+    run_options_of(options, inside)  # which refuses what does not go with a run directory
+    # The memory and the disks of the nodes count, not those of this host.
+    found = replace(look(inside, nodes * tasks, tasks, via=options.via), left=None, disk=None)
+    if found.obstacles:
+        raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
     text = script(options, settings, found)
     if options.submit:
         say(submit(text))
@@ -116,10 +118,8 @@ def limits(options: Options, settings: Settings, found: Outlook) -> Limits:
 
 
 def arrays(found: Outlook) -> int:
-    """Return the bytes of arrays on the fullest node: in a run directory the ranks write the history, root has none."""
-    plan = found.plan
-    tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
-    return max(found.node - plan.history_nbytes + tile, found.other_node)
+    """Return the bytes of arrays on the fullest node."""
+    return max(found.node, found.other_node)
 
 
 def _up(number: float, step: int) -> int:
