@@ -2,9 +2,10 @@
 
 from .cache_blocking import block_nbytes
 from .interfaces import HistorySink, Position, StepObserver, Timings
+from .local_part import Rows
 from .plan import Plan, Tile
 from .scatter import scatter, scatter_by_nodes
-from .time_loop import Rows, run_steps
+from .time_loop import run_steps
 
 __all__ = [
     "HistorySink",

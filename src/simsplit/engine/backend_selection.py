@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ..backends.llvm import Compiled, Loop
     from ..communicator import Communicator
     from .interfaces import HistorySink
+    from .local_part import Rows
     from .plan import Plan
-    from .time_loop import Rows
 
 Name = Literal["auto", "numpy", "numba"]
 

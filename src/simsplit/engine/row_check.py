@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..kernels import Block
+    from .local_part import Rows
     from .plan import Plan
-    from .time_loop import Rows
 
     Array = npt.NDArray[Any]
 

@@ -12,8 +12,8 @@ from ..errors import KernelError
 from ..util.formatting import rows_in_short
 from ..verification import Verification, different, ulps
 from .cache_blocking import FALLBACK
+from .local_part import Rows
 from .reductions import Reducer
-from .time_loop import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,1 +1,0 @@
-"""Tests of where histories go and arrays come from."""
