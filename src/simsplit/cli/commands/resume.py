@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ...communicator import Agreement, Turn
 from ...errors import InputError
+from ...problem_file import build as problems
+from ...problem_file.resolved import digests, require_unchanged
+from ...problem_file.settings import resolve
 from ...rundir.digest import digest_of_text
 from ...rundir.directory import PROBLEM, read_record
 from ...runs.api import run_into
 from ...runs.run_directory import ResumedRunDirectory
 from ...util.formatting import say
-from ..problem_file import build as problems
-from ..problem_file.resolved import digests, require_unchanged
-from ..problem_file.settings import resolve
 from .run import meet, read, run_options_of, tell
 
 if TYPE_CHECKING:

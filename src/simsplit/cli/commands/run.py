@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from ...communicator import Agreement, Turn, connect
 from ...communicator import launchers as launch
 from ...errors import InputError
+from ...problem_file import build as problems
+from ...problem_file.settings import resolve
 from ...runs.api import destination_of, run_into
 from ...runs.destinations import reduced_path, require_identical
 from ...runs.options import checked_options, kind_of
 from ...util.formatting import ranks_in_short, say
-from ..problem_file import build as problems
-from ..problem_file.settings import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
     from ...communicator import Communicator
     from ...problem import Problem
+    from ...problem_file.settings import Settings
     from ...result import Result
     from ...runs.description import Description
     from ...runs.options import RunOptions
     from ..parser import Options
-    from ..problem_file.settings import Settings
 
 
 def command(options: Options) -> None:
@@ -63,9 +63,9 @@ def _command(options: Options) -> None:
 
 def _describe(settings: Settings, problem: Problem, communicator: Communicator, options: RunOptions) -> Description:
     """Return what a run directory holds of the problem. Collective."""
+    from ...problem_file.resolved import as_toml, complete, digests, require_unchanged
     from ...rundir.digest import digest_of_text
     from ...runs.description import Description
-    from ..problem_file.resolved import as_toml, complete, digests, require_unchanged
 
     with Agreement(communicator):
         whole = complete(settings, problem)

@@ -6,14 +6,14 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from ...communicator import Agreement
-from ...errors import InputError
+from ..communicator import Agreement
+from ..errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...communicator import Communicator
-    from ...problem import Problem
+    from ..communicator import Communicator
+    from ..problem import Problem
     from .settings import Settings
 
 _ELSEWHERE = ("output", "format", "origins")  # where results go is no part of the problem
@@ -36,7 +36,7 @@ def absolute(settings: Settings) -> Settings:
 
 def complete(settings: Settings, problem: Problem) -> Settings:
     """Return the settings with nothing left to defaults."""
-    from ...kernels.registry import BUILT_IN
+    from ..kernels.registry import BUILT_IN
     from .build import DEFAULT_SIZE
 
     changes: dict[str, Any] = {}
@@ -51,7 +51,7 @@ def complete(settings: Settings, problem: Problem) -> Settings:
 
 def digests(settings: Settings, problem: Problem, communicator: Communicator) -> dict[str, str]:
     """Return the digests of what stands behind a problem. Collective."""
-    from ...rundir.digest import digest_of_array, digest_of_file
+    from ..rundir.digest import digest_of_array, digest_of_file
     from .build import step_of_run, stored
 
     found = {} if problem.kernel.source is None else {"kernel": f"sha256:{problem.kernel.source}"}

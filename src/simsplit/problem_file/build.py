@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InputError
-from ...kernels.base import UnknownParameterError
-from ...kernels.registry import RESERVED, load
-from ...problem import Problem
-from ...util.dtypes import as_array, first_rounded, is_numeric, spelled
-from ...util.memory_limits import require
+from ..errors import InputError
+from ..kernels.base import UnknownParameterError
+from ..kernels.registry import RESERVED, load
+from ..problem import Problem
+from ..util.dtypes import as_array, first_rounded, is_numeric, spelled
+from ..util.memory_limits import require
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ...history.stored_array import StoredArray
-    from ...kernels import Kernel
-    from ...rundir.recorded_run import PastRun
+    from ..history.stored_array import StoredArray
+    from ..kernels import Kernel
+    from ..rundir.recorded_run import PastRun
     from .settings import Settings
 
     Array = npt.NDArray[Any]
@@ -70,8 +70,8 @@ def _parameter(name: str, value: Any, *, root: bool) -> Any:
             raise InputError(f"parameter {name} must be a number, a list, or a .npy file, not {value!r}")
         if not root:
             return None
-        from ...history.formats.npy import read_npy
-        from ...rundir.recorded_run import require_finished
+        from ..history.formats.npy import read_npy
+        from ..rundir.recorded_run import require_finished
 
         require_finished(value)
         return read_npy(value, f"the file of parameter {name},")
@@ -88,8 +88,8 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
         return _counting(size, np.dtype(np.float64) if wanted is None else wanted)
     if isinstance(settings.input, list):
         return listed(settings.input, wanted)
-    from ...history.formats.npy import read_npy
-    from ...history.stored_array import StoredArray, converted
+    from ..history.formats.npy import read_npy
+    from ..history.stored_array import StoredArray, converted
 
     array: Any = stored(settings.input)
     if array is None:
@@ -116,7 +116,7 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
 
 def step_of_run(text: str) -> tuple[PastRun, int] | None:
     """Return which step of which run ``runs/a@500`` is; None if the text is the path of a file."""
-    from ...rundir.recorded_run import open_run
+    from ..rundir.recorded_run import open_run
 
     folder, at, step = text.rpartition("@")
     if not at or not step.isascii() or not step.isdecimal() or len(step) > _DIGITS or os.path.lexists(text):
@@ -132,9 +132,9 @@ def stored(text: str) -> StoredArray | None:
     InputError
         If there is none, or it is the history of a run that is not finished.
     """
-    from ...history.stored_array import stored_array
-    from ...rundir.directory import RECORD
-    from ...rundir.recorded_run import require_finished
+    from ..history.stored_array import stored_array
+    from ..rundir.directory import RECORD
+    from ..rundir.recorded_run import require_finished
 
     found = step_of_run(text)
     if found is not None:
