@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from .problem import Problem
+    from .problem_file.files import load
     from .program import script
     from .result import Result
     from .runs.api import run
@@ -43,6 +44,7 @@ __all__ = [
     "bounds",
     "errors",
     "kernels",
+    "load",
     "remote",
     "run",
     "script",
@@ -54,6 +56,7 @@ _HOMES = {
     "Problem": "problem",
     "Result": "result",
     "Verification": "verification",
+    "load": "problem_file.files",
     "run": "runs.api",
     "script": "program",
 }

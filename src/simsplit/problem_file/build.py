@@ -14,6 +14,7 @@ from ..kernels.registry import RESERVED, load
 from ..problem import Problem
 from ..util.dtypes import as_array, first_rounded, is_numeric, spelled
 from ..util.memory_limits import require
+from .settings import OWN_KERNEL
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -39,7 +40,7 @@ def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
     InputError
         If a value is wrong or a file cannot be read.
     """
-    return Problem(
+    problem = Problem(
         initial(settings, in_memory=in_memory) if root else None,
         kernel(settings, root=root),
         delta_t=settings.delta_t,
@@ -50,6 +51,27 @@ def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
         keep=settings.keep,
         reduce=settings.reduce,
     )
+    problem.origin = settings
+    return problem
+
+
+def text_of(path: str) -> str:
+    """Return the text of a problem file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    from pathlib import Path
+
+    try:
+        return Path(path).read_text("utf-8-sig")  # some editors write a mark of the byte order
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(
+            f"cannot read the problem {path}: {reason}. Give a TOML file. (see: simsplit example affine)"
+        ) from None
 
 
 def kernel(settings: Settings, *, root: bool) -> Kernel:
@@ -57,6 +79,11 @@ def kernel(settings: Settings, *, root: bool) -> Kernel:
     for name in settings.parameters:
         if name in RESERVED or not name.isidentifier():
             raise InputError(f"a parameter cannot be called {name!r}. Rename it.")
+    if settings.kernel.startswith(OWN_KERNEL):
+        raise InputError(
+            f"the kernel {settings.kernel.removeprefix(OWN_KERNEL)} is a program's own, which no file can give again. "
+            'Give the problem from that program: simsplit.resume("FOLDER", problem=problem).'
+        )
     parameters = {name: _parameter(name, value, root=root) for name, value in settings.parameters.items()}
     try:
         return load(settings.kernel, kind=settings.kind, folder=settings.import_from, **parameters)

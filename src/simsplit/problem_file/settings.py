@@ -18,6 +18,7 @@ from ..util.validation import check, near, number, user_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+OWN_KERNEL = "own kernel: "  # how a run directory calls a kernel that only the program that made it has
 PATHS = ("input", "output", "import_from")
 
 

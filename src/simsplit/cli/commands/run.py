@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from ..parser import Options
 
 
+read = problems.text_of
+
+
 def command(options: Options) -> None:
     """Run a simulation as the options say. Collective.
 
@@ -46,7 +49,7 @@ def _command(options: Options) -> None:
     text = None
     with Agreement(communicator):
         if options.problem is not None and communicator.rank == 0:
-            text = read(options.problem)
+            text = problems.text_of(options.problem)
     if options.problem is not None:
         text = communicator.bcast(text)  # one rank asks the file system, not all of them
     with Agreement(communicator):
@@ -145,19 +148,6 @@ def _sources(settings: Settings, file: str | None) -> Iterator[tuple[str, Path]]
     module = sys.modules.get(settings.kernel.partition(":")[0])
     if ":" in settings.kernel and isinstance(file := getattr(module, "__file__", None), str):
         yield f"the module {file}", Path(file)
-
-
-def read(path: str) -> str:
-    """Return the text of a problem file."""
-    from pathlib import Path
-
-    try:
-        return Path(path).read_text("utf-8-sig")  # some editors write a mark of the byte order
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(
-            f"cannot read the problem {path}: {reason}. Give a TOML file. (see: simsplit example affine)"
-        ) from None
 
 
 def meet(options: Options) -> Communicator:
