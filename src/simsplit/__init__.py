@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .problem_file.files import load
     from .program import script
     from .result import Result
-    from .runs.api import run
+    from .runs.api import resume, run
     from .verification import Verification
 
 
@@ -46,6 +46,7 @@ __all__ = [
     "kernels",
     "load",
     "remote",
+    "resume",
     "run",
     "script",
 ]
@@ -57,6 +58,7 @@ _HOMES = {
     "Result": "result",
     "Verification": "verification",
     "load": "problem_file.files",
+    "resume": "runs.api",
     "run": "runs.api",
     "script": "program",
 }

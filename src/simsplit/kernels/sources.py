@@ -49,6 +49,57 @@ def defining(found: Any) -> ModuleType | None:
     return None if module is None or str(getattr(module, "__file__", "")).startswith(f"{_LIBRARY}/") else module
 
 
+def own_source(kernel: Any) -> tuple[str, str]:
+    """Return the source of a kernel that only its program has, and a digest of it and of the values that it holds.
+
+    The source is empty where Python does not have it, as of what was typed in. Values whose content is not known count
+    by their class.
+    """
+    import inspect
+    from textwrap import dedent
+
+    function = getattr(kernel, "function", None)
+    target = type(kernel) if function is None else function
+    while inner := getattr(target, "func", None) or getattr(target, "pyfunc", None) or getattr(target, "py_func", None):
+        target = inner
+    try:
+        text = dedent(inspect.getsource(target))
+    except (OSError, TypeError):
+        text = ""
+    held = _held(target) if function is not None else {k: v for k, v in vars(kernel).items() if k != "parameters"}
+    code = getattr(target, "__code__", None)
+    spelled = text or ("" if code is None else _content(code))
+    return text, sha256(f"{spelled}\n{_content(held)}".encode()).hexdigest()
+
+
+def _held(function: Any) -> dict[str, Any]:
+    """Return the values that a function has from where it was made."""
+    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
+    held: dict[str, Any] = {"defaults": getattr(function, "__defaults__", None)}
+    for name, cell in zip(names, getattr(function, "__closure__", None) or (), strict=False):
+        try:
+            held[name] = cell.cell_contents
+        except ValueError:  # it has no value yet
+            held[name] = None
+    return held
+
+
+def _content(value: Any) -> str:
+    """Return a text for a value that is the same in another process."""
+    if isinstance(value, (int, float, complex, str, bytes)) or value is None:
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return f"({','.join(map(_content, value))})"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{_content(key)}:{_content(each)}' for key, each in value.items())}}}"
+    if hasattr(value, "tobytes") and hasattr(value, "dtype"):
+        return f"{value.dtype}{value.shape}{sha256(value.tobytes()).hexdigest()}"
+    code = getattr(value, "__code__", value)
+    if hasattr(code, "co_code"):
+        return f"{code.co_code.hex()}{code.co_names}{_content(code.co_consts)}"
+    return type(value).__qualname__
+
+
 class _Search:
     def __init__(self, folder: str | None, modules: list[ModuleType]) -> None:
         self.files: dict[str, str] = {}

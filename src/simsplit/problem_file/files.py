@@ -135,7 +135,20 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
 def with_arrays(settings: Settings, files: dict[str, str]) -> Settings:
     """Return the settings with the files of arrays, by the names that `settings_of` gave them."""
     parameters = {**settings.parameters, **{name: file for name, file in files.items() if name != "initial"}}
-    return settings.replace(parameters=parameters, input=files.get("initial", settings.input))
+    if "initial" not in files:
+        return settings.replace(parameters=parameters)
+    return settings.replace(parameters=parameters, input=files["initial"], size=None, dtype=None)
+
+
+def source_digest(problem: Problem, settings: Settings) -> str | None:
+    """Return the digest of the user's code behind the kernel, as the kernel of a problem that is loaded has it."""
+    kernel = problem.kernel
+    if kernel.source is None and type(kernel) is FunctionKernel and ":" in settings.kernel:
+        from ..kernels.sources import digest
+        from ..kernels.user_module import files_of
+
+        return digest(files_of(settings.kernel.partition(":")[0], kernel.function, settings.import_from))
+    return kernel.source
 
 
 def why_own(kernel: Kernel) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..communicator import Agreement
 from ..errors import InputError
+from ..rundir.directory import PROBLEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,8 +72,14 @@ def digests(settings: Settings, problem: Problem, communicator: Communicator) ->
     return found
 
 
-def require_unchanged(expected: Mapping[str, str], found: dict[str, str]) -> None:
+def require_unchanged(expected: Mapping[str, str], found: Mapping[str, str], problem: str = PROBLEM) -> None:
     """Refuse what is not the same as when the digests were taken.
+
+    Parameters
+    ----------
+    expected, found : mapping of str to str
+    problem : str
+        What messages call the problem as a whole.
 
     Raises
     ------
@@ -81,13 +88,13 @@ def require_unchanged(expected: Mapping[str, str], found: dict[str, str]) -> Non
     """
     names = {
         "kernel": "the source of the kernel (its module, or what that imports from beside it)",
-        "problem": "problem.toml",
+        "problem": problem,
     }
     changed = [names.get(name, f"the file of {name}") for name in expected if found.get(name) != expected[name]]
     if changed:
         raise InputError(
             f"changed since the run began: {', '.join(changed)}. The results would not be of one problem. "
-            "Undo the change, begin a new run, or go on all the same with --accept-changes."
+            "Undo the change, begin a new run, or go on all the same with --accept-changes (accept_changes=True)."
         )
 
 

@@ -144,7 +144,7 @@ def resolve(options: Given, text: str | None) -> Settings:
         changes["size"] = None
     kernel = changes.get("kernel", settings.kernel)
     parameters = {} if kernel != settings.kernel else dict(settings.parameters)
-    origins = {name: f"{options.problem}: `parameters.{name}`" for name in parameters}
+    origins = {name: settings.origins[name] for name in parameters}
     given = _set(options.set)
     parameters.update(given)
     origins.update({name: f"--set {name}" for name in given})
@@ -265,7 +265,8 @@ def settings_from(text: str, path: str) -> Settings:
         name: os.path.join(folder, user_path(value)) if isinstance(value, str) else value  # noqa: PTH118, the same
         for name, value in checked.parameters.items()
     }
-    return checked.replace(**moved, parameters=parameters)
+    origins = {name: f"{path}: `parameters.{name}`" for name in parameters}
+    return checked.replace(**moved, parameters=parameters, origins=origins)
 
 
 def _numbers(name: str, value: Any) -> Any:

@@ -58,33 +58,22 @@ def _command(options: Options) -> None:
         if communicator.rank == 0:
             require_apart(settings, options.problem)
         run_options = run_options_of(options, settings)
-    destination = destination_of(run_options, lambda: _describe(settings, problem, communicator, run_options))
+    destination = destination_of(run_options, lambda: _describe(problem, communicator, run_options))
     result = run_into(problem, communicator, run_options, destination)
     tell(options, problem, result, settings.output, communicator)
     require_identical(result, communicator)
 
 
-def _describe(settings: Settings, problem: Problem, communicator: Communicator, options: RunOptions) -> Description:
-    """Return what a run directory holds of the problem. Collective."""
-    from ...problem_file.resolved import as_toml, complete, digests, require_unchanged
-    from ...rundir.digest import digest_of_text
-    from ...runs.description import Description
+def _describe(problem: Problem, communicator: Communicator, options: RunOptions) -> Description:
+    from ...runs.description import describe_problem  # most runs have no run directory
 
-    with Agreement(communicator):
-        whole = complete(settings, problem)
-    found = digests(whole, problem, communicator)
-    with Agreement(communicator):
-        if not options.accept_changes:
-            require_unchanged(settings.digests, found)
-        text = as_toml(whole.replace(digests=found))
-    units = {name: value for name in ("time_unit", "unit") if (value := getattr(settings, name)) is not None}
-    return Description(text, {"digests": {**found, "problem": digest_of_text(text)}, "units": units})
+    return describe_problem(problem, communicator, options)
 
 
 def run_options_of(options: Options, settings: Settings) -> RunOptions:
     """Return how to run it; raise `InputError` where an option is wrong."""
     return checked_options(
-        _spelled,
+        spelled,
         verify=options.verify,
         output=settings.output,
         format=settings.format,
@@ -103,7 +92,8 @@ def run_options_of(options: Options, settings: Settings) -> RunOptions:
     )
 
 
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
+    """Return what users of the command line call an option."""
     return f"--{name.replace('_', '-')}"
 
 
