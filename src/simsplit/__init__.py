@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .program import script
     from .result import Result
     from .runs.api import resume, run
+    from .runs.run import Run, open  # noqa: A004, as zarr.open and others
     from .verification import Verification
 
 
@@ -36,6 +37,7 @@ __all__ = [
     "Problem",
     "RankFailure",
     "Result",
+    "Run",
     "SimsplitError",
     "StoppedError",
     "Verification",
@@ -45,6 +47,7 @@ __all__ = [
     "errors",
     "kernels",
     "load",
+    "open",
     "remote",
     "resume",
     "run",
@@ -56,8 +59,10 @@ __all__ = [
 _HOMES = {
     "Problem": "problem",
     "Result": "result",
+    "Run": "runs.run",
     "Verification": "verification",
     "load": "problem_file.files",
+    "open": "runs.run",
     "resume": "runs.api",
     "run": "runs.api",
     "script": "program",

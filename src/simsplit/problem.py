@@ -151,6 +151,20 @@ class Problem:
             f"steps={self.steps}, start_time={self.start_time})"
         )
 
+    def _repr_html_(self) -> str:
+        from .util.labelled import table
+
+        kernel = self.kernel
+        array = "None" if self.initial is None else f"{self.initial.shape} of {spelled(self.initial.dtype)}"
+        facts = {
+            "initial": array,
+            "kernel": f"{kernel.kind} kernel {': '.join(filter(None, (kernel.name, kernel.formula)))}",
+            "parameters": ", ".join(f"{name} {_text(value)}" for name, value in kernel.parameters.items()) or "none",
+            "steps": f"{self.steps:,} of {self.delta_t:g} from {self.start_time:g}, kept: {self.keep}",
+            "reduce": ", ".join(self.reduce) or "none",
+        }
+        return table("problem", facts)
+
     def time(self, k: int) -> float:
         """Return the time of step `k`: ``start_time + k * delta_t``, a product, not a running sum."""
         return self.start_time + k * self.delta_t

@@ -99,6 +99,35 @@ class Result(Record):
         start_time, delta_t, _ = self.time_grid
         return times_of(start_time, delta_t, self.kept)
 
+    def to_xarray(self) -> Any:
+        """Return a dataset of xarray: the history and reductions, with their times. On root.
+
+        Raises
+        ------
+        InputError
+            If xarray is missing.
+        """
+        from .util.labelled import dataset
+
+        start_time, delta_t, _ = self.time_grid
+        steps = max((len(each) for each in self.reductions.values()), default=len(self.times))
+        step_times = times_of(start_time, delta_t, range(steps))
+        return dataset(self.history, self.times, self.reductions, step_times, {})
+
+    def _repr_html_(self) -> str:
+        from .util.formatting import lasting, readable
+        from .util.labelled import table
+
+        shape = "elsewhere" if self.history is None else f"{self.history.shape} of {self.history.dtype}"
+        facts = {
+            "history": f"{shape}, {readable(self.nbytes['history'])}",
+            "reductions": ", ".join(self.reductions) or "none",
+            "ranks": self.ranks,
+            "steps computed in": lasting(self.timings.steps),
+            "backend": self.backend,
+        }
+        return table("result", facts)
+
 
 def make_result(
     problem: Problem,
