@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .engine import Timings
+from .errors import InputError
 from .kernels.result_dtype import taken_by_row
 from .problem import times_of
 from .util.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -113,6 +116,37 @@ class Result(Record):
         steps = max((len(each) for each in self.reductions.values()), default=len(self.times))
         step_times = times_of(start_time, delta_t, range(steps))
         return dataset(self.history, self.times, self.reductions, step_times, {})
+
+    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+        """Draw the history over time and rows, and some rows as curves, into a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Such as ``picture.png``, ``.pdf`` or ``.svg``.
+        rows : sequence of int, optional
+            Those that become curves.
+        component : int, default 0
+            Of rows with several values the one that is drawn, counted in C order.
+
+        Returns
+        -------
+        list of str
+            What the picture leaves out.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing, or there is nothing that can be drawn.
+        OutputError
+            If the picture cannot be written.
+        """
+        if self.history is None:
+            raise InputError("this result has no history in memory: draw it on root, or the run by simsplit.open.")
+        # Pictures are drawn of runs and results, so that this module must not depend on theirs.
+        draw: Any = import_module(f"{__package__}.display.picture").draw_array
+        notes: list[str] = draw(self.history, self.times, os.fsdecode(path), rows=rows, component=component)
+        return notes
 
     def _repr_html_(self) -> str:
         from .util.formatting import lasting, readable

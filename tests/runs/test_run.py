@@ -82,3 +82,16 @@ def test_a_problem_of_a_program_of_its_own_is_refused_with_the_way_on(tmp_path: 
     assert run.history.shape == (2, 7)
     with pytest.raises(InputError, match="program's own"):
         _ = run.problem
+
+
+def test_a_run_and_its_result_are_drawn_alike(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    whole = simsplit.run(made(), serial=True)
+    empty = simsplit.run(made(), serial=True, output=tmp_path / "a")
+    for each, name in ((whole, "one.png"), (simsplit.open(tmp_path / "a"), "other.png")):
+        assert each.plot(tmp_path / name, rows=[0, 6]) == []
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+        with pytest.raises(InputError, match="--rows must be from 0 to 6"):
+            each.plot(tmp_path / name, rows=[7])
+    with pytest.raises(InputError, match="no history in memory"):
+        empty.plot(tmp_path / "none.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from ..rundir.directory import PROBLEM, REDUCTIONS
 from ..rundir.recorded_run import PastRun, open_run
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
@@ -144,6 +145,34 @@ class Run:
         step_times = times_of(problem["start_time"], problem["delta_t"], range(steps))
         labels = {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
         return dataset(history, times, reductions, step_times, labels)
+
+    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+        """Draw the history over time and rows, and some rows as curves, into a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Such as ``picture.png``, ``.pdf`` or ``.svg``.
+        rows : sequence of int, optional
+            Those that become curves.
+        component : int, default 0
+            Of rows with several values the one that is drawn, counted in C order.
+
+        Returns
+        -------
+        list of str
+            What the picture leaves out.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing, or there is nothing that can be drawn.
+        OutputError
+            If the picture cannot be written.
+        """
+        from ..display.picture import draw
+
+        return draw(self._recorded, os.fsdecode(path), rows=rows, component=component)
 
 
 def open(path: str | os.PathLike[str]) -> Run:  # noqa: A001, as zarr.open and others
