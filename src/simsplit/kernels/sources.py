@@ -58,25 +58,36 @@ def own_source(kernel: Any) -> tuple[str, str]:
     import inspect
     from textwrap import dedent
 
-    function = getattr(kernel, "function", None)
-    target = type(kernel) if function is None else function
+    target, held = getattr(kernel, "function", None), list[Any]()
     while inner := getattr(target, "func", None) or getattr(target, "pyfunc", None) or getattr(target, "py_func", None):
+        held.append([getattr(target, "args", None), getattr(target, "keywords", None)])
         target = inner
+    if (owner := getattr(target, "__self__", None)) is not None:  # it is a method of an object
+        held.append(getattr(owner, "__dict__", None))
+    if target is None or not hasattr(getattr(target, "__func__", target), "__code__"):  # it is an object of a class
+        owner = kernel if target is None else target
+        held.append({name: value for name, value in getattr(owner, "__dict__", {}).items() if name != "parameters"})
+        target = type(owner)
     try:
         text = dedent(inspect.getsource(target))
     except (OSError, TypeError):
         text = ""
-    held = _held(target) if function is not None else {k: v for k, v in vars(kernel).items() if k != "parameters"}
-    code = getattr(target, "__code__", None)
-    spelled = text or ("" if code is None else _content(code))
-    return text, sha256(f"{spelled}\n{_content(held)}".encode()).hexdigest()
+    held.append(_held(target))
+    try:
+        spelled = f"{text or _content(target)}\n{_content(held)}"
+    except RecursionError:  # a value holds itself
+        spelled = text
+    return text, sha256(spelled.encode()).hexdigest()
 
 
 def _held(function: Any) -> dict[str, Any]:
-    """Return the values that a function has from where it was made."""
-    names = getattr(getattr(function, "__code__", None), "co_freevars", ())
-    held: dict[str, Any] = {"defaults": getattr(function, "__defaults__", None)}
-    for name, cell in zip(names, getattr(function, "__closure__", None) or (), strict=False):
+    """Return the values that a function has from where it was made: defaults, what it encloses, what it names."""
+    code = getattr(function, "__code__", None)
+    held: dict[str, Any] = {"defaults": [getattr(function, each, None) for each in ("__defaults__", "__kwdefaults__")]}
+    for name in getattr(code, "co_names", ()):
+        if name in function.__globals__:
+            held[name] = function.__globals__[name]
+    for name, cell in zip(getattr(code, "co_freevars", ()), getattr(function, "__closure__", None) or (), strict=False):
         try:
             held[name] = cell.cell_contents
         except ValueError:  # it has no value yet
