@@ -21,9 +21,11 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from .problem import Problem
+    from .problem_file.files import load
     from .program import script
     from .result import Result
-    from .runs.api import run
+    from .runs.api import resume, run
+    from .runs.run import Run, open  # noqa: A004, as zarr.open and others
     from .verification import Verification
 
 
@@ -35,6 +37,7 @@ __all__ = [
     "Problem",
     "RankFailure",
     "Result",
+    "Run",
     "SimsplitError",
     "StoppedError",
     "Verification",
@@ -43,7 +46,10 @@ __all__ = [
     "bounds",
     "errors",
     "kernels",
+    "load",
+    "open",
     "remote",
+    "resume",
     "run",
     "script",
 ]
@@ -53,7 +59,11 @@ __all__ = [
 _HOMES = {
     "Problem": "problem",
     "Result": "result",
+    "Run": "runs.run",
     "Verification": "verification",
+    "load": "problem_file.files",
+    "open": "runs.run",
+    "resume": "runs.api",
     "run": "runs.api",
     "script": "program",
 }

@@ -14,6 +14,7 @@ from .util.dtypes import as_array, axes_within, is_masked, is_numeric, plain, sp
 from .util.validation import finite, integer
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
@@ -86,7 +87,7 @@ class Problem:
     1.5
     """
 
-    __slots__ = ("delta_t", "initial", "keep", "kernel", "nan", "reduce", "seed", "start_time", "steps")
+    __slots__ = ("delta_t", "initial", "keep", "kernel", "nan", "origin", "reduce", "seed", "start_time", "steps")
 
     def __init__(
         self,
@@ -112,6 +113,7 @@ class Problem:
             )
         if kernel.kind not in ("map", "step"):
             raise InputError(f'the kind of the kernel {kernel.name} must be "map" or "step", not {kernel.kind!r}')
+        self.origin: Any = None  # the settings of the problem file that it was made from
         self.initial = None if initial is None else _array(initial)
         self.kernel = kernel
         self.delta_t = finite("delta_t", delta_t)
@@ -148,9 +150,44 @@ class Problem:
             f"steps={self.steps}, start_time={self.start_time})"
         )
 
+    def _repr_html_(self) -> str:
+        from .util.labelled import table
+
+        kernel = self.kernel
+        array = "None" if self.initial is None else f"{self.initial.shape} of {spelled(self.initial.dtype)}"
+        facts = {
+            "initial": array,
+            "kernel": f"{kernel.kind} kernel {': '.join(filter(None, (kernel.name, kernel.formula)))}",
+            "parameters": ", ".join(f"{name} {_text(value)}" for name, value in kernel.parameters.items()) or "none",
+            "steps": f"{self.steps:,} of {self.delta_t:g} from {self.start_time:g}, kept: {self.keep}",
+            "reduce": ", ".join(self.reduce) or "none",
+        }
+        return table("problem", facts)
+
     def time(self, k: int) -> float:
         """Return the time of step `k`: ``start_time + k * delta_t``, a product, not a running sum."""
         return self.start_time + k * self.delta_t
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a problem file, from which `load` and the command line make the same problem. Not collective.
+
+        Parameters
+        ----------
+        path : path-like
+            A TOML file. Arrays that are in memory go beside it: into ``problem.initial.npy``, and of a parameter
+            ``rate`` into ``problem.rate.npy``. Each file appears whole or not at all, and replaces one of its name.
+
+        Raises
+        ------
+        InputError
+            If the kernel is a lambda, a closure or an object of a class of the program's own, or there is no initial
+            array.
+        OutputError
+            If a file cannot be written.
+        """
+        from .problem_file.files import save
+
+        save(self, path)
 
     @property
     def kept(self) -> range:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .engine import Timings
+from .errors import InputError
 from .kernels.result_dtype import taken_by_row
 from .problem import times_of
 from .util.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -98,6 +100,66 @@ class Result(Record):
         """The time of each step of the history, ``start_time + k * delta_t``, shape (kept steps,)."""
         start_time, delta_t, _ = self.time_grid
         return times_of(start_time, delta_t, self.kept)
+
+    def to_xarray(self) -> Any:
+        """Return a dataset of xarray: the history and reductions, with their times. On root.
+
+        Raises
+        ------
+        InputError
+            If xarray is missing.
+        """
+        from .util.labelled import dataset
+
+        start_time, delta_t, _ = self.time_grid
+        steps = max((len(each) for each in self.reductions.values()), default=len(self.times))
+        step_times = times_of(start_time, delta_t, range(steps))
+        return dataset(self.history, self.times, self.reductions, step_times, {})
+
+    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+        """Draw the history over time and rows, and some rows as curves, into a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Such as ``picture.png``, ``.pdf`` or ``.svg``.
+        rows : sequence of int, optional
+            Those that become curves.
+        component : int, default 0
+            Of rows with several values the one that is drawn, counted in C order.
+
+        Returns
+        -------
+        list of str
+            What the picture leaves out.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing, or there is nothing that can be drawn.
+        OutputError
+            If the picture cannot be written.
+        """
+        if self.history is None:
+            raise InputError("this result has no history in memory: draw it on root, or the run by simsplit.open.")
+        from .display.picture import draw_array as draw
+
+        notes: list[str] = draw(self.history, self.times, os.fsdecode(path), rows=rows, component=component)
+        return notes
+
+    def _repr_html_(self) -> str:
+        from .util.formatting import lasting, readable
+        from .util.labelled import table
+
+        shape = "elsewhere" if self.history is None else f"{self.history.shape} of {self.history.dtype}"
+        facts = {
+            "history": f"{shape}, {readable(self.nbytes['history'])}",
+            "reductions": ", ".join(self.reductions) or "none",
+            "ranks": self.ranks,
+            "steps computed in": lasting(self.timings.steps),
+            "backend": self.backend,
+        }
+        return table("result", facts)
 
 
 def make_result(

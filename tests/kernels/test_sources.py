@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simsplit.kernels.sources import defining, digest, sources
+from simsplit.kernels.functions import FunctionKernel
+from simsplit.kernels.sources import defining, digest, own_source, sources
 
 FILES = {
     "sources_front.py": """
@@ -128,3 +129,66 @@ def test_the_module_that_defines_a_function_is_found() -> None:
         assert defining(found) is sys.modules["simsplit.kernels.sources"]
     assert sources(None, [sys.modules["builtins"]]) == {}
     assert defining(partial(import_module)) is None
+
+
+RATE = [0.5]
+
+
+class Scale:
+    """A function with a state."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    def __call__(self, x: Any) -> Any:
+        return x * self.rate
+
+    def method(self, x: Any) -> Any:
+        return x * self.rate
+
+
+def scaled(x: Any, *, by: float = 1.0) -> Any:
+    return x * by * RATE[0]
+
+
+def within(rate: Any) -> Any:
+    return lambda x: x * rate
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        within,
+        Scale,
+        lambda rate: Scale(rate).method,
+        lambda rate: partial(scaled, by=rate),
+        lambda rate: partial(within(rate)),
+        lambda rate: within(np.array([rate])),
+        lambda rate: within(within(rate)(1.0)),
+    ],
+)
+def test_the_values_that_a_kernel_holds_count(make: Any) -> None:
+    one, again, other = (own_source(FunctionKernel(make(rate), name="own")) for rate in (0.5, 0.5, 0.25))
+    assert one == again
+    assert one[0] == other[0] != ""
+    assert one[1] != other[1]
+
+
+def test_a_global_value_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = FunctionKernel(scaled)
+    before = own_source(kernel)
+    monkeypatch.setitem(globals(), "RATE", [0.25])
+    assert own_source(kernel)[1] != before[1]
+
+
+def test_what_was_typed_in_has_no_source_but_a_digest() -> None:
+    one, again, other = (own_source(FunctionKernel(eval(f"lambda x: x * {n}"))) for n in (2, 2, 3))  # noqa: S307
+    assert one == again
+    assert one[0] == ""
+    assert one[1] != other[1]
+
+
+def test_a_value_that_holds_itself_ends_nothing() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    assert own_source(FunctionKernel(within(loop), name="own"))[0]

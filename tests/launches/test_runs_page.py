@@ -31,7 +31,11 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
         assert ended.status == (75 if stops else 0), (command, ended.err)
         assert bool(re.search("Continue with: .*simsplit resume", ended.err)) == stops
     programs = [block for language, block in BLOCKS if language == "python"]
-    for program, out in zip(programs, ["60\n", "(60, 100000)\n('time', 'row') 1.5\n"], strict=True):
+    for program, out in zip(
+        programs,
+        ["60\n", "resumed at step 10\n50\nfinished (50, 1000) [0.  0.5 1. ]\n", "(60, 100000)\n('time', 'row') 1.5\n"],
+        strict=True,
+    ):
         ended = run([sys.executable, "-c", program], cwd=tmp_path)
         assert (ended.status, ended.err, ended.out) == (0, "", out)
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from .._version import __version__
 from ..errors import InputError
 from ..util.records import Record
+from ..util.validation import near, user_path
 from .options.problem import add_problem, add_ranks, add_results
 from .options.run_directory import add_long_runs, add_plot, add_resume, add_runs, add_show
-from .options.types import integer, near, user_path
+from .options.types import integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -84,7 +84,7 @@ class StoredArray:
         return self.shape[0]
 
     def __getitem__(self, index: slice) -> Array:
-        return self.block(index)
+        return self.block(slice(*index.indices(len(self))[:2]))
 
     @property
     def ndim(self) -> int:

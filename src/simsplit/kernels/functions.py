@@ -56,6 +56,11 @@ class FunctionKernel(Kernel):
         self._by_value: Any = function if isinstance(function, np.vectorize) else None
 
     @property
+    def function(self) -> Any:
+        """What is called."""
+        return self._function
+
+    @property
     def is_numba(self) -> bool:
         """Whether Numba compiles the function (`njit`, `vectorize`)."""
         return type(self._function).__module__.startswith("numba.")

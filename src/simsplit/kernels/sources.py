@@ -49,6 +49,68 @@ def defining(found: Any) -> ModuleType | None:
     return None if module is None or str(getattr(module, "__file__", "")).startswith(f"{_LIBRARY}/") else module
 
 
+def own_source(kernel: Any) -> tuple[str, str]:
+    """Return the source of a kernel that only its program has, and a digest of it and of the values that it holds.
+
+    The source is empty where Python does not have it, as of what was typed in. Values whose content is not known count
+    by their class.
+    """
+    import inspect
+    from textwrap import dedent
+
+    target, held = getattr(kernel, "function", None), list[Any]()
+    while inner := getattr(target, "func", None) or getattr(target, "pyfunc", None) or getattr(target, "py_func", None):
+        held.append([getattr(target, "args", None), getattr(target, "keywords", None)])
+        target = inner
+    if (owner := getattr(target, "__self__", None)) is not None:  # it is a method of an object
+        held.append(getattr(owner, "__dict__", None))
+    if target is None or not hasattr(getattr(target, "__func__", target), "__code__"):  # it is an object of a class
+        owner = kernel if target is None else target
+        held.append({name: value for name, value in getattr(owner, "__dict__", {}).items() if name != "parameters"})
+        target = type(owner)
+    try:
+        text = dedent(inspect.getsource(target))
+    except (OSError, TypeError):
+        text = ""
+    held.append(_held(target))
+    try:
+        spelled = f"{text or _content(target)}\n{_content(held)}"
+    except RecursionError:  # a value holds itself
+        spelled = text
+    return text, sha256(spelled.encode()).hexdigest()
+
+
+def _held(function: Any) -> dict[str, Any]:
+    """Return the values that a function has from where it was made: defaults, what it encloses, what it names."""
+    code = getattr(function, "__code__", None)
+    held: dict[str, Any] = {"defaults": [getattr(function, each, None) for each in ("__defaults__", "__kwdefaults__")]}
+    for name in getattr(code, "co_names", ()):
+        if name in function.__globals__:
+            held[name] = function.__globals__[name]
+    for name, cell in zip(getattr(code, "co_freevars", ()), getattr(function, "__closure__", None) or (), strict=False):
+        try:
+            held[name] = cell.cell_contents
+        except ValueError:  # it has no value yet
+            held[name] = None
+    return held
+
+
+def _content(value: Any) -> str:
+    """Return a text for a value that is the same in another process."""
+    if isinstance(value, (int, float, complex, str, bytes)) or value is None:
+        return repr(value)
+    if isinstance(value, (tuple, list)):
+        return f"({','.join(map(_content, value))})"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{_content(key)}:{_content(each)}' for key, each in value.items())}}}"
+    if hasattr(value, "tobytes") and hasattr(value, "dtype"):
+        return f"{value.dtype}{value.shape}{sha256(value.tobytes()).hexdigest()}"
+    code = getattr(value, "__code__", value)
+    if hasattr(code, "co_code"):
+        return f"{code.co_code.hex()}{code.co_names}{_content(code.co_consts)}"
+    return type(value).__qualname__
+
+
 class _Search:
     def __init__(self, folder: str | None, modules: list[ModuleType]) -> None:
         self.files: dict[str, str] = {}

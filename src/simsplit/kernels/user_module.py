@@ -46,12 +46,16 @@ def imported(
     kernel = _made(where, found, kind, f"{module}:{name}", parameters)
     if kind not in (None, kernel.kind):
         raise InputError(f"{where} is a {kernel.kind} kernel, not a {kind} kernel")
-    modules = [each for each in (sys.modules[module], defining(found)) if each is not None]
-    files = sources(folder, modules)
+    files = files_of(module, found, folder)
     kernel.source = digest(files)
     if folder is not None:
         _Later.look_in(str(Path(folder).resolve()), files)
     return kernel
+
+
+def files_of(module: str, found: Any, folder: str | None) -> dict[str, str]:
+    """Return the files of a module and of the one that defines what is found there; see `sources`."""
+    return sources(folder, [each for each in (sys.modules[module], defining(found)) if each is not None])
 
 
 def _made(where: str, found: Any, kind: Literal["map", "step"] | None, name: str, parameters: dict[str, Any]) -> Kernel:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from ..bounds import part
 from ..communicator import Agreement
@@ -14,6 +16,8 @@ from ..util import durable as disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import numpy.typing as npt
 
     from ..communicator import Communicator
     from ..history.stored_array import StoredArray
@@ -56,6 +60,23 @@ def digest_of_array(communicator: Communicator, array: StoredArray, *, chunk: in
     pieces = [(lower, min(lower + rows, len(array))) for lower in range(0, len(array), rows)]
     labels = [f"{array.shape}{array.dtype}:{lower}:{upper}\n" for lower, upper in pieces]
     return _together(communicator, labels, lambda number: array.rows(*pieces[number]).tobytes(), array.path)
+
+
+def digest_of_npy(array: npt.NDArray[Any], *, chunk: int = CHUNK) -> str:
+    """Return what `digest_of_file` returns for the file that `NpyOutput` writes of an array. Not collective."""
+    from ..communicator.serial import SingleProcess
+    from ..history.formats.npy import header_of
+
+    header = header_of(array.shape, array.dtype)
+    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8) if array.nbytes else np.empty(0, np.uint8)
+    size, start = len(header) + data.nbytes, len(header)
+    pieces = [(begin, min(begin + chunk, size)) for begin in range(0, size, chunk)]
+
+    def read(number: int) -> bytes:
+        begin, end = pieces[number]
+        return header[begin:end] + data[max(0, begin - start) : max(0, end - start)].tobytes()
+
+    return _together(SingleProcess(), [f".:{begin}:{end}\n" for begin, end in pieces], read, "an array")
 
 
 def _together(

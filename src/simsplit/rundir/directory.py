@@ -6,6 +6,7 @@
     history.npy     (or .zarr, .h5) the history; history.unfinished.npy until all of it is there
     reductions/     what was computed over all rows of every step
     arrays/         arrays of the problem that came from memory
+    kernel.py.txt   the source of a kernel that only the program that began the run has
     run.json        what ran where, when and how it ended (see `provenance`)
     log.txt         what happened, a line each
     checkpoints/    the last two
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, REDUCTIONS, ARRAYS = (
+PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, REDUCTIONS, ARRAYS, KERNEL = (
     "problem.toml",
     "run.json",
     "log.txt",
@@ -45,10 +46,11 @@ PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, REDUCTIONS, ARRAYS = (
     "stop",
     "reductions",
     "arrays",
+    "kernel.py.txt",
 )
 HISTORY = {"npy": "history.npy", "zarr": "history.zarr", "h5": "history.h5"}
 UNFINISHED = {name: name.replace(".", ".unfinished.") for name in HISTORY.values()}
-_FILES = (PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, REDUCTIONS, ARRAYS)
+_FILES = (PROBLEM, RECORD, LOG, CHECKPOINTS, STACKS, STOP, REDUCTIONS, ARRAYS, KERNEL)
 OURS = (*_FILES, *UNFINISHED, *UNFINISHED.values())
 _INSTEAD = "Name a writable folder with room for it (-o FOLDER)."
 FORMAT = 1  # of run.json
@@ -129,12 +131,16 @@ class RunDirectory:
 
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
         """Write an array of the problem, in the folder for such arrays."""
+        from ..history.formats.npy import NpyOutput
+
         with disk.reported(f"{self.path / ARRAYS / name}", _INSTEAD):
             (self.path / ARRAYS).mkdir(exist_ok=True)
-            with (self.path / ARRAYS / name).open("xb") as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
-                file.flush()
-                disk.sync(file.fileno())
+        NpyOutput(self.path / ARRAYS / name, array.nbytes).write(np.ascontiguousarray(array))
+
+    def write_kernel(self, text: str) -> None:
+        """Write the source of a kernel that only the program that began the run has."""
+        with disk.reported(f"{self.path / KERNEL}", _INSTEAD):
+            disk.replace(self.path / KERNEL, text.encode(errors="backslashreplace"))
 
     def create_reductions(self, shapes: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
         """Make a file for each reduction, of the full size. Raises `OSError`."""

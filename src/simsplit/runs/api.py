@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +15,6 @@ from .options import PROGRESS_EVERY, RunOptions, checked_options
 from .pipeline import execute
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     from mpi4py.MPI import Intracomm
@@ -165,6 +165,143 @@ def run(
     if problem.doubt is not None and communicator.rank == 0:
         warnings.warn(problem.doubt, stacklevel=2)
     return result
+
+
+def resume(
+    path: str | os.PathLike[str],
+    *,
+    comm: Intracomm | None = None,
+    serial: bool = False,
+    expect_ranks: int | None = None,
+    problem: Problem | None = None,
+    accept_changes: bool = False,
+    checkpoint_every: str | float | None = None,
+    time_limit: str | float | None = None,
+    hang_after: str | float | None = None,
+    watch: Watch = (),
+    every: int = 1,
+    progress: bool = False,
+    progress_every: str | float | None = None,
+    check_rows: bool | None = None,
+) -> Result | None:
+    """Continue the run in a run directory, on any number of ranks. Collective.
+
+    Parameters
+    ----------
+    path : path-like
+        The run directory.
+    comm, serial, expect_ranks, watch, every, progress, progress_every
+        As of `run`.
+    problem : Problem, optional
+        The problem of the run, once more: for a kernel that no file can give again, as a lambda, a closure or an object
+        of a class of the program's own. By default the problem is made from the run directory.
+    accept_changes : bool, default False
+        Go on though the problem, its files or the kernel were changed.
+    checkpoint_every, time_limit, hang_after
+        As of `run`; by default as when the run began.
+    check_rows : bool, optional
+        As of `run`; by default as when the run began.
+
+    Returns
+    -------
+    Result or None
+        As of `run`, of the whole run; its history is None, for all ranks wrote it to the directory. None if the run was
+        finished before: there is nothing to do.
+
+    Raises
+    ------
+    SimsplitError
+        The same on every rank, as of `run`; also if `problem` is needed, or is not that of the run.
+    """
+    with Turn(comm, serial=serial) as turn:
+        communicator = turn.communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
+        functions: tuple[Callable[[Step], object], ...] = ()
+        with Agreement(communicator):
+            functions, every = _checked_functions(watch), integer("every", every, least=1)
+        found = resume_into(
+            path,
+            communicator,
+            problem,
+            str,
+            functions,
+            every,
+            accept_changes=bool(accept_changes),
+            checkpoint_every=checkpoint_every,
+            time_limit=time_limit,
+            hang_after=hang_after,
+            progress=bool(progress),
+            progress_every=progress_every,
+            check_rows=check_rows,
+        )
+        return None if found is None else found[1]
+
+
+def resume_into(
+    path: str | os.PathLike[str],
+    communicator: Communicator,
+    problem: Problem | None,
+    spell: Callable[[str], str],
+    watch: Sequence[Callable[[Step], object]] = (),
+    every: int = 1,
+    **given: Any,
+) -> tuple[Problem, Result] | None:
+    """Continue the run in a run directory; return its problem and result, None if it is finished. Collective.
+
+    Parameters
+    ----------
+    path, problem, watch, every
+        As of `resume`, of which the functions are checked.
+    communicator : Communicator
+    spell : callable
+        As of `checked_options`.
+    **given
+        The other options of `resume`.
+    """
+    from ..problem_file.build import make
+    from ..problem_file.resolved import digests, require_unchanged
+    from ..problem_file.settings import settings_from
+    from ..rundir.digest import digest_of_text
+    from ..rundir.directory import PROBLEM
+    from .description import describe_problem
+    from .run_directory import ResumedRunDirectory, read_run
+
+    folder = os.fsdecode(path)
+    record, text = read_run(communicator, folder)
+    if record["status"] == "finished":
+        return None
+    everyone = communicator.allgather(problem is None)
+    is_given, options, settings = problem is not None, RunOptions(), None
+    with Agreement(communicator):
+        if len(set(everyone)) > 1:
+            raise InputError("problem is given on some ranks and not on others. Give it on all, or on none.")
+        settings = settings_from(text, f"{folder}/{PROBLEM}")
+        if problem is None:
+            if (why := record["problem"].get("own_kernel")) is not None:
+                raise InputError(
+                    f"the run in {folder} needs its problem again: of the kernel {record['problem']['kernel']}, {why}. "
+                    f"Resume it from its program: simsplit.resume({folder!r}, problem=problem)."
+                )
+            problem = make(settings, root=communicator.rank == 0)
+        if given["check_rows"] is None:
+            given["check_rows"] = settings.check_rows
+        kept = {name: getattr(settings, name) for name in ("transport", "block_size", "backend")}
+        options = checked_options(spell, output=folder, **kept, **given)
+    assert problem is not None  # noqa: S101, for mypy
+    assert settings is not None  # noqa: S101, the same
+    if is_given:
+        as_begun = options.replace(check_rows=settings.check_rows)
+        found = describe_problem(problem, communicator, as_begun).facts["digests"]
+    else:
+        found = digests(settings, problem, communicator) | {"problem": digest_of_text(text)}
+    with Agreement(communicator):
+        expected = record["problem"].get("digests", {})
+        others = {name: value for name, value in expected.items() if name != "problem"}
+        if not options.accept_changes:
+            if is_given:  # the text has the other digests in it
+                require_unchanged(others, found)
+            require_unchanged(expected, found, "the problem that is given" if is_given else PROBLEM)
+    destination = ResumedRunDirectory(folder, options, record)
+    return problem, run_into(problem, communicator, options, destination, watch, every)
 
 
 def _checked_functions(watch: Any) -> tuple[Callable[[Step], object], ...]:

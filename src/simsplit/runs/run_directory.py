@@ -16,7 +16,7 @@ from ..history.history_file import HistoryFile, plan_for_format, require_room
 from ..history.layout import layout_of
 from ..monitor.stop_requests import StopRequests, describe_deadlines
 from ..rundir.checkpoint import Checkpoints
-from ..rundir.directory import CHECKPOINTS, HISTORY, UNFINISHED, RunDirectory, read_record
+from ..rundir.directory import CHECKPOINTS, HISTORY, PROBLEM, UNFINISHED, RunDirectory, read_record
 from ..rundir.record import new_attempt, new_record
 from ..util import durable as disk
 from ..util.dtypes import as_json, from_json
@@ -274,6 +274,17 @@ class _DirectoryOutput(Output):
                 self._journal.directory.mark_finished(self._journal.record["history"]["path"])
         self._journal.record |= {"position": self._plan.steps, "complete": kept}
         return False
+
+
+def read_run(communicator: Communicator, path: str) -> tuple[dict[str, Any], str]:
+    """Return the record and the problem file of a run. Collective: one rank asks the file system, not all of them."""
+    from ..problem_file.build import text_of
+
+    found = None
+    with Agreement(communicator):
+        if communicator.rank == 0:
+            found = read_record(Path(path)), text_of(str(Path(path) / PROBLEM))
+    return communicator.bcast(found)
 
 
 def history_file(problem: Problem, plan: Plan, record: dict[str, Any], path: Path) -> HistoryFile:

@@ -9,8 +9,8 @@ import pytest
 
 from simsplit import InputError
 from simsplit.cli import main
-from simsplit.cli.problem_file.settings import KEYS, Settings
 from simsplit.kernels.registry import BUILT_IN, load
+from simsplit.problem_file.settings import KEYS, Settings
 from tests.support.environment import forget_launchers
 
 if TYPE_CHECKING:

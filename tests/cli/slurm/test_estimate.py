@@ -9,15 +9,15 @@ import pytest
 
 from simsplit.cli.commands.plan import look
 from simsplit.cli.parser import parse
-from simsplit.cli.problem_file.settings import resolve
 from simsplit.cli.slurm import estimate as estimating
 from simsplit.cli.slurm.estimate import seconds
+from simsplit.problem_file.settings import resolve
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from simsplit.cli.commands.plan import Outlook
-    from simsplit.cli.problem_file.settings import Settings
+    from simsplit.problem_file.settings import Settings
 
 _SLOW = """
 def slow(x, t, delay):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...display import figure as picture
 from ...util.formatting import counted
-from ..output import figure as picture
 from .measure import CEILING
 
 

@@ -17,19 +17,19 @@ from ...engine import Plan
 from ...errors import InputError
 from ...history.history_file import plan_for_format
 from ...problem import Problem
+from ...problem_file import build as problems
+from ...problem_file.settings import resolve
 from ...runs.options import kind_of
 from ...runs.setup import history_dtype
 from ...util import durable
 from ...util.dtypes import spelled
 from ...util.formatting import counted, readable, say
 from ...util.memory_limits import available, shared
-from ..problem_file import build as problems
-from ..problem_file.settings import resolve
 from .run import read, require_apart, run_options_of
 
 if TYPE_CHECKING:
+    from ...problem_file.settings import Settings
     from ..parser import Options
-    from ..problem_file.settings import Settings
 
 _INT32 = 2**31 - 1  # what an MPI library of version 3 of the standard counts to
 _INT64 = 2**63 - 1

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from ...communicator import Agreement, Turn, connect
 from ...communicator import launchers as launch
 from ...errors import InputError
+from ...problem_file import build as problems
+from ...problem_file.settings import resolve
 from ...runs.api import destination_of, run_into
 from ...runs.destinations import reduced_path, require_identical
 from ...runs.options import checked_options, kind_of
 from ...util.formatting import ranks_in_short, say
-from ..problem_file import build as problems
-from ..problem_file.settings import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 
     from ...communicator import Communicator
     from ...problem import Problem
+    from ...problem_file.settings import Settings
     from ...result import Result
     from ...runs.description import Description
     from ...runs.options import RunOptions
     from ..parser import Options
-    from ..problem_file.settings import Settings
+
+
+read = problems.text_of
 
 
 def command(options: Options) -> None:
@@ -46,7 +49,7 @@ def _command(options: Options) -> None:
     text = None
     with Agreement(communicator):
         if options.problem is not None and communicator.rank == 0:
-            text = read(options.problem)
+            text = problems.text_of(options.problem)
     if options.problem is not None:
         text = communicator.bcast(text)  # one rank asks the file system, not all of them
     with Agreement(communicator):
@@ -55,33 +58,22 @@ def _command(options: Options) -> None:
         if communicator.rank == 0:
             require_apart(settings, options.problem)
         run_options = run_options_of(options, settings)
-    destination = destination_of(run_options, lambda: _describe(settings, problem, communicator, run_options))
+    destination = destination_of(run_options, lambda: _describe(problem, communicator, run_options))
     result = run_into(problem, communicator, run_options, destination)
     tell(options, problem, result, settings.output, communicator)
     require_identical(result, communicator)
 
 
-def _describe(settings: Settings, problem: Problem, communicator: Communicator, options: RunOptions) -> Description:
-    """Return what a run directory holds of the problem. Collective."""
-    from ...rundir.digest import digest_of_text
-    from ...runs.description import Description
-    from ..problem_file.resolved import as_toml, complete, digests, require_unchanged
+def _describe(problem: Problem, communicator: Communicator, options: RunOptions) -> Description:
+    from ...runs.description import describe_problem  # most runs have no run directory
 
-    with Agreement(communicator):
-        whole = complete(settings, problem)
-    found = digests(whole, problem, communicator)
-    with Agreement(communicator):
-        if not options.accept_changes:
-            require_unchanged(settings.digests, found)
-        text = as_toml(whole.replace(digests=found))
-    units = {name: value for name in ("time_unit", "unit") if (value := getattr(settings, name)) is not None}
-    return Description(text, {"digests": {**found, "problem": digest_of_text(text)}, "units": units})
+    return describe_problem(problem, communicator, options)
 
 
 def run_options_of(options: Options, settings: Settings) -> RunOptions:
     """Return how to run it; raise `InputError` where an option is wrong."""
     return checked_options(
-        _spelled,
+        spelled,
         verify=options.verify,
         output=settings.output,
         format=settings.format,
@@ -100,7 +92,8 @@ def run_options_of(options: Options, settings: Settings) -> RunOptions:
     )
 
 
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
+    """Return what users of the command line call an option."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -145,19 +138,6 @@ def _sources(settings: Settings, file: str | None) -> Iterator[tuple[str, Path]]
     module = sys.modules.get(settings.kernel.partition(":")[0])
     if ":" in settings.kernel and isinstance(file := getattr(module, "__file__", None), str):
         yield f"the module {file}", Path(file)
-
-
-def read(path: str) -> str:
-    """Return the text of a problem file."""
-    from pathlib import Path
-
-    try:
-        return Path(path).read_text("utf-8-sig")  # some editors write a mark of the byte order
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(
-            f"cannot read the problem {path}: {reason}. Give a TOML file. (see: simsplit example affine)"
-        ) from None
 
 
 def meet(options: Options) -> Communicator:

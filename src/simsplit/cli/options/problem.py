@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .types import LEAST, finite, integer, user_path, yes_or_no
+from ...util.validation import LEAST, user_path
+from .types import finite, integer, yes_or_no
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _ArgumentGroup

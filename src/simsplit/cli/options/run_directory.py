@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...util.validation import user_path
 from .problem import add_check_rows, add_ranks
-from .types import duration, integer, integers, interval, user_path
+from .types import duration, integer, integers, interval
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _ArgumentGroup

@@ -6,7 +6,7 @@ import re
 from argparse import ArgumentTypeError
 from typing import TYPE_CHECKING
 
-from .types import user_path
+from ...util.validation import user_path
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser

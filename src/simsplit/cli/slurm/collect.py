@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...display import figure as picture
 from ...errors import InputError
 from ...rundir.directory import OURS
 from ...rundir.recorded_run import PastRun, runs_in, spread, statistics
 from ...util import durable as disk
 from ...util.formatting import say
-from ..output import figure as picture
 
 if TYPE_CHECKING:
     import numpy.typing as npt

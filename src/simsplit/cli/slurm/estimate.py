@@ -8,14 +8,14 @@ import numpy as np
 
 from ...communicator import connect
 from ...problem import Problem
+from ...problem_file import build as problems
 from ...runs.destinations import Memory
 from ...runs.options import RunOptions
 from ...runs.pipeline import execute
-from ..problem_file import build as problems
 
 if TYPE_CHECKING:
+    from ...problem_file.settings import Settings
     from ..commands.plan import Outlook
-    from ..problem_file.settings import Settings
 
 _LONG_ENOUGH = 0.05  # seconds
 _MOST_NBYTES = 64 * 2**20  # of the results of a trial

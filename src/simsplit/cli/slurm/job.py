@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 
 from ..._version import __version__
 from ...errors import InputError, SimsplitError
+from ...problem_file.settings import resolve
 from ...runs.options import kind_of
 from ...util.formatting import counted, readable, say
 from ..commands.plan import look
 from ..commands.run import read, require_apart, run_options_of
-from ..problem_file.settings import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ...problem_file.settings import Settings
     from ..commands.plan import Outlook
     from ..parser import Options
-    from ..problem_file.settings import Settings
 
 _BODY = Path(__file__).with_name("run.sbatch")  # a link to the one in jobs/; in an installed package its copy
 _OF_A_RANK = 256 * 10**6  # bytes of a rank beside its arrays: Python, NumPy, a compiler, the MPI library's buffers

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
+from ...problem_file.settings import Settings, resolve
 from ...util.formatting import counted, say
 from ..commands.plan import look
 from ..commands.run import read as read_problem
 from ..commands.run import run_options_of
 from ..parser import parse
-from ..problem_file.settings import Settings, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

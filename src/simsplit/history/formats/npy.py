@@ -78,7 +78,7 @@ def require_possible(dtype: np.dtype[Any]) -> None:
     InputError
     """
     try:
-        _header((), dtype)
+        header_of((), dtype)
     except UnicodeEncodeError:
         raise InputError(
             f"an .npy file cannot hold {dtype}: the names of its fields must be in Latin letters. Rename them, or "
@@ -93,7 +93,7 @@ def create(path: Path, layout: Layout) -> int:
     ------
     OSError
     """
-    header = _header(layout.shape, layout.dtype)
+    header = header_of(layout.shape, layout.dtype)
     file = disk.create(path)
     try:
         disk.write(file, header, 0)
@@ -104,7 +104,7 @@ def create(path: Path, layout: Layout) -> int:
     return len(header)
 
 
-def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+def header_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """Return what stands before the data of an array that lies in C order."""
     header = BytesIO()
     facts = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
@@ -189,7 +189,7 @@ class NpyOutput:
         temporary = self._file.with_name(f".simsplit-{os.urandom(4).hex()}.tmp")
         try:
             with disk.whole(self._file, temporary) as file:
-                header = _header(history.shape, history.dtype)
+                header = header_of(history.shape, history.dtype)
                 disk.write(file, header, 0)
                 if history.nbytes:
                     disk.write(file, history.reshape(-1).view(np.uint8).data, len(header))

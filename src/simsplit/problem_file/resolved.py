@@ -6,14 +6,15 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from ...communicator import Agreement
-from ...errors import InputError
+from ..communicator import Agreement
+from ..errors import InputError
+from ..rundir.directory import PROBLEM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ...communicator import Communicator
-    from ...problem import Problem
+    from ..communicator import Communicator
+    from ..problem import Problem
     from .settings import Settings
 
 _ELSEWHERE = ("output", "format", "origins")  # where results go is no part of the problem
@@ -36,7 +37,7 @@ def absolute(settings: Settings) -> Settings:
 
 def complete(settings: Settings, problem: Problem) -> Settings:
     """Return the settings with nothing left to defaults."""
-    from ...kernels.registry import BUILT_IN
+    from ..kernels.registry import BUILT_IN
     from .build import DEFAULT_SIZE
 
     changes: dict[str, Any] = {}
@@ -51,7 +52,7 @@ def complete(settings: Settings, problem: Problem) -> Settings:
 
 def digests(settings: Settings, problem: Problem, communicator: Communicator) -> dict[str, str]:
     """Return the digests of what stands behind a problem. Collective."""
-    from ...rundir.digest import digest_of_array, digest_of_file
+    from ..rundir.digest import digest_of_array, digest_of_file
     from .build import step_of_run, stored
 
     found = {} if problem.kernel.source is None else {"kernel": f"sha256:{problem.kernel.source}"}
@@ -71,8 +72,14 @@ def digests(settings: Settings, problem: Problem, communicator: Communicator) ->
     return found
 
 
-def require_unchanged(expected: Mapping[str, str], found: dict[str, str]) -> None:
+def require_unchanged(expected: Mapping[str, str], found: Mapping[str, str], problem: str = PROBLEM) -> None:
     """Refuse what is not the same as when the digests were taken.
+
+    Parameters
+    ----------
+    expected, found : mapping of str to str
+    problem : str
+        What messages call the problem as a whole.
 
     Raises
     ------
@@ -81,13 +88,13 @@ def require_unchanged(expected: Mapping[str, str], found: dict[str, str]) -> Non
     """
     names = {
         "kernel": "the source of the kernel (its module, or what that imports from beside it)",
-        "problem": "problem.toml",
+        "problem": problem,
     }
     changed = [names.get(name, f"the file of {name}") for name in expected if found.get(name) != expected[name]]
     if changed:
         raise InputError(
             f"changed since the run began: {', '.join(changed)}. The results would not be of one problem. "
-            "Undo the change, begin a new run, or go on all the same with --accept-changes."
+            "Undo the change, begin a new run, or go on all the same with --accept-changes (accept_changes=True)."
         )
 
 

@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import InputError
-from ...kernels.base import UnknownParameterError
-from ...kernels.registry import RESERVED, load
-from ...problem import Problem
-from ...util.dtypes import as_array, first_rounded, is_numeric, spelled
-from ...util.memory_limits import require
+from ..errors import InputError
+from ..kernels.base import UnknownParameterError
+from ..kernels.registry import RESERVED, load
+from ..problem import Problem
+from ..util.dtypes import as_array, first_rounded, is_numeric, spelled
+from ..util.memory_limits import require
+from .settings import OWN_KERNEL
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ...history.stored_array import StoredArray
-    from ...kernels import Kernel
-    from ...rundir.recorded_run import PastRun
+    from ..history.stored_array import StoredArray
+    from ..kernels import Kernel
+    from ..rundir.recorded_run import PastRun
     from .settings import Settings
 
     Array = npt.NDArray[Any]
@@ -39,7 +40,7 @@ def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
     InputError
         If a value is wrong or a file cannot be read.
     """
-    return Problem(
+    problem = Problem(
         initial(settings, in_memory=in_memory) if root else None,
         kernel(settings, root=root),
         delta_t=settings.delta_t,
@@ -50,6 +51,27 @@ def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
         keep=settings.keep,
         reduce=settings.reduce,
     )
+    problem.origin = settings
+    return problem
+
+
+def text_of(path: str) -> str:
+    """Return the text of a problem file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    from pathlib import Path
+
+    try:
+        return Path(path).read_text("utf-8-sig")  # some editors write a mark of the byte order
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(
+            f"cannot read the problem {path}: {reason}. Give a TOML file. (see: simsplit example affine)"
+        ) from None
 
 
 def kernel(settings: Settings, *, root: bool) -> Kernel:
@@ -57,6 +79,11 @@ def kernel(settings: Settings, *, root: bool) -> Kernel:
     for name in settings.parameters:
         if name in RESERVED or not name.isidentifier():
             raise InputError(f"a parameter cannot be called {name!r}. Rename it.")
+    if settings.kernel.startswith(OWN_KERNEL):
+        raise InputError(
+            f"the kernel {settings.kernel.removeprefix(OWN_KERNEL)} is a program's own, which no file can give again. "
+            'Give the problem from that program: simsplit.resume("FOLDER", problem=problem).'
+        )
     parameters = {name: _parameter(name, value, root=root) for name, value in settings.parameters.items()}
     try:
         return load(settings.kernel, kind=settings.kind, folder=settings.import_from, **parameters)
@@ -70,8 +97,8 @@ def _parameter(name: str, value: Any, *, root: bool) -> Any:
             raise InputError(f"parameter {name} must be a number, a list, or a .npy file, not {value!r}")
         if not root:
             return None
-        from ...history.formats.npy import read_npy
-        from ...rundir.recorded_run import require_finished
+        from ..history.formats.npy import read_npy
+        from ..rundir.recorded_run import require_finished
 
         require_finished(value)
         return read_npy(value, f"the file of parameter {name},")
@@ -88,8 +115,8 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
         return _counting(size, np.dtype(np.float64) if wanted is None else wanted)
     if isinstance(settings.input, list):
         return listed(settings.input, wanted)
-    from ...history.formats.npy import read_npy
-    from ...history.stored_array import StoredArray, converted
+    from ..history.formats.npy import read_npy
+    from ..history.stored_array import StoredArray, converted
 
     array: Any = stored(settings.input)
     if array is None:
@@ -116,7 +143,7 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
 
 def step_of_run(text: str) -> tuple[PastRun, int] | None:
     """Return which step of which run ``runs/a@500`` is; None if the text is the path of a file."""
-    from ...rundir.recorded_run import open_run
+    from ..rundir.recorded_run import open_run
 
     folder, at, step = text.rpartition("@")
     if not at or not step.isascii() or not step.isdecimal() or len(step) > _DIGITS or os.path.lexists(text):
@@ -132,9 +159,9 @@ def stored(text: str) -> StoredArray | None:
     InputError
         If there is none, or it is the history of a run that is not finished.
     """
-    from ...history.stored_array import stored_array
-    from ...rundir.directory import RECORD
-    from ...rundir.recorded_run import require_finished
+    from ..history.stored_array import stored_array
+    from ..rundir.directory import RECORD
+    from ..rundir.recorded_run import require_finished
 
     found = step_of_run(text)
     if found is not None:

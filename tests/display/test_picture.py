@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit.cli import main
-from simsplit.cli.commands import plot
+from simsplit.display import picture as plot
 from simsplit.history import stored_array as reading
 from simsplit.history.stored_array import StoredArray, stored_array
 from simsplit.rundir.recorded_run import open_run

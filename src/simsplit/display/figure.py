@@ -6,9 +6,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
-from ...util import durable as disk
-from ...util import optional as extras
+from ..errors import InputError
+from ..util import durable as disk
+from ..util import optional as extras
 
 
 def figure(width: float, height: float) -> Any:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping  # noqa: TC003, msgspec looks at the types of the fields
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from ...errors import InputError
-from ...util.records import Record
-from ...util.validation import number
-from ..options.types import check, near, user_path
+from ..errors import InputError
+from ..util.records import Record
+from ..util.validation import check, near, number, user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..parser import Options
-
+OWN_KERNEL = "own kernel: "  # how a run directory calls a kernel that only the program that made it has
 PATHS = ("input", "output", "import_from")
 
 
@@ -100,10 +98,30 @@ class Settings(Record):
     origins: Mapping[str, str] = {}
 
 
+class Given(Protocol):
+    """Options that override a problem file: an attribute for each key, None where it is not given, and these."""
+
+    @property
+    def problem(self) -> str | None:
+        """The path of the problem file."""
+
+    @property
+    def set(self) -> tuple[str, ...]:
+        """Parameters, each ``NAME=VALUE``."""
+
+    @property
+    def offset(self) -> float | None:
+        """Of the kernel affine."""
+
+    @property
+    def multiplier(self) -> float | None:
+        """Of the kernel affine."""
+
+
 KEYS = tuple(name for name in Settings.fields() if name != "origins")
 
 
-def resolve(options: Options, text: str | None) -> Settings:
+def resolve(options: Given, text: str | None) -> Settings:
     """Return what the options and the text of the problem file say.
 
     Raises
@@ -111,7 +129,7 @@ def resolve(options: Options, text: str | None) -> Settings:
     InputError
         If one of them is wrong; the message names the file and the key, or the option.
     """
-    settings = Settings() if text is None or options.problem is None else _from_file(text, options.problem)
+    settings = Settings() if text is None or options.problem is None else settings_from(text, options.problem)
     changes: dict[str, Any] = {}
     for key in KEYS:
         value = getattr(options, key, None)
@@ -126,7 +144,7 @@ def resolve(options: Options, text: str | None) -> Settings:
         changes["size"] = None
     kernel = changes.get("kernel", settings.kernel)
     parameters = {} if kernel != settings.kernel else dict(settings.parameters)
-    origins = {name: f"{options.problem}: `parameters.{name}`" for name in parameters}
+    origins = {name: settings.origins[name] for name in parameters}
     given = _set(options.set)
     parameters.update(given)
     origins.update({name: f"--set {name}" for name in given})
@@ -200,7 +218,14 @@ def _listed(option: str, text: str) -> list[Any]:
     return first
 
 
-def _from_file(text: str, path: str) -> Settings:
+def settings_from(text: str, path: str) -> Settings:
+    """Return what the text of a problem file says.
+
+    Raises
+    ------
+    InputError
+        If it is wrong; the message names the file and the key.
+    """
     import tomllib
     from typing import TypedDict, get_type_hints
 
@@ -240,7 +265,8 @@ def _from_file(text: str, path: str) -> Settings:
         name: os.path.join(folder, user_path(value)) if isinstance(value, str) else value  # noqa: PTH118, the same
         for name, value in checked.parameters.items()
     }
-    return checked.replace(**moved, parameters=parameters)
+    origins = {name: f"{path}: `parameters.{name}`" for name in parameters}
+    return checked.replace(**moved, parameters=parameters, origins=origins)
 
 
 def _numbers(name: str, value: Any) -> Any:

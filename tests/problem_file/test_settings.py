@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from simsplit import InputError
 from simsplit.cli.parser import Options, parse
-from simsplit.cli.problem_file.build import make
-from simsplit.cli.problem_file.settings import KEYS, Settings, resolve
+from simsplit.problem_file.build import make
+from simsplit.problem_file.settings import KEYS, Settings, resolve
 
 FILE = """
 kernel = "lorenz"

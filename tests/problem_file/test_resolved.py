@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from simsplit import InputError, StoppedError
 from simsplit.cli import main
 from simsplit.cli.parser import Options
-from simsplit.cli.problem_file.resolved import absolute, as_toml
-from simsplit.cli.problem_file.settings import Settings, resolve
+from simsplit.problem_file.resolved import absolute, as_toml
+from simsplit.problem_file.settings import Settings, resolve
 from tests.support.environment import forget_launchers
 
 if TYPE_CHECKING:

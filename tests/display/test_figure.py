@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simsplit import InputError, OutputError
-from simsplit.cli.output import figure as picture
+from simsplit.display import figure as picture
 from simsplit.util import durable as disk
 
 if TYPE_CHECKING:

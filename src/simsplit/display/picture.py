@@ -1,0 +1,220 @@
+"""A history as a picture, by matplotlib (extra ``plot``)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable  # noqa: TC003, the type of a field
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ..errors import InputError
+from ..rundir.recorded_run import spread
+from ..util.dtypes import spelled
+from ..util.formatting import counted
+from . import figure as picture
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from ..history.stored_array import StoredArray
+    from ..rundir.recorded_run import PastRun
+
+    Array = npt.NDArray[Any]
+
+_STEPS, _ROWS = 800, 400  # cells of the picture along either axis at most: none is smaller than a pixel
+_CURVES = 5  # rows that are drawn as curves unless some are chosen
+_TELLABLE = 10  # curves with a colour of their own
+
+
+def draw(run: PastRun, output: str, *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+    """Draw the history of a run, as `draw_history`, with the names and units that the run has."""
+    problem = run.record["problem"]
+    named = _Named(
+        str(run.path),
+        f"{problem['kernel']}: {problem['formula']}",
+        run.label("time", "time_unit"),
+        partial(run.label, unit="unit"),
+    )
+    if not run.complete:
+        raise InputError(f"{run.path} has no complete step yet: there is nothing to draw.")
+    return draw_history(run.history(), run.times()[: run.complete], output, named, rows, component)
+
+
+def draw_array(history: Array, times: Array, output: str, *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+    """Draw a history that is in memory, as `draw_history`."""
+    if not len(history):
+        raise InputError("the history has no steps: there is nothing to draw.")
+    return draw_history(_InMemory(history), times, output, _Named("the history"), rows, component)
+
+
+class _Named(NamedTuple):
+    """What the picture and messages call things."""
+
+    what: str
+    title: str = ""
+    time: str = "time"
+    label: Callable[[str], str] = str
+
+
+class _InMemory(NamedTuple):
+    """A history in memory, with what `draw_history` uses of one in a file."""
+
+    array: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its dtype."""
+        return self.array.dtype
+
+    def pieces(self, steps: int) -> list[tuple[slice, slice]]:
+        """Return the one piece that it is."""
+        return [(slice(0, steps), slice(0, self.shape[1]))]
+
+    def block(self, steps: slice, within: slice) -> Array:
+        """Return a part of it."""
+        return self.array[steps, within]
+
+
+def draw_history(
+    history: StoredArray | _InMemory,
+    times: Array,
+    output: str,
+    named: _Named,
+    rows: Sequence[int],
+    component: int,
+) -> list[str]:
+    """Draw the history over time and rows, and chosen rows as curves; return what the picture leaves out.
+
+    The whole history is read. Where it has more steps or rows than the picture has room for, a cell shows the mean
+    of several values, and a curve becomes the band from the least to the greatest of them.
+
+    Parameters
+    ----------
+    history : StoredArray or _InMemory
+    times : ndarray
+        Of the steps that are drawn, the first ones.
+    output : str
+        The picture: what matplotlib knows, such as ``.png``, ``.pdf`` or ``.svg``.
+    named : _Named
+    rows : sequence of int
+        Those that become curves.
+    component : int
+        Of rows with several values the one that is drawn, counted in C order.
+    """
+    figure = picture.figure(10, 7.5)
+    complete = len(times)
+    if history.dtype.names is not None:
+        raise InputError(f"the values of {named.what} have fields, {spelled(history.dtype)}: they cannot be drawn.")
+    count, values = history.shape[1], int(np.prod(history.shape[2:]))
+    chosen = list(rows) or spread(count, _CURVES)
+    _require_there(chosen, count, component, values)
+    found = _summed_up(history, complete, chosen, component)
+    notes = _left_out(found, complete, count, len(chosen))
+    above, below = figure.subplots(2, 1, height_ratios=[3, 2], sharex=True)
+    figure.suptitle(named.title, wrap=True)
+    what = "value" if values == 1 else f"component {component}"
+    t, shown = _middles(times, _STEPS), _middles(np.arange(count), _ROWS)
+    if len(t) == 1:
+        above.plot(np.full(len(shown), t[0]), shown, ".")
+    else:
+        low, high = found.whole  # means may hardly differ: their colours are those of single values all the same
+        mesh = above.pcolormesh(t, shown, found.means.T, shading="nearest", rasterized=True, vmin=low, vmax=high)
+        figure.colorbar(mesh, ax=above, label=named.label(what), pad=0.01)
+    above.set_ylabel("row")
+    above.yaxis.get_major_locator().set_params(integer=True)
+    above.set_title("\n".join(notes), fontsize="small", loc="left")
+    for row, least, greatest in zip(chosen, found.least.T, found.greatest.T, strict=True):
+        if len(t) == complete:
+            below.plot(t, least, label=f"row {row}", marker="." if len(t) <= _STEPS // 20 else None)
+        else:
+            below.fill_between(t, least, greatest, label=f"row {row}", alpha=0.5, linewidth=1)
+    below.set_xlabel(named.time)
+    below.set_ylabel(named.label(what))
+    below.grid(visible=True, alpha=0.3)
+    if len(chosen) <= _TELLABLE:
+        below.legend(loc="best", ncols=2 if len(chosen) > _CURVES else 1)
+    picture.save(figure, output)
+    return notes
+
+
+def _require_there(rows: list[int], count: int, component: int, values: int) -> None:
+    """Refuse rows and components that the history does not have."""
+    if not count or not values:
+        raise InputError("the history has no values: there is nothing to draw.")
+    for row in rows:
+        if not 0 <= row < count:
+            raise InputError(f"--rows must be from 0 to {count - 1}, not {row}")
+    if not 0 <= component < values:
+        raise InputError(f"--component must be from 0 to {values - 1}, not {component}")
+
+
+class _Summary(NamedTuple):
+    """What is drawn: the mean of each cell, the range of each chosen row in each, and the range of all values."""
+
+    means: Array
+    least: Array
+    greatest: Array
+    whole: tuple[float, float]
+    not_numbers: int
+
+
+@np.errstate(over="ignore", invalid="ignore")  # of great values; a cell without a number stays empty
+def _summed_up(history: StoredArray | _InMemory, complete: int, chosen: list[int], component: int) -> _Summary:
+    """Read each piece of a history once; of complex numbers take the absolute values."""
+    rows = history.shape[1]
+    shape = min(complete, _STEPS), min(rows, _ROWS)
+    sums, counts = np.zeros(shape), np.zeros(shape, np.int64)
+    least = np.full((shape[0], len(chosen)), np.nan)
+    greatest, low, high = least.copy(), np.nan, np.nan
+    for steps, within in history.pieces(complete):
+        block = history.block(steps, within)
+        values = block.reshape(*block.shape[:2], -1)[:, :, component]
+        values = np.abs(values) if np.iscomplexobj(values) else values
+        values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+        low, high = np.fmin(low, np.fmin.reduce(values, axis=None)), np.fmax(high, np.fmax.reduce(values, axis=None))
+        times, first_steps = _cells(steps, complete, shape[0])
+        places, first_rows = _cells(within, rows, shape[1])
+        for total, part in ((sums, np.nan_to_num(values)), (counts, np.isfinite(values))):
+            along = np.add.reduceat(part, first_steps, axis=0, dtype=total.dtype)
+            total[times, places] += np.add.reduceat(along, first_rows, axis=1)
+        for number, row in enumerate(chosen):
+            if within.start <= row < within.stop:
+                curve = values[:, row - within.start]
+                for best, better in ((least, np.fmin), (greatest, np.fmax)):
+                    best[times, number] = better(best[times, number], better.reduceat(curve, first_steps))
+    return _Summary(sums / counts, least, greatest, (low, high), complete * rows - int(counts.sum()))
+
+
+def _cells(part: slice, count: int, cells: int) -> tuple[slice, Array]:
+    """Return the cells of a part of `count` indices, and where in the part each of them begins."""
+    numbers = np.arange(part.start, part.stop) * cells // count
+    return slice(numbers[0], numbers[-1] + 1), np.flatnonzero(np.diff(numbers, prepend=-1))
+
+
+def _middles(values: Array, most: int) -> Array:
+    """Return the middle of the values of each cell."""
+    _, first = _cells(slice(0, len(values)), len(values), min(len(values), most))
+    return np.asarray((values[first] + values[np.append(first[1:], len(values)) - 1]) / 2)
+
+
+def _left_out(found: _Summary, steps: int, rows: int, curves: int) -> list[str]:
+    """Say for people what the picture does not show."""
+    long, high = (-(-count // cells) for count, cells in zip((steps, rows), found.means.shape, strict=True))
+    notes = []
+    if long * high > 1:
+        notes.append(f"each cell is the mean of up to {counted(long, 'step')} × {counted(high, 'row')}")
+    if long > 1:
+        notes.append(f"curves go from the least to the greatest value of up to {counted(long, 'step')}")
+    if curves < rows and notes:
+        notes.append(f"curves of {curves} of {rows:,} rows: others by --rows")
+    if found.not_numbers:
+        notes.append(f"{counted(found.not_numbers, 'value')} not finite, left out")
+    return notes

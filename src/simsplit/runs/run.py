@@ -1,0 +1,191 @@
+"""A run directory for programs: how the run ended, and what it gave so far."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..history.stored_array import unreadable
+from ..problem import times_of
+from ..problem_file.files import load
+from ..rundir.directory import PROBLEM, REDUCTIONS
+from ..rundir.recorded_run import PastRun, open_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from ..problem import Problem
+
+
+class Run:
+    """A run in a run directory. Everything is read when it is asked for, so that a run that goes on can be watched.
+
+    Parameters
+    ----------
+    path : path-like
+        The run directory.
+
+    Attributes
+    ----------
+    path : Path
+        The run directory.
+
+    Raises
+    ------
+    InputError
+        If it is not a run directory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        open_run(self.path)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path}: {self.status}>"
+
+    def _repr_html_(self) -> str:
+        from ..util.labelled import table
+
+        run = self._recorded
+        problem, history = run.record["problem"], run.record["history"]
+        facts = {
+            "status": run.status,
+            "kernel": ": ".join(filter(None, (problem["kernel"], problem["formula"]))),
+            "history": f"{run.file.name}, {tuple(history['shape'])}, {run.complete:,} steps complete",
+            "starts": len(run.record["attempts"]),
+        }
+        return table(f"run {self.path}", facts)
+
+    @property
+    def _recorded(self) -> PastRun:
+        return open_run(self.path)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What ``run.json`` says: what ran, where, when and how it ended."""
+        return self._recorded.record
+
+    @property
+    def status(self) -> str:
+        """How it ended: finished, stopped, failed, interrupted, hung, killed; or running."""
+        return self._recorded.status
+
+    @property
+    def problem(self) -> Problem:
+        """What is simulated, made of ``problem.toml``."""
+        return load(self.path / PROBLEM)
+
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        """The time of each step of `history`, shape (complete steps,)."""
+        run = self._recorded
+        return run.times()[: run.complete]
+
+    @property
+    def history(self) -> Any:
+        """The history where it lies, shape (complete steps, n, ...): nothing is read before it is indexed.
+
+        A memory map of an ``.npy``, an array of zarr, or a dataset of h5py. Of a Zarr store or HDF5 file that is not
+        complete yet it is a view that gives runs of steps: ``history[a:b]``.
+        """
+        run = self._recorded
+        stored = run.history()
+        whole = run.complete == len(stored)
+        try:
+            if stored.format == "npy":
+                return np.load(stored.path, mmap_mode="r")[: run.complete]
+            if not whole:
+                return replace(stored, shape=(run.complete, *stored.shape[1:]))
+            if stored.format == "zarr":
+                from ..history.formats import zarr_v3
+
+                with zarr_v3.opened(stored.path) as group:
+                    return group[stored.name]
+            from ..history.formats import hdf5
+
+            return hdf5.load().File(stored.path, "r")[stored.name]
+        except (OSError, ValueError) as error:  # it was renamed, for it is finished, or it is damaged
+            raise unreadable(stored.path, str(error)) from error
+
+    @property
+    def reductions(self) -> dict[str, Any]:
+        """What was computed over all rows of every step so far, by name: memory maps, shape (steps, ...)."""
+        run = self._recorded
+        steps = int(run.record["position"])
+        folder = self.path / REDUCTIONS
+        names = sorted(file.stem for file in folder.glob("*.npy"))
+        return {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:steps] for name in names}
+
+    def to_xarray(self) -> Any:
+        """Return a dataset of xarray: the history, reductions, times, and units.
+
+        Returns
+        -------
+        xarray.Dataset
+            Of an ``.npy`` it is a memory map, of other formats it is read.
+
+        Raises
+        ------
+        InputError
+            If xarray is missing, or the history cannot be read.
+        """
+        from ..util.labelled import dataset
+
+        problem = self.record["problem"]
+        history, reductions, times = self.history, self.reductions, self.times
+        if not isinstance(history, np.ndarray):
+            history = np.asarray(history[:])
+        steps = max((len(each) for each in reductions.values()), default=len(times))
+        step_times = times_of(problem["start_time"], problem["delta_t"], range(steps))
+        labels = {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
+        return dataset(history, times, reductions, step_times, labels)
+
+    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+        """Draw the history over time and rows, and some rows as curves, into a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Such as ``picture.png``, ``.pdf`` or ``.svg``.
+        rows : sequence of int, optional
+            Those that become curves.
+        component : int, default 0
+            Of rows with several values the one that is drawn, counted in C order.
+
+        Returns
+        -------
+        list of str
+            What the picture leaves out.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing, or there is nothing that can be drawn.
+        OutputError
+            If the picture cannot be written.
+        """
+        from ..display.picture import draw
+
+        return draw(self._recorded, os.fsdecode(path), rows=rows, component=component)
+
+
+def open(path: str | os.PathLike[str]) -> Run:  # noqa: A001, as zarr.open and others
+    """Return the run in a run directory, finished or not. Not collective.
+
+    Parameters
+    ----------
+    path : path-like
+        The run directory.
+
+    Raises
+    ------
+    InputError
+        If it is not a run directory.
+    """
+    return Run(path)
