@@ -1,6 +1,6 @@
 """Who does the arithmetic: NumPy, or code that is compiled for the kernel.
 
-The compiled loop gives NumPy's bits (see `kernels.compiled`), so that what is weighed is time. All ranks must
+The compiled loop gives NumPy's bits (see `backends.llvm`), so that what is weighed is time. All ranks must
 decide alike, and one rank of each kind of machine compiles for all: it looks on disk first, and what it has
 goes to the others in a message, so that the file system sees one reader and one writer.
 """

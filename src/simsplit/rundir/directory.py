@@ -7,7 +7,7 @@
     reductions/     what was computed over all rows of every step
     arrays/         arrays of the problem that came from memory
     kernel.py.txt   the source of a kernel that only the program that began the run has
-    run.json        what ran where, when and how it ended (see `provenance`)
+    run.json        what ran where, when and how it ended (see `record`)
     log.txt         what happened, a line each
     checkpoints/    the last two
     stacks/         where each rank was when the run hung
