@@ -87,6 +87,19 @@ def test_what_it_writes_to_npy_is_cut_and_other_files_are_not_written(tmp_path: 
     assert [path.name for path in tmp_path.iterdir()] == ["a.npy"]
 
 
+@pytest.mark.parametrize("name", ["a.npy", "a.zarr", "a.h5", "a"])
+def test_a_run_that_it_stops_after_the_last_step_is_a_whole_one(tmp_path: Path, name: str) -> None:
+    def stop(step: Step) -> None:
+        if step.k == 10:
+            step.stop()
+
+    result = simsplit.run(problem("step"), serial=True, watch=stop, output=tmp_path / name)
+    assert result.note is None
+    assert (tmp_path / name).exists()
+    if name == "a":
+        assert (tmp_path / "a" / "history.npy").exists()
+
+
 def test_several_are_called_in_their_order() -> None:
     order: list[tuple[str, int]] = []
     watch = [lambda step: order.append(("a", step.k)), lambda step: order.append(("b", step.k))]

@@ -83,7 +83,7 @@ def execute(
     problem : Problem
     communicator : Communicator
     options : RunOptions
-        As `RunOptions.checked` returns them.
+        As `checked_options` returns them.
     destination : Destination
     observers : sequence of callable
         Each makes an observer, called before those of the destination.
@@ -124,11 +124,10 @@ def execute(
                     check_rows=options.check_rows,
                 )
                 stopped = None
-                if watching is not None and watching.reason:
+                if watching is not None and reached < plan.steps:
                     output.stop(reached, plan.steps, watching.reason)
-                    if reached < plan.steps:
-                        stopped = f"stopped by {watching.reason} after {reached:,} of {plan.steps:,} steps"
-                        plan = plan.replace(steps=reached)
+                    stopped = f"stopped by {watching.reason} after {reached:,} of {plan.steps:,} steps"
+                    plan = plan.replace(steps=reached)
                 verification = verify(communicator, plan, part, sink, block, reducer) if options.verify else None
                 sink.finish()
             except BaseException:
