@@ -48,7 +48,9 @@ def begun(folder: str, *words: str) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Return the bytes of each file, but for what Python keeps of modules."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "__pycache__")
+    return {str(path): path.read_bytes() for path in files}
 
 
 def values(path: str | Path) -> Any:
