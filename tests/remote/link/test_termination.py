@@ -430,3 +430,35 @@ def test_root_lets_nobody_go_while_a_rank_that_had_reported_is_at_work_again(act
     confirm(2)
     assert root.ended
     assert sent == [(FrameKind.END, 1), (FrameKind.END, 2)]
+
+
+def test_root_lets_nobody_go_by_a_report_that_came_amid_a_round() -> None:
+    sent: list[tuple[int, int]] = []
+    root = leaving.Leaving(
+        0, 3, lambda frame, rank: sent.append((frame.kind, rank)), lambda: (2, 2), lambda *_: None, LIMIT
+    )
+    root.passive = True
+
+    def take(kind: FrameKind, rank: int, *value: int) -> None:
+        frame = Frame(kind, body=encode(list(value), Hooks()).body)
+        root.accept(Arrived(frame.pack(1)[0], rank))
+        root.work()
+
+    for _ in range(3):
+        root.work()
+    take(FrameKind.IDLE, 1, 5, 5)
+    take(FrameKind.IDLE, 2, 5, 5)
+    assert sent == [(FrameKind.CONFIRM, 1), (FrameKind.CONFIRM, 2)]
+    sent.clear()
+    take(FrameKind.IDLE, 1, 6, 5)  # rank 1 was at work meanwhile, and what it sent to rank 2 is on its way
+    take(FrameKind.CONFIRMED, 1, 1, 6, 5)
+    take(FrameKind.CONFIRMED, 2, 1, 5, 5)
+    for _ in range(3):
+        root.work()
+    assert not root.ended
+    assert not sent
+    take(FrameKind.IDLE, 2, 5, 6)
+    assert sent == [(FrameKind.CONFIRM, 1), (FrameKind.CONFIRM, 2)]
+    take(FrameKind.CONFIRMED, 1, 2, 6, 5)
+    take(FrameKind.CONFIRMED, 2, 2, 5, 6)
+    assert root.ended

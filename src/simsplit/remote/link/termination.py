@@ -159,6 +159,7 @@ class Leaving:
         self.incomplete = False
         self._reports: dict[int, tuple[int, int]] = {}
         self._wave = 0
+        self._asked: dict[int, tuple[int, int]] = {}  # the reports that the round under way is to confirm
         self._confirmed: dict[int, tuple[int, int] | None] | None = None  # None: no round is under way
 
     @property
@@ -275,6 +276,7 @@ class Leaving:
             if self._reports.keys() >= self._expected and (self.incomplete or self._balanced()):
                 self._wave += 1
                 self._confirmed = {}
+                self._asked = dict(self._reports)  # a later report belongs to no sum that was looked at
                 for rank in self._expected - {ROOT}:
                     self._send(Frame(FrameKind.CONFIRM, self._wave), rank)
             else:
@@ -283,7 +285,7 @@ class Leaving:
             own = self._confirmed[ROOT] = self._count() if self._is_at_rest() else None
             confirmed, self._confirmed = self._confirmed, None
             same = all(
-                confirmed[rank] is not None and confirmed[rank] == self._reports.get(rank) for rank in self._expected
+                confirmed[rank] is not None and confirmed[rank] == self._asked.get(rank) for rank in self._expected
             )
             if same:
                 for rank in self._expected - {ROOT}:
