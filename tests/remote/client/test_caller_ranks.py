@@ -369,11 +369,12 @@ class RandomCalls:
         proxy.note.oneway(self.rank)
         self.noted[remote.uri_of(proxy).rank] += 2
 
-    def check_notes(self) -> None:
-        """Compare what each rank noted at each other with what is there."""
+    def check_notes(self, failed: int | None = None) -> None:
+        """Compare what each rank noted at each other with what is there; a rank that failed has not seen all."""
         noted = MPI.COMM_WORLD.allgather(self.noted)
-        seen = [self.calculator.seen.count(rank) for rank in range(len(noted))]
-        assert seen == [each[self.rank] for each in noted]
+        for rank in range(len(noted)):
+            if failed not in (rank, self.rank):
+                assert self.calculator.seen.count(rank) == noted[rank][self.rank]
 
 
 def memory() -> float:
@@ -426,6 +427,7 @@ def test_ranks_that_call_each_other_at_random_go_on_when_one_fails(workers: int)
         made += calls.made
         assert here.caller.idle
         assert not here._endpoint.counts["malformed"]  # refused: an array of the rank that failed, to a call given up
-        # The notes are not compared: now and then the ranks that are left end a round with a note on its way.
+        if "TESTS_SOAK_SECONDS" in os.environ:  # a soak by hand, until it has shown for long enough that they agree
+            calls.check_notes(failing if SIZE > 1 else 0)
     if RANK == 0:
         print(f"{made:,} calls by root in {rounds} rounds, in each of which a rank failed; {gone} to one that had")
