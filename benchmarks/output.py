@@ -22,8 +22,9 @@ import numpy as np
 
 from simsplit.communicator import Communicator, connect
 from simsplit.engine import Plan
-from simsplit.history.file import Layout, OneFile, WrittenHistory
+from simsplit.history.file import FileHistory, OneFile
 from simsplit.history.formats import npy
+from simsplit.history.layout import Layout
 from simsplit.rundir.checkpoint import KEPT, Checkpoints
 
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def by_simsplit(world: Communicator, path: Path, plan: Plan, state: Any) -> floa
         npy.create(path, layout)
     world.bitwise_or(0)
     target = OneFile(world.open(str(path)), npy.first_step(path, layout), layout)
-    receiver = WrittenHistory(world, plan, target, path)
-    stretches = [plan.stretch(first, 4, every=False) for first in range(0, plan.steps, 4)]
-    tiles = [tile for stretch in stretches for tile in plan.tiles(stretch)]
+    receiver = FileHistory(world, plan, target, path)
+    batches = [plan.batch(first, 4, every=False) for first in range(0, plan.steps, 4)]
+    tiles = [tile for batch in batches for tile in plan.tiles(batch)]
     receiver.rows(tiles[0])[...] = state[0]
 
     def work() -> None:

@@ -49,8 +49,6 @@ BAD = [
     (["--output", "{}/history.txt"], 2, "the output must be a file that ends in .npy, .zarr, .h5"),
     (["--output", "{}/no/folder/history.npy"], 5, "there is no folder"),
     (["--output", "{}/folder.npy"], 5, "it is not a regular file"),
-    (["--output", "{}/history.zarr", "--reduce", "mean"], 2, "Give --output a file that ends in .npy"),
-    (["--output", "{}/folder", "--reduce", "mean"], 2, "Give --output a file that ends in .npy"),
     (["--output", "{}/folder", "--transport", "shared"], 2, "--transport shared is for a history on rank 0"),
     # more than there is
     (["--size", "1000000000000"], 2, "the array of --size 1000000000000 takes 8 TB, but"),

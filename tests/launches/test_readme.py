@@ -74,7 +74,11 @@ def test_every_exit_status_is_in_the_table() -> None:
 
 @pytest.mark.parametrize("path", re.findall(r"\]\(([^)]+)\)", TEXT))
 def test_links_lead_somewhere(path: str) -> None:
-    assert (ROOT / path).exists()
+    file, _, heading = path.partition("#")
+    assert (ROOT / file).exists()
+    if heading:
+        headings = re.findall(r"^#+ (.*)$", (ROOT / file).read_text(), re.MULTILINE)
+        assert heading in [re.sub(r"[^a-z0-9 -]", "", each.lower()).replace(" ", "-") for each in headings]
 
 
 def test_every_module_is_in_the_picture() -> None:
