@@ -183,6 +183,15 @@ def test_nan_of_a_bound_is_an_error_where_it_is_to_be_one(name: str) -> None:
     assert caught.value.exit_status == 4
 
 
+def clip_takes_any_number() -> bool:
+    """Return whether NumPy's clip takes bounds that the dtype does not hold; NumPy 2.0 does not."""
+    try:
+        np.clip(np.zeros(1, np.int8), 0, 128)
+    except OverflowError:
+        return False
+    return True
+
+
 @WITH_LLVM
 @pytest.mark.parametrize("name", ["numpy", "numba"])
 @pytest.mark.parametrize(
@@ -192,7 +201,7 @@ def test_nan_of_a_bound_is_an_error_where_it_is_to_be_one(name: str) -> None:
         ("x * 0 + k", "step", "at step 129, t = 64.5 (from step 128, t = 64.0),"),
         ("x * 0 + (k + 127)", "map", "at step 1, t = 0.5,"),  # where the check before a run comes, too
         ("x > k * 3", "map", None),  # a comparison takes any number
-        ("clip(x, 0, k * 2)", "map", None),
+        ("clip(x, 0, k * 2)", "map", None if clip_takes_any_number() else "at step 64, t = 32.0,"),
     ],
 )
 def test_a_number_that_leaves_its_dtype_is_an_error_at_its_step(
