@@ -125,7 +125,8 @@ def execute(
                 )
                 stopped = None
                 if watching is not None and reached < plan.steps:
-                    output.stop(reached, plan.steps, watching.reason)
+                    with Agreement(communicator):  # so that the error says that it is raised on all ranks
+                        output.stop(reached, plan.steps, watching.reason)
                     stopped = f"stopped by {watching.reason} after {reached:,} of {plan.steps:,} steps"
                     plan = plan.replace(steps=reached)
                 verification = verify(communicator, plan, part, sink, block, reducer) if options.verify else None
