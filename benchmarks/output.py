@@ -22,9 +22,9 @@ import numpy as np
 
 from simsplit.communicator import Communicator, connect
 from simsplit.engine import Plan
-from simsplit.history.file import FileHistory, OneFile
+from simsplit.history.file import ContiguousWriter, FileHistory
 from simsplit.history.formats import npy
-from simsplit.history.layout import Layout
+from simsplit.history.layout import HistoryLayout
 from simsplit.rundir.checkpoint import KEPT, Checkpoints
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def main() -> None:
     try:
         measure(world, path)
     finally:
-        world.bitwise_or(0)
+        world.allreduce_or(0)
         if world.rank == 0:
             shutil.rmtree(path)
 
@@ -92,10 +92,10 @@ def timed(world: Communicator, work: Callable[[], Any]) -> float:
     """Return how long all ranks take together, on a disk that has nothing else to write."""
     if world.rank == 0:
         os.sync()
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     begun = perf_counter()
     work()
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     return perf_counter() - begun
 
 
@@ -104,7 +104,7 @@ def opened(world: Communicator, path: Path) -> int:
     if world.rank == 0:
         path.unlink(missing_ok=True)
         path.touch()
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     return os.open(path, os.O_RDWR)
 
 
@@ -132,12 +132,12 @@ def whole(file: int, data: Any, offset: int) -> None:
 
 def by_simsplit(world: Communicator, path: Path, plan: Plan, state: Any) -> float:
     """Write the history as a run does, tile by tile, with the agreements that belong to it."""
-    layout = Layout(plan.history_shape, plan.history_dtype, np.arange(STEPS, dtype=np.float64), {})
+    layout = HistoryLayout(plan.history_shape, plan.history_dtype, np.arange(STEPS, dtype=np.float64), {})
     if world.rank == 0:
         path.unlink(missing_ok=True)
         npy.create(path, layout)
-    world.bitwise_or(0)
-    target = OneFile(world.open(str(path)), npy.first_step(path, layout), layout)
+    world.allreduce_or(0)
+    target = ContiguousWriter(world.open(str(path)), npy.data_offset(path, layout), layout)
     receiver = FileHistory(world, plan, target, path)
     batches = [plan.batch(first, 4, every=False) for first in range(0, plan.steps, 4)]
     tiles = [tile for batch in batches for tile in plan.tiles(batch)]

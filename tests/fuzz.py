@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsplit import Problem
-from simsplit.backends.llvm import Compiled, NotCompilable, agrees, assembly, inexact
+from simsplit.backends.llvm import CompiledKernel, NotCompilable, assembly, inexact, passes_self_test
 from simsplit.backends.llvm import object_code as machine_code
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.errors import SimsplitError
 from simsplit.kernels import Kernel, expression, function
-from simsplit.kernels.tracing import recorded
+from simsplit.kernels.tracing import trace_kernel
 from tests.support.arrays import random_array
 from tests.support.blocks import history_of, whole_block
 from tests.support.compiling import loop_of
@@ -221,7 +221,7 @@ def _plain_function(tree: Tree) -> Any:
 def compute(tree: Tree, values: dict[str, Any]) -> Any:
     """Compute a tree."""
     if isinstance(tree, tuple):
-        return recorded(OPERATIONS[tree[0]][1], *(compute(each, values) for each in tree[1:]))
+        return trace_kernel(OPERATIONS[tree[0]][1], *(compute(each, values) for each in tree[1:]))
     return values[tree] if isinstance(tree, str) else tree
 
 
@@ -256,7 +256,7 @@ def ran(case: Case, problem: Problem, ranks: int, **how: Any) -> Any:
     """Return root's result of a run, or the error that all ranks raised."""
     given = {"block_size": case.block, **how}
     if ranks == 1:
-        return _result(problem, SingleProcess(), given)
+        return _result(problem, SerialCommunicator(), given)
     results = on_ranks(ranks, lambda rank: _result(problem, rank, given))
     kinds = {type(each) for each in results}
     assert len(kinds) == 1, f"the ranks ended in different ways: {results}"
@@ -315,7 +315,7 @@ def check(case: Case) -> str:
     with np.errstate(all="ignore"):  # as in the steps of a run
         table = code._table(range(len(times)), times)
     if table is not None:  # else a number changes its type, and NumPy is right
-        assert agrees(code, row, block, times), "the check before a run finds other bits"
+        assert passes_self_test(code, row, block, times), "the check before a run finds other bits"
     return "compiled"
 
 
@@ -331,7 +331,7 @@ def _check_failure(case: Case, error: SimsplitError) -> str:
     return "failed at the same step"
 
 
-def _compiled(problem: Problem) -> Compiled | None:
+def _compiled(problem: Problem) -> CompiledKernel | None:
     """Return the code of a problem, which the engine finds on disk; None if there is none."""
     try:
         with np.errstate(all="ignore"):
@@ -341,7 +341,7 @@ def _compiled(problem: Problem) -> Compiled | None:
         return None
     code = machine_code.compiled(written)
     machine_code.keep(machine_code.key(written), code)
-    compiled = Compiled(problem.kernel, loop, code)
+    compiled = CompiledKernel(problem.kernel, loop, code)
     assert compiled.inexact == inexact(loop)
     return compiled
 

@@ -15,8 +15,8 @@ from simsplit.errors import (
     RankFailure,
     SimsplitError,
     VerificationError,
-    nearest_of_ours,
-    one_of_ours,
+    error_class,
+    public_error_name,
 )
 
 TREE = [
@@ -46,8 +46,8 @@ def test_the_module_documents_the_exit_status_of_each_error(kind: type[SimsplitE
 def test_a_new_error_is_known_on_one_rank_only_and_is_reported_there() -> None:
     error = KernelError("k")
     assert error.failures == ()
-    assert error.reports_here is True
-    assert error.on_all_ranks is False
+    assert error.is_reporter is True
+    assert error.is_collective is False
 
 
 def test_input_errors_are_value_errors_and_no_other_error_is() -> None:
@@ -56,12 +56,12 @@ def test_input_errors_are_value_errors_and_no_other_error_is() -> None:
 
 @pytest.mark.parametrize(("kind", "_status"), TREE)
 def test_one_of_ours_finds_each_class_by_its_name(kind: type[SimsplitError], _status: int) -> None:
-    assert one_of_ours(kind.__name__) is kind
+    assert error_class(kind.__name__) is kind
 
 
 @pytest.mark.parametrize("name", ["ValueError", "RankFailure", "", "inputerror"])
 def test_one_of_ours_gives_the_root_for_any_other_name(name: str) -> None:
-    assert one_of_ours(name) is SimsplitError
+    assert error_class(name) is SimsplitError
 
 
 @pytest.mark.parametrize(("kind", "_status"), TREE)
@@ -70,9 +70,9 @@ def test_nearest_of_ours_finds_the_class_a_users_error_was_derived_from(
 ) -> None:
     theirs = type("Theirs", (kind,), {"__module__": "theirs"})
     deeper = type("KernelError", (theirs,), {"__module__": "theirs"})
-    assert nearest_of_ours(kind("x")) == kind.__name__
-    assert nearest_of_ours(theirs("x")) == kind.__name__
-    assert nearest_of_ours(deeper("x")) == kind.__name__
+    assert public_error_name(kind("x")) == kind.__name__
+    assert public_error_name(theirs("x")) == kind.__name__
+    assert public_error_name(deeper("x")) == kind.__name__
 
 
 def test_a_rank_failure_travels_between_ranks_and_cannot_be_changed() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STEPS = 12
 OPTIONS = ["--kernel", "x + t", "--kind", "step", "--size", "10", "--steps", str(STEPS), "--quiet", "--serial"]
-CALLS = {"create": 4, "write": 6, "sync": 7, "rename": 5, "sync_folder": 6}  # how often at least, in a run
+CALLS = {"create": 4, "write": 6, "sync": 7, "rename": 5, "fsync_dir": 6}  # how often at least, in a run
 
 
 def in_child(work: Any) -> tuple[int, str]:
@@ -128,7 +128,7 @@ def test_whatever_call_fails_nothing_is_lost(fast: Path, call: str, what: str, f
             assert status == 5, message
             assert message.startswith("cannot write ")
             assert os.strerror(getattr(errno, what)) in message
-            if checkpoints(folder) and call != "sync_folder":  # after which it is there, but perhaps not to stay
+            if checkpoints(folder) and call != "fsync_dir":  # after which it is there, but perhaps not to stay
                 assert f"The checkpoint at step {checkpoints(folder)[-1]} is intact" in message
         if (folder / "run.json").exists() and (folder / "problem.toml").exists():
             assert in_child(lambda folder=folder: main(["resume", str(folder), "--serial", "--quiet"])) == (0, "")
@@ -172,7 +172,7 @@ def test_a_file_is_the_old_one_or_the_new_one_whatever_call_fails(
             assert (rows, left) == (11, [])
             assert number > 1 or (call, suffix) == ("create", ".h5")  # which the library of HDF5 creates
             return
-        assert rows == 10 or call in ("rename", "sync_folder")
+        assert rows == 10 or call in ("rename", "fsync_dir")
         if what == "ENOSPC":
             assert (status, left) == (5, [])
             assert message.startswith(f"cannot write the output {path}: No space left on device. ")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 pytest.importorskip("llvmlite")
 
 from simsplit import Problem
-from simsplit.backends.llvm.lowering import Values
+from simsplit.backends.llvm.lowering import NodeLowering
 from simsplit.kernels import expression
 from tests import fuzz
 
@@ -54,7 +54,7 @@ def test_it_notices_a_lost_nan_and_another_zero(text: str, bound: float, monkeyp
     case = case_of(text, np.zeros(100), p=np.full(100, bound))
     assert fuzz.check(case) == "compiled"
     monkeypatch.setattr(
-        Values,
+        NodeLowering,
         "_extreme",
         lambda values, name, dtype, one, other: values._choose(
             "olt" if name == "minimum" else "ogt", dtype, (other, one), other, one

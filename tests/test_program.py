@@ -74,7 +74,7 @@ def test_what_main_returns_is_the_status(aborted: list[int], returned: int | Non
 def test_an_error_on_all_ranks_ends_with_its_status_and_one_message(
     aborted: list[int], capsys: pytest.CaptureFixture[str], kind: type[SimsplitError], status: int
 ) -> None:
-    assert status_of(raising(kind("what is wrong"), on_all_ranks=True)) == status
+    assert status_of(raising(kind("what is wrong"), is_collective=True)) == status
     assert capsys.readouterr() == ("so far\n", "simsplit: what is wrong\n")
     assert aborted == []
 
@@ -82,7 +82,7 @@ def test_an_error_on_all_ranks_ends_with_its_status_and_one_message(
 def test_another_rank_than_the_one_that_reports_is_silent(
     aborted: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert status_of(raising(InputError("x"), on_all_ranks=True, reports_here=False)) == 2
+    assert status_of(raising(InputError("x"), is_collective=True, is_reporter=False)) == 2
     assert capsys.readouterr().err == ""
     assert aborted == []
 
@@ -93,7 +93,7 @@ def test_an_error_of_this_rank_only_ends_the_others_too(aborted: list[int], caps
     assert aborted == [5]
 
 
-@pytest.mark.parametrize(("marks", "others"), [({}, [130]), ({"on_all_ranks": True}, [])])
+@pytest.mark.parametrize(("marks", "others"), [({}, [130]), ({"is_collective": True}, [])])
 def test_ctrl_c_ends_quietly(
     aborted: list[int], capsys: pytest.CaptureFixture[str], marks: dict[str, bool], others: list[int]
 ) -> None:

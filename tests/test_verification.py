@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import Verification
-from simsplit.verification import different, ulps
+from simsplit.verification import bit_mismatch, max_ulp_distance
 
 from .support.arrays import COMPLEX, FLOATS, NUMERIC, arrays, random_array
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @settings(deadline=None, max_examples=150)
 @given(array=arrays(NUMERIC))
 def test_a_copy_differs_nowhere_whatever_it_holds(array: Array) -> None:
-    found = different(array, array.copy())
+    found = bit_mismatch(array, array.copy())
     assert found.shape == array.shape
     assert not found.any()
 
@@ -37,8 +37,8 @@ def test_a_single_bit_that_differs_is_found_at_its_place(dtype: str, data: st.Da
     bit = data.draw(st.integers(0, 8 * array.nbytes - 1))
     changed.view(np.uint8)[bit // 8] ^= np.uint8(1 << bit % 8)
     place = bit // (8 * array.itemsize)
-    assert np.flatnonzero(different(array, changed)).tolist() == [place]
-    assert np.flatnonzero(different(changed, array)).tolist() == [place]
+    assert np.flatnonzero(bit_mismatch(array, changed)).tolist() == [place]
+    assert np.flatnonzero(bit_mismatch(changed, array)).tolist() == [place]
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -46,8 +46,8 @@ def test_signed_zeros_and_signed_nans_differ_though_they_look_alike(dtype: str) 
     one = np.array([0.0, np.nan, 1.0], dtype)
     other = np.array([-0.0, np.copysign(np.nan, -1.0), 1.0], dtype)
     assert np.signbit(one).tolist() != np.signbit(other).tolist()
-    assert different(one, other).tolist() == [True, True, False]
-    assert different(one, one).tolist() == [False, False, False]
+    assert bit_mismatch(one, other).tolist() == [True, True, False]
+    assert bit_mismatch(one, one).tolist() == [False, False, False]
 
 
 @pytest.mark.parametrize(("dtype", "word"), [("float16", "u2"), ("float32", "u4"), ("float64", "u8")])
@@ -56,7 +56,7 @@ def test_the_payloads_of_nans_count(dtype: str, word: str) -> None:
     other = quiet.copy()
     other.view(word)[1] |= 1
     assert np.isnan(other).all()
-    assert different(quiet, other).tolist() == [False, True]
+    assert bit_mismatch(quiet, other).tolist() == [False, True]
 
 
 @pytest.mark.parametrize("dtype", COMPLEX)
@@ -65,7 +65,7 @@ def test_the_imaginary_part_counts_like_the_real_one(dtype: str) -> None:
     other = one.copy()
     other.imag[0] = -0.0
     other.real[2] = np.nextafter(one.real.dtype.type(1), 2, dtype=one.real.dtype)
-    assert different(one, other).tolist() == [True, False, True]
+    assert bit_mismatch(one, other).tolist() == [True, False, True]
 
 
 @pytest.mark.parametrize("dtype", ["longdouble", "clongdouble"])
@@ -74,9 +74,9 @@ def test_the_padding_of_long_doubles_does_not_count_and_the_last_bit_does(dtype:
     padded = one.copy()
     if np.finfo(np.longdouble).nmant == 63:
         padded.view(np.uint8).reshape(-1, 16)[:, 10:] ^= 0xFF
-    assert not different(one, padded).any()
+    assert not bit_mismatch(one, padded).any()
     padded.real[1] = np.nextafter(np.longdouble(2), np.longdouble(3))
-    assert different(one, padded).tolist() == [False, True, False]
+    assert bit_mismatch(one, padded).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("dtype", NUMERIC)
@@ -84,8 +84,8 @@ def test_arrays_of_many_axes_are_compared_value_by_value_in_any_layout(dtype: st
     one = np.zeros((3, 2, 4), dtype)
     other = np.zeros((3, 2, 4), dtype, order="F")
     other[1, 0, 3] = 1
-    assert np.argwhere(different(one, other)).tolist() == [[1, 0, 3]]
-    assert np.argwhere(different(one[:, ::-1], other[:, ::-1])).tolist() == [[1, 1, 3]]
+    assert np.argwhere(bit_mismatch(one, other)).tolist() == [[1, 0, 3]]
+    assert np.argwhere(bit_mismatch(one[:, ::-1], other[:, ::-1])).tolist() == [[1, 1, 3]]
 
 
 def test_values_with_fields_are_compared_field_by_field_and_padding_does_not_count() -> None:
@@ -96,15 +96,15 @@ def test_values_with_fields_are_compared_field_by_field_and_padding_does_not_cou
         other[name] = one[name]
     other["c"]["d"], other["c"]["e"] = one["c"]["d"], one["c"]["e"]
     assert one.tobytes() != other.tobytes()
-    assert not different(one, other).any()
-    assert ulps(one, other) == 0
+    assert not bit_mismatch(one, other).any()
+    assert max_ulp_distance(one, other) == 0
     other["b"][1, 0, 1] = -0.0
     other["c"]["d"][2, 1] = np.nextafter(np.float32(0), np.float32(1))
-    assert np.argwhere(different(one, other)).tolist() == [[1, 0], [2, 1]]
-    assert ulps(one, other) == 1
+    assert np.argwhere(bit_mismatch(one, other)).tolist() == [[1, 0], [2, 1]]
+    assert max_ulp_distance(one, other) == 1
     other["a"][0, 0] = 1
-    assert ulps(one, other) == inf
-    assert different(one, one.astype(one.dtype.newbyteorder(">"))).all()
+    assert max_ulp_distance(one, other) == inf
+    assert bit_mismatch(one, one.astype(one.dtype.newbyteorder(">"))).all()
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,14 @@ def test_values_with_fields_are_compared_field_by_field_and_padding_does_not_cou
     ids=["longer", "more axes", "float32", "big-endian", "integers"],
 )
 def test_another_shape_or_dtype_differs_everywhere(found: Array) -> None:
-    result = different(np.zeros(3), found)
+    result = bit_mismatch(np.zeros(3), found)
     assert result.shape == found.shape
     assert result.all()
 
 
 def test_rows_of_no_long_doubles_differ_nowhere() -> None:
     empty = np.zeros((4, 0), np.longdouble)
-    assert not different(empty, empty).any()
+    assert not bit_mismatch(empty, empty).any()
 
 
 def test_the_verdict_is_written_with_thousands_separated() -> None:
@@ -164,19 +164,19 @@ def stepped(start: Array, steps: int) -> Array:
 def test_the_distance_is_the_number_of_steps_from_number_to_number(dtype: str, start: float, steps: int) -> None:
     one = np.array([start, 5.0], dtype)
     other = np.array([stepped(one[:1], steps)[0], 5.0], dtype)
-    assert ulps(one, other) == steps
-    assert ulps(other, one) == steps
+    assert max_ulp_distance(one, other) == steps
+    assert max_ulp_distance(other, one) == steps
 
 
 @pytest.mark.parametrize("dtype", WORDS)
 def test_the_distance_goes_through_zero_and_to_the_ends_of_the_range(dtype: str) -> None:
     info = np.finfo(dtype)
     tiny = info.smallest_subnormal
-    assert ulps(np.array([-tiny]), np.array([tiny])) == 2
-    assert ulps(np.array([0.0], dtype), np.array([-0.0], dtype)) == 0
-    assert ulps(np.array([info.max]), np.array([np.inf], dtype)) == 1
+    assert max_ulp_distance(np.array([-tiny]), np.array([tiny])) == 2
+    assert max_ulp_distance(np.array([0.0], dtype), np.array([-0.0], dtype)) == 0
+    assert max_ulp_distance(np.array([info.max]), np.array([np.inf], dtype)) == 1
     ends = np.array([-info.max]), np.array([info.max])
-    assert ulps(*ends) == float(2 * int(info.max.view(WORDS[dtype])))
+    assert max_ulp_distance(*ends) == float(2 * int(info.max.view(WORDS[dtype])))
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "complex128"])
@@ -185,14 +185,14 @@ def test_the_distance_of_complex_numbers_is_that_of_their_parts(dtype: str) -> N
     other = one.copy()
     other.real[0] = stepped(one.real[:1], 2)[0]
     other.imag[1] = stepped(one.imag[1:], 5)[0]
-    assert ulps(one, other) == 5
+    assert max_ulp_distance(one, other) == 5
 
 
 def test_not_a_number_on_one_side_cannot_be_told_and_on_both_is_no_distance() -> None:
     one = np.array([np.nan, 1.0])
-    assert ulps(one, np.array([1.0, 1.0])) == inf
-    assert ulps(one, one) == 0
-    assert ulps(one, np.array([np.nan, np.nextafter(1.0, 2.0)])) == 1
+    assert max_ulp_distance(one, np.array([1.0, 1.0])) == inf
+    assert max_ulp_distance(one, one) == 0
+    assert max_ulp_distance(one, np.array([np.nan, np.nextafter(1.0, 2.0)])) == 1
 
 
 @pytest.mark.parametrize(
@@ -207,11 +207,11 @@ def test_not_a_number_on_one_side_cannot_be_told_and_on_both_is_no_distance() ->
     ],
 )
 def test_where_no_distance_can_be_told_it_is_infinite(one: Array, other: Array) -> None:
-    assert ulps(one, other) == inf
+    assert max_ulp_distance(one, other) == inf
 
 
 def test_arrays_without_values_have_no_distance() -> None:
-    assert ulps(np.zeros((3, 0)), np.zeros((3, 0))) == 0
+    assert max_ulp_distance(np.zeros((3, 0)), np.zeros((3, 0))) == 0
 
 
 @settings(deadline=None, max_examples=100)
@@ -225,4 +225,4 @@ def test_the_distance_is_that_of_plain_integers(dtype: str, seed: int) -> None:
         return bits if bits >= 0 else -(bits & (2 ** (8 * one.itemsize - 1) - 1))
 
     pairs = zip(one.view(WORDS[dtype]).tolist(), other.view(WORDS[dtype]).tolist(), strict=True)
-    assert ulps(one, other) == float(max((abs(place(a) - place(b)) for a, b in pairs), default=0))
+    assert max_ulp_distance(one, other) == float(max((abs(place(a) - place(b)) for a, b in pairs), default=0))

@@ -12,9 +12,9 @@
     └── RemoteError           7   a call of a remote object could not be made, or has no answer
         ├── CodecError            a value cannot travel (also a TypeError)
         ├── UnknownNameError      no such name, object or rank (also a LookupError)
-        ├── RefusedError          the other rank does not accept it (also a PermissionError)
+        ├── AccessDeniedError          the other rank does not accept it (also a PermissionError)
         ├── CallTimeoutError      no answer in time (also a TimeoutError)
-        └── GoneError             the other rank serves no more (also a ConnectionError)
+        └── PeerGoneError             the other rank serves no more (also a ConnectionError)
 
 An error of any rank is raised on *all* of them, at an agreed place: the same type, the same message,
 with the particulars of each rank that failed in `SimsplitError.failures`.
@@ -65,17 +65,17 @@ class SimsplitError(Exception):
         What the program ends with if nobody catches the error.
     failures : tuple of RankFailure
         The ranks that failed, in order. Empty as long as the error is known on one rank only.
-    reports_here : bool
+    is_reporter : bool
         Whether this rank is the one that tells the user.
-    on_all_ranks : bool
+    is_collective : bool
         Whether every process of the job raises this error, so that all can end in good order.
     """
 
     exit_status: ClassVar[int] = 1
     # On the class, for a class derived from it may forget to call its __init__.
     failures: tuple[RankFailure, ...] = ()
-    reports_here: bool = True
-    on_all_ranks: bool = False
+    is_reporter: bool = True
+    is_collective: bool = False
 
 
 class InputError(SimsplitError, ValueError):
@@ -128,7 +128,7 @@ class UnknownNameError(RemoteError, LookupError):
     """There is no such name, object or rank."""
 
 
-class RefusedError(RemoteError, PermissionError):
+class AccessDeniedError(RemoteError, PermissionError):
     """The other rank does not accept the call: a limit, a validator, or a list of what is allowed."""
 
 
@@ -136,11 +136,11 @@ class CallTimeoutError(RemoteError, TimeoutError):
     """No answer within the time limit. Whether the call was carried out is not known."""
 
 
-class GoneError(RemoteError, ConnectionError):
+class PeerGoneError(RemoteError, ConnectionError):
     """The other rank serves no more. Whether a call that was on its way was carried out is not known."""
 
 
-def one_of_ours(name: str) -> type[SimsplitError]:
+def error_class(name: str) -> type[SimsplitError]:
     """Return the class of the tree that is called `name`, or its root."""
     tree = (
         InputError,
@@ -152,13 +152,13 @@ def one_of_ours(name: str) -> type[SimsplitError]:
         RemoteError,
         CodecError,
         UnknownNameError,
-        RefusedError,
+        AccessDeniedError,
         CallTimeoutError,
-        GoneError,
+        PeerGoneError,
     )
     return next((kind for kind in tree if kind.__name__ == name), SimsplitError)
 
 
-def nearest_of_ours(error: SimsplitError) -> str:
+def public_error_name(error: SimsplitError) -> str:
     """Return the name of the class of the tree that `error` is, or that it was derived from."""
     return next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == __name__)

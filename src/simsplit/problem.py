@@ -10,7 +10,7 @@ import numpy as np
 
 from .errors import InputError
 from .kernels import Kernel
-from .util.dtypes import as_array, axes_within, is_masked, is_numeric, plain, spelled
+from .util.dtypes import as_array, axes_within, dtype_label, is_masked, is_numeric, strip_metadata
 from .util.validation import finite, integer
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _DIGITS = 19  # as many make numbers of more than 63 bits
 
 
 @runtime_checkable
-class StoredRows(Protocol):
+class RowSource(Protocol):
     """An array in a file, of which each rank reads its rows. It is small, and can be sent to other ranks."""
 
     shape: tuple[int, ...]
@@ -54,7 +54,7 @@ class Problem:
         The array at the start, of any byte order and memory layout; its dtype is numeric or complex, or
         structured with such fields. Axis 0 is split over the ranks. Not copied: leave it alone until
         the run is over. It is significant on root only; the other ranks may give None, to save their
-        memory. Or `StoredRows`, which every rank reads its part of.
+        memory. Or `RowSource`, which every rank reads its part of.
     kernel : Kernel or callable
         What is computed for each step. A function or ufunc becomes a map kernel (see `kernels.function`).
     delta_t : float
@@ -91,7 +91,7 @@ class Problem:
 
     def __init__(
         self,
-        initial: npt.ArrayLike | StoredRows | None,
+        initial: npt.ArrayLike | RowSource | None,
         kernel: Kernel | Callable[..., Any],
         *,
         delta_t: float,
@@ -144,7 +144,7 @@ class Problem:
             )
 
     def __repr__(self) -> str:
-        array = "None" if self.initial is None else f"<{spelled(self.initial.dtype)} {self.initial.shape}>"
+        array = "None" if self.initial is None else f"<{dtype_label(self.initial.dtype)} {self.initial.shape}>"
         return (
             f"Problem(initial={array}, kernel={self.kernel.name}, delta_t={self.delta_t}, "
             f"steps={self.steps}, start_time={self.start_time})"
@@ -154,7 +154,7 @@ class Problem:
         from .util.labelled import table
 
         kernel = self.kernel
-        array = "None" if self.initial is None else f"{self.initial.shape} of {spelled(self.initial.dtype)}"
+        array = "None" if self.initial is None else f"{self.initial.shape} of {dtype_label(self.initial.dtype)}"
         facts = {
             "initial": array,
             "kernel": f"{kernel.kind} kernel {': '.join(filter(None, (kernel.name, kernel.formula)))}",
@@ -300,7 +300,7 @@ def _require_rows(kernel: Kernel, initial: npt.NDArray[Any] | None) -> None:
 
 
 def _array(initial: Any) -> Any:
-    if isinstance(initial, StoredRows):  # which an array is not
+    if isinstance(initial, RowSource):  # which an array is not
         return _checked(initial)
     if is_masked(initial):
         raise InputError("initial must be a plain array: a mask would be lost. Use initial.filled(...).")
@@ -319,4 +319,6 @@ def _checked(array: Any) -> Any:
         raise InputError(f"initial must have an axis 0, which is split, but it is the single value {array}")
     if (axes := array.ndim + axes_within(array.dtype)) > _AXES:
         raise InputError(f"initial has {axes} axes, those of its fields included: {_AXES} are accepted. Reshape it.")
-    return array if array.dtype.names is None else array.view(plain(array.dtype))  # what a kernel gets on any rank
+    return (
+        array if array.dtype.names is None else array.view(strip_metadata(array.dtype))
+    )  # what a kernel gets on any rank

@@ -47,7 +47,7 @@ def script(main: Callable[[], int | None]) -> NoReturn:
     except SimsplitError as error:
         _finish(error)
     except KeyboardInterrupt as error:
-        _exit(INTERRUPTED, everywhere=getattr(error, "on_all_ranks", False))
+        _exit(INTERRUPTED, everywhere=getattr(error, "is_collective", False))
     except BrokenPipeError:  # the reader of stdout had enough: `simsplit | head -1`
         discard_stdout()
         _exit(1, everywhere=False)
@@ -75,12 +75,12 @@ def _occupy_streams() -> None:
 
 
 def _finish(error: SimsplitError) -> NoReturn:
-    if error.reports_here:
+    if error.is_reporter:
         _flush()
         _tell(f"simsplit: {error}")
-    elif not error.on_all_ranks:
+    elif not error.is_collective:
         sleep(_PATIENCE)  # the rank that reports must not be ended before it has
-    _exit(error.exit_status, everywhere=error.on_all_ranks)
+    _exit(error.exit_status, everywhere=error.is_collective)
 
 
 def _exit(status: int, *, everywhere: bool) -> NoReturn:

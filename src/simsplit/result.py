@@ -85,7 +85,7 @@ class Result(Record):
     shares: Mapping[str, float] = {}
     backend: str = "NumPy"
 
-    _unshown = ("history", "bounds", "hosts", "reductions")
+    _repr_exclude = ("history", "bounds", "hosts", "reductions")
     __eq__ = object.__eq__  # arrays are not simply equal
     __hash__ = object.__hash__
 
@@ -148,15 +148,15 @@ class Result(Record):
         return notes
 
     def _repr_html_(self) -> str:
-        from .util.formatting import lasting, readable
+        from .util.formatting import format_bytes, format_duration
         from .util.labelled import table
 
         shape = "elsewhere" if self.history is None else f"{self.history.shape} of {self.history.dtype}"
         facts = {
-            "history": f"{shape}, {readable(self.nbytes['history'])}",
+            "history": f"{shape}, {format_bytes(self.nbytes['history'])}",
             "reductions": ", ".join(self.reductions) or "none",
             "ranks": self.ranks,
-            "steps computed in": lasting(self.timings.steps),
+            "steps computed in": format_duration(self.timings.steps),
             "backend": self.backend,
         }
         return table("result", facts)

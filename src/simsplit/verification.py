@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .util.dtypes import leaves
+from .util.dtypes import iter_fields
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -77,7 +77,7 @@ class Verification:
         return f", at most {ulp} ulp apart"
 
 
-def different(expected: Array, found: Array) -> npt.NDArray[np.bool_]:
+def bit_mismatch(expected: Array, found: Array) -> npt.NDArray[np.bool_]:
     """Return where two arrays differ in a bit: signed zeros and the payloads of NaN count, padding does not.
 
     A shape or dtype that is not the expected one differs everywhere.
@@ -85,19 +85,19 @@ def different(expected: Array, found: Array) -> npt.NDArray[np.bool_]:
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return np.ones(found.shape, np.bool_)
     differs = np.zeros(found.shape, np.bool_)
-    for one, other in zip(leaves(expected), leaves(found), strict=True):
+    for one, other in zip(iter_fields(expected), iter_fields(found), strict=True):
         bits = _bits(one) != _bits(other)
         differs |= bits.any(axis=tuple(range(found.ndim, bits.ndim)))
     return differs
 
 
-def ulps(expected: Array, found: Array) -> float:
+def max_ulp_distance(expected: Array, found: Array) -> float:
     """Return the greatest distance between two arrays in units in the last place (see `Verification.ulp`)."""
     if expected.shape != found.shape or expected.dtype != found.dtype:
         return inf
     if expected.dtype.names is None:
         return _ulps(expected, found)
-    fields = [pair for pair in zip(leaves(expected), leaves(found), strict=True) if different(*pair).any()]
+    fields = [pair for pair in zip(iter_fields(expected), iter_fields(found), strict=True) if bit_mismatch(*pair).any()]
     return max((_ulps(*pair) for pair in fields), default=0.0)  # a field of integers has no say where it is right
 
 

@@ -30,7 +30,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[Communicator]:
     monkeypatch.chdir(world.bcast(None if folder is None else folder.name))
     main(["run", "--quiet", "-o", "runs/a"])
     yield world
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     monkeypatch.undo()
     if folder is not None:
         folder.cleanup()
@@ -77,8 +77,8 @@ def test_a_wrong_word_on_one_rank_ends_all(
         return
     with pytest.raises(InputError, match=message) as caught:
         main(given.split())
-    assert caught.value.on_all_ranks
-    assert caught.value.reports_here == (world.rank == 0)
+    assert caught.value.is_collective
+    assert caught.value.is_reporter == (world.rank == 0)
 
 
 @pytest.mark.parametrize(

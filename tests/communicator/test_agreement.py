@@ -10,7 +10,7 @@ import pytest
 
 from simsplit.communicator import Agreement, agreement
 from simsplit.communicator.interrupts import Interrupts
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.errors import InputError, KernelError, LaunchError, OutputError, SimsplitError, VerificationError
 from tests.support.threads import ThreadRank, on_ranks
 
@@ -63,7 +63,7 @@ def on_four(errors: dict[int, Callable[[], BaseException]]) -> list[Any]:
 
 
 def test_a_block_that_succeeds_everywhere_goes_on_everywhere() -> None:
-    assert agree(SingleProcess(), None) == "went on"
+    assert agree(SerialCommunicator(), None) == "went on"
     assert on_four({}) == ["went on"] * 4
 
 
@@ -72,8 +72,8 @@ def test_a_foreseen_error_of_one_rank_is_raised_on_all_with_its_message(kind: ty
     errors = on_four({2: lambda: kind("what is wrong")})
     assert [type(error) for error in errors] == [kind] * 4
     assert [str(error) for error in errors] == ["what is wrong"] * 4
-    assert [error.reports_here for error in errors] == [True, False, False, False]
-    assert all(error.on_all_ranks for error in errors)
+    assert [error.is_reporter for error in errors] == [True, False, False, False]
+    assert all(error.is_collective for error in errors)
     for error in errors:
         (failure,) = error.failures
         assert (failure.rank, failure.host, failure.error) == (2, "host1", kind.__name__)
@@ -111,7 +111,7 @@ def test_memory_that_runs_out_is_an_input_error_with_a_way_out() -> None:
         "not enough memory: Unable to allocate 8 TiB. Use more nodes, or a smaller problem."
     }
     with pytest.raises(InputError, match=r"^not enough memory: an allocation failed\."):
-        agree(SingleProcess(), MemoryError())
+        agree(SerialCommunicator(), MemoryError())
 
 
 def test_an_error_nobody_foresaw_shows_where_it_happened_on_every_rank() -> None:
@@ -174,19 +174,19 @@ def test_the_traceback_of_a_kernel_error_is_that_of_its_cause() -> None:
 def test_an_interrupt_of_one_rank_interrupts_all_whatever_else_failed() -> None:
     errors = on_four({3: KeyboardInterrupt, 0: lambda: ValueError("too")})
     assert all(isinstance(error, KeyboardInterrupt) for error in errors)
-    assert all(error.on_all_ranks for error in errors)
+    assert all(error.is_collective for error in errors)
 
 
 def test_an_error_on_a_part_of_the_job_is_not_known_on_all_its_ranks() -> None:
     def fail(rank: ThreadRank) -> None:
-        rank.whole_job = False
+        rank.is_world = False
         agree(rank, InputError("x") if rank.rank else None)
 
-    assert [error.on_all_ranks for error in on_ranks(2, fail)] == [False, False]
+    assert [error.is_collective for error in on_ranks(2, fail)] == [False, False]
 
 
 def test_a_block_can_be_entered_again_after_it_failed() -> None:
-    block = Agreement(SingleProcess())
+    block = Agreement(SerialCommunicator())
     for text in ("one", "two"):
         with pytest.raises(InputError, match=text), block:
             raise InputError(text)
@@ -209,7 +209,7 @@ def test_what_ranks_request_in_a_block_is_known_to_all_after_it() -> None:
 
 
 def test_requests_of_a_block_that_failed_are_forgotten() -> None:
-    block = Agreement(SingleProcess())
+    block = Agreement(SerialCommunicator())
     with pytest.raises(InputError), block:
         block.request(2)
         raise InputError("x")
@@ -221,13 +221,13 @@ def test_requests_of_a_block_that_failed_are_forgotten() -> None:
 @pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_inside_a_block_is_raised_at_once() -> None:
     reached = []
-    with pytest.raises(KeyboardInterrupt) as caught, Agreement(SingleProcess()):
+    with pytest.raises(KeyboardInterrupt) as caught, Agreement(SerialCommunicator()):
         reached.append("inside")
         signal.raise_signal(signal.SIGINT)
         reached.append("after")
     assert reached == ["inside"]
-    assert caught.value.on_all_ranks  # type: ignore[attr-defined]
-    assert agree(SingleProcess(), None) == "went on"
+    assert caught.value.is_collective  # type: ignore[attr-defined]
+    assert agree(SerialCommunicator(), None) == "went on"
 
 
 def test_ctrl_c_while_it_is_held_back_waits_for_the_end_of_the_next_block(interrupts: Interrupts) -> None:
@@ -235,9 +235,9 @@ def test_ctrl_c_while_it_is_held_back_waits_for_the_end_of_the_next_block(interr
         signal.raise_signal(signal.SIGINT)
         assert interrupts.pending
         with pytest.raises(KeyboardInterrupt):
-            agree(SingleProcess(), None)
+            agree(SerialCommunicator(), None)
         assert not interrupts.pending
-        assert agree(SingleProcess(), None) == "went on"
+        assert agree(SerialCommunicator(), None) == "went on"
 
 
 def test_ctrl_c_outside_is_raised_at_once_also_after_a_block(interrupts: Interrupts) -> None:
@@ -245,12 +245,12 @@ def test_ctrl_c_outside_is_raised_at_once_also_after_a_block(interrupts: Interru
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         assert not interrupts.pending
-        assert agree(SingleProcess(), None) == "went on"
+        assert agree(SerialCommunicator(), None) == "went on"
 
 
 def test_after_a_block_it_is_held_back_as_before(interrupts: Interrupts) -> None:
     with interrupts.held():
-        agree(SingleProcess(), None)
+        agree(SerialCommunicator(), None)
         signal.raise_signal(signal.SIGINT)
     assert interrupts.pending
 

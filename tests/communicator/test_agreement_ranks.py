@@ -33,8 +33,8 @@ def test_an_error_of_the_last_rank_is_raised_on_all(world: Communicator, kind: t
     assert str(error) == "out of order"
     assert [(failure.rank, failure.error) for failure in error.failures] == [(last, kind.__name__)]
     assert "out of order" in error.failures[0].traceback
-    assert error.on_all_ranks
-    assert error.reports_here == (world.rank == 0)
+    assert error.is_collective
+    assert error.is_reporter == (world.rank == 0)
     assert still_usable(world)
 
 
@@ -104,6 +104,6 @@ def test_ranks_of_a_subcommunicator_agree_among_themselves() -> None:
         with pytest.raises(InputError) as caught, Agreement(communicator):
             if communicator.rank == 1:
                 raise InputError("only here")
-        assert not caught.value.on_all_ranks
+        assert not caught.value.is_collective
     assert still_usable(communicator)
     part.Free()

@@ -10,7 +10,7 @@ import pytest
 
 from simsplit import InputError, LaunchError
 from simsplit.communicator import connect
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from tests.support.environment import forget_launchers
 
 module = import_module("simsplit.communicator.connect")  # the package has the function under this name
@@ -20,7 +20,7 @@ OF_FOUR = {"PMI_SIZE": "4", "PMI_RANK": "0", "HYDI_CONTROL_FD": "9"}
 OF_ONE = {"PMI_SIZE": "1", "PMI_RANK": "0", "HYDI_CONTROL_FD": "9"}
 
 
-class Ranks(SingleProcess):
+class Ranks(SerialCommunicator):
     """What MPI would give for `comm`, seen from its rank 0."""
 
     library = "MPICH 5.0.2"
@@ -56,7 +56,7 @@ MISSING = [RuntimeError("cannot load MPI library"), ModuleNotFoundError("No modu
 @pytest.mark.parametrize("reason", MISSING, ids=lambda reason: type(reason).__name__)
 def test_without_mpi_an_ordinary_start_is_one_process(monkeypatch: pytest.MonkeyPatch, reason: BaseException) -> None:
     start(monkeypatch, {}, reason)
-    assert type(connect()) is SingleProcess
+    assert type(connect()) is SerialCommunicator
 
 
 @pytest.mark.parametrize("environment", [OF_FOUR, OF_ONE, {"OMPI_COMM_WORLD_SIZE": "2"}, {"SLURM_STEP_NUM_TASKS": "2"}])
@@ -100,7 +100,7 @@ def test_many_processes_that_each_believe_to_be_alone_are_refused(
 def test_serial_is_this_process_alone_whatever_the_launch(monkeypatch: pytest.MonkeyPatch) -> None:
     for environment in ({}, OF_ONE, OF_FOUR, {"SIMSPLIT_EXPECT_RANKS": "4"}):
         start(monkeypatch, environment, AssertionError("MPI was loaded"))
-        assert type(connect(serial=True)) is SingleProcess
+        assert type(connect(serial=True)) is SerialCommunicator
 
 
 def test_a_communicator_of_the_callers_is_used_without_a_look_at_the_launch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,19 +8,21 @@ import numpy as np
 import pytest
 
 from simsplit.communicator import files
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.util import durable as disk
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 2**30])
-def test_all_bytes_are_written_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
-    monkeypatch.setattr(disk, "AT_ONCE", at_once)
+@pytest.mark.parametrize("block_rows", [1, 7, 2**30])
+def test_all_bytes_are_written_where_they_belong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_rows: int
+) -> None:
+    monkeypatch.setattr(disk, "MAX_IO_NBYTES", block_rows)
     path = tmp_path / "f"
     path.write_bytes(b"abc")
-    opened = SingleProcess().open(str(path))
+    opened = SerialCommunicator().open(str(path))
     opened.write(np.arange(6, dtype=">i2").reshape(2, 3), 5)
     opened.write(np.empty((0, 3)), 2)
     opened.sync()
@@ -30,7 +32,7 @@ def test_all_bytes_are_written_where_they_belong(tmp_path: Path, monkeypatch: py
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file or directory"):
-        SingleProcess().open(str(tmp_path / "f"))
+        SerialCommunicator().open(str(tmp_path / "f"))
 
 
 def test_a_full_disk_is_told() -> None:

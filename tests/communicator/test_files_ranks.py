@@ -33,25 +33,25 @@ def path(world: Communicator) -> Iterator[Path]:
     name = Path(world.bcast(None if folder is None else folder.name)) / "f"
     if world.rank == 0:
         name.touch()
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     yield name
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     if folder is not None:
         folder.cleanup()
 
 
-@pytest.mark.parametrize("at_once", [5, 2**30])
+@pytest.mark.parametrize("block_rows", [5, 2**30])
 def test_each_rank_writes_in_its_places(
-    world: Communicator, path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+    world: Communicator, path: Path, monkeypatch: pytest.MonkeyPatch, block_rows: int
 ) -> None:
-    monkeypatch.setattr(disk, "AT_ONCE", at_once)
+    monkeypatch.setattr(disk, "MAX_IO_NBYTES", block_rows)
     opened = world.open(str(path))
     for k in range(3):
         opened.write(np.full((1, 4), 10.0 * k + world.rank), 16 + (k * world.size + world.rank) * 32)
     opened.write(np.empty((0, 4)), 0)
     opened.sync()
     opened.close()
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     found: Any = np.fromfile(path, offset=16).reshape(3, world.size, 4)
     assert found.tobytes() == np.fromfunction(lambda k, rank, _: 10.0 * k + rank, found.shape).tobytes()
     assert [entry.name for entry in path.parent.iterdir()] == ["f"]

@@ -110,7 +110,7 @@ def no_mpiexec(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_mpiexec")
 def test_processes_that_are_alone_are_told_the_launcher_the_library_and_what_to_run() -> None:
-    error = launch.alone(IS_HYDRA, "Open MPI 5.0.11")
+    error = launch.alone_error(IS_HYDRA, "Open MPI 5.0.11")
     assert str(error) == (
         "wrong launch: an mpiexec of MPICH's kind started 4 processes (PMI_SIZE=4), but Open MPI 5.0.11 sees one rank "
         "in each, so the work would be done 4 times.\n"
@@ -131,7 +131,7 @@ def test_processes_that_are_alone_are_told_the_launcher_the_library_and_what_to_
 def test_under_srun_the_way_of_slurm_is_named_where_the_library_knows_it(library: str | None, advice: str) -> None:
     launcher = detect(SRUN)
     assert launcher is not None
-    assert str(launch.alone(launcher, library)).splitlines()[1] == advice
+    assert str(launch.alone_error(launcher, library)).splitlines()[1] == advice
 
 
 def test_the_mpiexec_beside_the_interpreter_is_named_by_its_path(
@@ -139,12 +139,12 @@ def test_the_mpiexec_beside_the_interpreter_is_named_by_its_path(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     (tmp_path / "mpiexec").touch()
-    assert f": {tmp_path / 'mpiexec'} -n 4." in str(launch.alone(IS_OPEN_MPI, "MPICH 5.0.2"))
-    assert ": mpiexec -n 4." in str(launch.alone(IS_OPEN_MPI, None))
+    assert f": {tmp_path / 'mpiexec'} -n 4." in str(launch.alone_error(IS_OPEN_MPI, "MPICH 5.0.2"))
+    assert ": mpiexec -n 4." in str(launch.alone_error(IS_OPEN_MPI, None))
 
 
 def test_many_processes_that_ask_for_one_are_told_to_choose() -> None:
-    error = launch.not_serial(IS_OPEN_MPI)
+    error = launch.not_serial_error(IS_OPEN_MPI)
     assert str(error) == (
         "wrong launch: Open MPI's mpiexec started 4 processes (OMPI_COMM_WORLD_SIZE=4), but --serial is for one, so "
         "the work would be done 4 times.\nStart one process without a launcher, or leave out --serial."
@@ -160,13 +160,13 @@ def test_many_processes_that_ask_for_one_are_told_to_choose() -> None:
     ],
 )
 def test_a_missing_library_is_told_in_one_line_with_the_ways_out(reason: BaseException, text: str) -> None:
-    error = launch.missing(IS_HYDRA, reason)
+    error = launch.missing_error(IS_HYDRA, reason)
     assert str(error).startswith(
         f"wrong launch: an mpiexec of MPICH's kind started this program on 4 ranks, but MPI is missing: {text}.\n"
     )
     assert "pip install 'simsplit[mpich]'" in str(error)
     assert "--serial, without a launcher" in str(error)
-    of_one = launch.missing(Launcher("mpiexec", "PMI_SIZE", 1, 0), reason)
+    of_one = launch.missing_error(Launcher("mpiexec", "PMI_SIZE", 1, 0), reason)
     assert "started this program on 1 rank, but" in str(of_one)
 
 
@@ -187,7 +187,7 @@ def test_a_missing_library_is_told_in_one_line_with_the_ways_out(reason: BaseExc
 def test_another_number_of_ranks_is_told_with_what_was_seen(
     expected: int, size: int, library: str | None, launcher: Launcher | None, text: str
 ) -> None:
-    first, second = str(launch.unexpected(expected, size, library, launcher)).splitlines()
+    first, second = str(launch.unexpected_error(expected, size, library, launcher)).splitlines()
     assert first == "wrong launch: " + text.replace("…", "--expect-ranks or SIMSPLIT_EXPECT_RANKS")
     assert second == f"mpiexec -n {expected} starts {expected}."
 
@@ -196,13 +196,13 @@ def test_another_number_of_ranks_is_told_with_what_was_seen(
 def test_the_process_that_the_launcher_calls_0_speaks_for_all(rank: int, reports: object) -> None:
     launcher = Launcher("mpiexec", "PMI_SIZE", 4, rank)
     for error in (
-        launch.alone(launcher, "MPICH 5"),
-        launch.missing(launcher, ImportError("no")),
-        launch.unexpected(2, 1, None, launcher),
+        launch.alone_error(launcher, "MPICH 5"),
+        launch.missing_error(launcher, ImportError("no")),
+        launch.unexpected_error(2, 1, None, launcher),
     ):
-        assert error.reports_here is reports
-        assert error.on_all_ranks
-    assert launch.unexpected(2, 1, None, None).reports_here
+        assert error.is_reporter is reports
+        assert error.is_collective
+    assert launch.unexpected_error(2, 1, None, None).is_reporter
 
 
 @pytest.mark.parametrize(

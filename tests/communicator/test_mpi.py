@@ -37,7 +37,7 @@ def world() -> MPICommunicator:
 @pytest.mark.mpi
 def test_it_knows_its_ranks(world: MPICommunicator) -> None:
     assert world.allgather(world.rank) == list(range(world.size))
-    assert world.whole_job
+    assert world.is_world
     assert world.library is not None
     assert world.library.startswith(("MPICH", "Open MPI"))
     assert world.thread_level == "MULTIPLE"  # what mpi4py asks for, and both wheels give
@@ -50,9 +50,9 @@ def test_bcast_gives_everyone_roots_value(world: MPICommunicator) -> None:
 
 @pytest.mark.mpi
 def test_a_bit_that_one_rank_sets_is_known_to_all(world: MPICommunicator) -> None:
-    assert world.bitwise_or(1 << world.rank) == 2**world.size - 1
-    assert [world.bitwise_or(2**30 * (world.rank == rank)) for rank in range(world.size)] == [2**30] * world.size
-    assert world.bitwise_or(0) == 0
+    assert world.allreduce_or(1 << world.rank) == 2**world.size - 1
+    assert [world.allreduce_or(2**30 * (world.rank == rank)) for rank in range(world.size)] == [2**30] * world.size
+    assert world.allreduce_or(0) == 0
 
 
 @pytest.mark.mpi
@@ -124,7 +124,7 @@ def test_displacements_have_64_bits(world: MPICommunicator) -> None:
 @pytest.mark.parametrize("most", [2, 3, 7, 64, 1000])
 @pytest.mark.parametrize("rows", [1, 5, 49, 50, 343, 1200])
 def test_what_is_longer_than_the_library_counts_is_split(world: MPICommunicator, rows: int, most: int) -> None:
-    world.largest_count = most
+    world.max_count = most
     whole = np.random.default_rng(rows).integers(0, 256, (3, rows * world.size, 2), np.uint8)
     spans = bounds(len(whole[0]), world.size)
     lower, upper = spans[world.rank]
@@ -192,6 +192,6 @@ def test_some_ranks_are_not_the_whole_job() -> None:
 
     half = MPI.COMM_WORLD.Split(MPI.COMM_WORLD.rank % 2)
     communicator = connect(half)
-    assert not communicator.whole_job
+    assert not communicator.is_world
     assert communicator.size == half.size
     half.Free()

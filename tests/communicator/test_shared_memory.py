@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 
 from simsplit.communicator.node import Node
-from simsplit.communicator.serial import SingleProcess
-from simsplit.communicator.shared_memory import Offer, accept
+from simsplit.communicator.serial import SerialCommunicator
+from simsplit.communicator.shared_memory import SegmentOwner, attach
 from tests.support.launching import LIMIT
 
 
 def test_what_one_writes_the_other_reads() -> None:
-    offer = Offer(10_000)
-    other = accept(offer.address)
+    offer = SegmentOwner(10_000)
+    other = attach(offer.address)
     offer.close()
-    mine, theirs = offer.segment.lend(10_000), other.lend(10_000)
+    mine, theirs = offer.segment.lease(10_000), other.lease(10_000)
     mine[:] = 7
     assert theirs.tolist() == [7] * 10_000
     theirs[9_999] = 9
@@ -36,34 +36,34 @@ memory = accept(eval(sys.argv[1])).lend(4096)
 memory[:5] = list(b"there")
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    offer = Offer(4096)
+    offer = SegmentOwner(4096)
     assert Path(offer.address[0]).readlink() == Path("/memfd:simsplit (deleted)")  # it never had a name
     done = subprocess.run([sys.executable, "-c", code, repr(offer.address)], check=False, timeout=LIMIT)
     offer.close()
     assert done.returncode == -9
-    assert offer.segment.lend(4096)[:5].tobytes() == b"there"
+    assert offer.segment.lease(4096)[:5].tobytes() == b"there"
 
 
 def test_a_segment_is_lent_as_long_as_any_view_is_there() -> None:
-    offer = Offer(800)
+    offer = SegmentOwner(800)
     offer.close()
     segment = offer.segment
-    assert not segment.is_lent
-    memory = segment.lend(800)
+    assert not segment.is_leased
+    memory = segment.lease(800)
     history = np.ndarray((10, 10), np.float64, memory)
     row = history[3:4].reshape(2, 5).T
     del memory, history
-    assert segment.is_lent
+    assert segment.is_leased
     row[...] = 1.0
     del row
     gc.collect()
-    assert not segment.is_lent
+    assert not segment.is_leased
 
 
 def test_memory_lives_on_in_an_array_when_the_segment_is_forgotten() -> None:
-    offer = Offer(800)
+    offer = SegmentOwner(800)
     offer.close()
-    memory = offer.segment.lend(800)
+    memory = offer.segment.lease(800)
     del offer
     gc.collect()
     memory[:] = 3
@@ -71,24 +71,24 @@ def test_memory_lives_on_in_an_array_when_the_segment_is_forgotten() -> None:
 
 
 def test_another_file_is_not_taken_for_it(tmp_path: Path) -> None:
-    offer = Offer(100)
+    offer = SegmentOwner(100)
     path, device, number = offer.address
     with pytest.raises(OSError, match="is another file here"):
-        accept((path, device, number + 1))
+        attach((path, device, number + 1))
     with pytest.raises(FileNotFoundError):
-        accept((str(tmp_path / "none"), device, number))
+        attach((str(tmp_path / "none"), device, number))
     offer.close()
     with pytest.raises(OSError, match="/proc"):
-        accept(offer.address)
+        attach(offer.address)
 
 
 def test_a_segment_of_impossible_size_is_an_os_error_or_overflow() -> None:
     with pytest.raises((OSError, OverflowError, ValueError)):
-        Offer(2**70)
+        SegmentOwner(2**70)
 
 
 def test_memory_that_is_no_longer_used_is_used_again_if_it_fits() -> None:
-    node = Node(SingleProcess(), None, [[0]], 0)
+    node = Node(SerialCommunicator(), None, [[0]], 0)
 
     def share(nbytes: int) -> tuple[np.ndarray, bool]:
         window = node.share(nbytes)
@@ -116,4 +116,4 @@ def test_memory_that_is_no_longer_used_is_used_again_if_it_fits() -> None:
 
 def test_where_there_is_no_shared_memory_there_is_no_window(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "memfd_create")
-    assert Node(SingleProcess(), None, [[0]], 0).share(100) is None
+    assert Node(SerialCommunicator(), None, [[0]], 0).share(100) is None

@@ -78,7 +78,7 @@ def test_what_is_left_out_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     shape=st.tuples(st.integers(1, 30), st.integers(1, 20), st.integers(1, 2)),
     room=st.tuples(st.integers(1, 12), st.integers(1, 12)),
     chunk=st.tuples(st.integers(1, 7), st.integers(1, 7)),
-    at_once=st.sampled_from([1, 100, 1000, 10**6]),
+    block_rows=st.sampled_from([1, 100, 1000, 10**6]),
     dtype=st.sampled_from(["f8", "f2", "c16", "i4", "?"]),
     seed=st.integers(0, 100),
 )
@@ -87,7 +87,7 @@ def test_it_sums_up_what_numpy_does(
     shape: tuple[int, int, int],
     room: tuple[int, int],
     chunk: tuple[int, int],
-    at_once: int,
+    block_rows: int,
     dtype: str,
     seed: int,
 ) -> None:
@@ -101,7 +101,7 @@ def test_it_sums_up_what_numpy_does(
     assert stored is not None
     complete, chosen = max(1, shape[0] - 1), sorted({0, shape[1] // 2, shape[1] - 1})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "AT_ONCE", at_once)
+        patch.setattr(reading, "AT_ONCE", block_rows)
         patch.setattr(plot, "_STEPS", room[0])
         patch.setattr(plot, "_ROWS", room[1])
         found = plot._summed_up(replace(stored, chunk=chunk), complete, chosen, shape[2] - 1)
@@ -149,14 +149,14 @@ def test_many_rows_are_read_at_once(
     assert reads == [(slice(0, 5), slice(0, 13_000))]
 
 
-@pytest.mark.parametrize("at_once", [1, 3000, 10**6])
+@pytest.mark.parametrize("block_rows", [1, 3000, 10**6])
 def test_each_chunk_of_a_zarr_store_is_read_once(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, at_once: int
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, block_rows: int
 ) -> None:
     zarr = pytest.importorskip("zarr")
     monkeypatch.setattr("simsplit.history.formats.zarr_v3.CHUNK", 800)
     monkeypatch.setattr("simsplit.history.formats.zarr_v3.chunk_rows", lambda *_: 7)
-    monkeypatch.setattr(reading, "AT_ONCE", at_once)
+    monkeypatch.setattr(reading, "AT_ONCE", block_rows)
     reads: Counter[str] = Counter()
     get = zarr.storage.LocalStore.get
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simsplit.engine import cache_blocking as blocks
-from simsplit.engine.cache_blocking import FALLBACK, block_nbytes, block_of_cache
+from simsplit.engine.cache_blocking import FALLBACK, block_for_cache, block_nbytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     ],
 )
 def test_a_block_is_a_quarter_of_the_cache_within_bounds(cache: str, nbytes: int) -> None:
-    assert block_of_cache(cache) == nbytes
+    assert block_for_cache(cache) == nbytes
 
 
 def test_where_the_system_does_not_tell_the_cache_there_is_a_block_all_the_same(

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, Problem, kernels, run
 from simsplit.cli import main
-from simsplit.engine.reductions import dtypes_of, nodes_within
+from simsplit.engine.reductions import dtypes_of, subtree_roots
 from simsplit.problem import REDUCTIONS
-from simsplit.verification import different
+from simsplit.verification import bit_mismatch
 from tests.support.arrays import NUMERIC, random_array
 from tests.support.blocks import history_of
 from tests.support.environment import forget_launchers
@@ -69,7 +69,7 @@ def reduced(problem: Problem, ranks: int, **how: Any) -> dict[str, Array]:
 
 @given(lower=st.integers(0, 300), length=st.integers(0, 300))
 def test_nodes_cover_the_rows_and_no_two_make_a_larger_one(lower: int, length: int) -> None:
-    nodes = nodes_within(lower, lower + length)
+    nodes = subtree_roots(lower, lower + length)
     covered = [row for level, index in nodes for row in range(index << level, (index + 1) << level)]
     assert covered == list(range(lower, lower + length))
     for (level, index), (next_level, _) in pairwise(nodes):
@@ -105,7 +105,7 @@ def test_the_results_are_those_of_the_tree_for_any_split(
             "std": np.sqrt(squares / rows),
         }
         for name, value in expected.items():
-            assert not different(np.asarray(value), np.asarray(found[name][k])).any(), (name, k)
+            assert not bit_mismatch(np.asarray(value), np.asarray(found[name][k])).any(), (name, k)
         np.testing.assert_allclose(mean, found["mean"][k], rtol=1e-12, atol=1e-12)
 
 
@@ -126,7 +126,7 @@ def test_dtypes_and_values_are_numpys_but_for_rounding(dtype: str) -> None:
     for name, function in numpys.items():
         expected = np.asarray(function(initial))
         assert one[name].dtype == three[name].dtype == expected.dtype == dtypes_of(initial.dtype)[name]
-        assert not different(one[name], three[name]).any()
+        assert not bit_mismatch(one[name], three[name]).any()
         np.testing.assert_allclose(one[name][1], expected, rtol=1e-3 if dtype == "float16" else 1e-6)
 
 
@@ -158,7 +158,7 @@ def test_any_bits_give_the_same_on_any_number_of_ranks(dtype: str) -> None:
     problem = Problem(initial, kernels.affine(), delta_t=0.5, steps=3, keep="last", reduce="sum,mean,std")
     results = [reduced(problem, ranks) for ranks in (1, 2, 3)]
     for name, values in results[0].items():
-        assert not any(different(values, result[name]).any() for result in results[1:]), name
+        assert not any(bit_mismatch(values, result[name]).any() for result in results[1:]), name
 
 
 def test_no_rows_have_no_mean() -> None:

@@ -8,7 +8,7 @@ import pytest
 from simsplit import Problem, kernels, run
 from simsplit.communicator import connect
 from simsplit.problem import REDUCTIONS
-from simsplit.verification import different
+from simsplit.verification import bit_mismatch
 
 pytestmark = pytest.mark.mpi
 
@@ -27,4 +27,4 @@ def test_any_number_of_ranks_gives_the_bits_of_one(shape: tuple[int, ...], trans
         assert list(result.reductions) == list(REDUCTIONS)
         for name, values in alone.reductions.items():
             assert values.shape == (40, *shape[1:])
-            assert not different(values, result.reductions[name]).any()
+            assert not bit_mismatch(values, result.reductions[name]).any()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simsplit import KernelError, Problem, kernels
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.engine import row_check
 from simsplit.runs.api import run
 from tests.mixing import LOCAL, MIXING, grid
@@ -38,7 +38,7 @@ def failure(kernel: Any, initial: Any, ranks: int = 1, *, steps: int = 6, kind: 
 def passes(kernel: Any, initial: Any, *, kind: Any = "step", steps: int = 6, **how: Any) -> None:
     """Run in one process, with a check."""
     made = kernel if isinstance(kernel, kernels.Kernel) else kernels.function(kernel, kind=kind, name="mine")
-    execute(Problem(initial, made, delta_t=0.1, steps=steps), SingleProcess(), **how)
+    execute(Problem(initial, made, delta_t=0.1, steps=steps), SerialCommunicator(), **how)
 
 
 @pytest.mark.parametrize("ranks", [1, 3, 7])
@@ -207,7 +207,7 @@ def counted(steps: int, **how: Any) -> int:
 
     execute(
         Problem(grid(100), kernels.function(counts, kind="step"), delta_t=0.1, steps=steps),
-        SingleProcess(),
+        SerialCommunicator(),
         **how,
     )
     return sum(seen)
@@ -245,7 +245,7 @@ def test_nothing_is_left_where_the_history_should_be(tmp_path: Path, suffix: str
     pytest.importorskip({"npy": "numpy", "zarr": "zarr", "h5": "h5py"}[suffix])
     problem = Problem(grid(20), kernels.function(MIXING["roll"][0], kind="step"), delta_t=0.1, steps=3)
     with pytest.raises(KernelError, match="reads neighbours"):
-        execute(problem, SingleProcess(), output=str(tmp_path / f"h.{suffix}"))
+        execute(problem, SerialCommunicator(), output=str(tmp_path / f"h.{suffix}"))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import InputError
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.engine import Plan, scatter
 from simsplit.util import memory_limits as memory
 from tests.support.arrays import NUMERIC, random_array
@@ -59,7 +59,7 @@ def same_bytes(one: Array, other: Array) -> bool:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_one_process_gets_a_view_of_the_whole_array_whatever_its_layout(layout: str) -> None:
     initial = laid_out(np.arange(24.0).reshape(6, 4), layout)
-    part = scatter(SingleProcess(), plan_of(initial, 1), initial, staging=1)
+    part = scatter(SerialCommunicator(), plan_of(initial, 1), initial, staging=1)
     assert part.base is not None
     assert np.shares_memory(part, initial)
     assert part.strides == initial.strides

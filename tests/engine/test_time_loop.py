@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, KernelError, Problem, SimsplitError
 from simsplit.communicator.flags import STOP, TERM, USR1
-from simsplit.communicator.serial import SingleProcess
-from simsplit.engine import Plan, Position, Rows, Timings, run_steps
+from simsplit.communicator.serial import SerialCommunicator
+from simsplit.engine import LocalPart, Plan, ResumePoint, Timings, run_steps
 from simsplit.engine.batching import StepBatcher
 from simsplit.history.gathered import GatheredHistory
 from simsplit.kernels import Affine, Kernel, affine
-from simsplit.verification import different
+from simsplit.verification import bit_mismatch
 from tests.support.arrays import NUMERIC, random_array
 from tests.support.blocks import dtype_of, history_of
 from tests.support.threads import ThreadRank, on_ranks
@@ -38,21 +38,21 @@ def plan_of(problem: Problem, ranks: int = 1, tile_nbytes: int = 2**20) -> Plan:
     return Plan(initial.shape, initial.dtype, dtype_of(problem), problem.steps, ranks, tile_nbytes, problem.keep)
 
 
-def rows_of(problem: Problem, lower: int, upper: int) -> Rows:
+def rows_of(problem: Problem, lower: int, upper: int) -> LocalPart:
     """Return rows of a problem and of its parameters."""
     assert problem.initial is not None
     parameters = {
         name: value[lower:upper] if isinstance(value, np.ndarray) else value
         for name, value in problem.kernel.parameters.items()
     }
-    return Rows(problem, lower, problem.initial[lower:upper], parameters)
+    return LocalPart(problem, lower, problem.initial[lower:upper], parameters)
 
 
 def steps_of(
     problem: Problem, communicator: Communicator | None = None, *, tile_nbytes: int = 2**20, **block: int
 ) -> Array | None:
     """Run all steps with tiles and blocks of the given bytes; return the history, on root."""
-    communicator = SingleProcess() if communicator is None else communicator
+    communicator = SerialCommunicator() if communicator is None else communicator
     plan = plan_of(problem, communicator.size, tile_nbytes)
     receiver = spoilt(GatheredHistory(communicator, plan))
     rows = rows_of(problem, *plan.bounds[communicator.rank])
@@ -76,7 +76,7 @@ def is_exact(problem: Problem, history: Array | None) -> bool:
     """Return whether every step has the bits of a plain loop on the whole array."""
     assert history is not None
     kept = slice(problem.kept.start, problem.steps, problem.kept.step)
-    return len(history) == len(problem.kept) and not different(history_of(problem)[kept], history).any()
+    return len(history) == len(problem.kept) and not bit_mismatch(history_of(problem)[kept], history).any()
 
 
 class Recording(Affine):
@@ -206,7 +206,7 @@ def test_a_failure_names_the_kernel_the_rank_the_step_the_time_and_the_rows() ->
     with pytest.raises(KernelError) as caught:
         steps_of(problem, tile_nbytes=4 * 6 * 8, block=3 * 8)
     message = str(caught.value)
-    host = SingleProcess().host
+    host = SerialCommunicator().host
     assert message.startswith(
         f"the kernel Failing failed on rank 0 of 1 (host {host}) at step 2, t = 0.5, rows 12–14:\nTraceback"
     )
@@ -287,7 +287,7 @@ def test_each_tile_is_delivered_once_in_order_and_the_time_is_taken() -> None:
         abort = finish
 
     timings = Timings(compute=5.0, gather=7.0)
-    run_steps(SingleProcess(), plan, rows_of(problem, 0, 10), Receiver(), timings)
+    run_steps(SerialCommunicator(), plan, rows_of(problem, 0, 10), Receiver(), timings)
     assert [(tile.steps, tile.spans) for tile in delivered] == [
         (steps, [(lower, min(lower + 4, 10))]) for steps in (range(4), range(4, 5)) for lower in (0, 4, 8)
     ]
@@ -503,13 +503,13 @@ def test_what_a_step_kernel_cannot_keep_of_the_initial_array_is_an_error() -> No
 def test_the_state_between_the_steps_must_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = problem_of(np.zeros(100), Mixes(rate=0.5, shift=1), steps=5)
     plan = plan_of(problem)
-    receiver = GatheredHistory(SingleProcess(), plan)
+    receiver = GatheredHistory(SerialCommunicator(), plan)
     monkeypatch.setattr("simsplit.util.memory_limits.available", lambda **_: 799)
     with pytest.raises(InputError, match=r"^the state between the steps takes 800 B, but 799 B of memory are left"):
-        run_steps(SingleProcess(), plan, rows_of(problem, 0, 100), receiver, Timings())
+        run_steps(SerialCommunicator(), plan, rows_of(problem, 0, 100), receiver, Timings())
     shorter = problem_of(np.zeros(100), Mixes(rate=0.5, shift=1), steps=4)  # one tile: no state outlives it
     plan = plan_of(shorter)
-    run_steps(SingleProcess(), plan, rows_of(shorter, 0, 100), receiver, Timings())
+    run_steps(SerialCommunicator(), plan, rows_of(shorter, 0, 100), receiver, Timings())
 
 
 class Spoils(Kernel):
@@ -532,7 +532,7 @@ def test_not_a_number_is_an_error_if_it_is_to_be(kind: Any, width: tuple[int, ..
     with pytest.raises(KernelError) as caught:
         steps_of(problem, tile_nbytes=4 * 6 * row, block=3 * row)
     message = str(caught.value)
-    host = SingleProcess().host
+    host = SerialCommunicator().host
     at = "step 2, t = 0.5" if kind == "map" else "step 3, t = 0.75 (from step 2, t = 0.5)"
     assert message.startswith(
         f"the kernel Spoils failed on rank 0 of 1 (host {host}) at {at}, rows 12–14:\nFloatingPointError"
@@ -586,7 +586,7 @@ class Stopping:
     def max_steps(self, next_step: int) -> int:
         return 10**6
 
-    def on_batch_end(self, position: Position, requested: int) -> int:
+    def on_batch_end(self, position: ResumePoint, requested: int) -> int:
         state = position.state
         assert state is None or not state.flags.writeable
         self.told.append((position.next_step, position.kept, None if state is None else state.copy(), requested))
@@ -612,7 +612,7 @@ def test_a_run_that_a_watcher_stops_goes_on_where_it_was(after: int, ranks: int,
         next_step, kept, state, _ = watcher.told[-1]
         assert stopped == next_step
         rest = Stopping(0)
-        start = Position(next_step, kept, state)
+        start = ResumePoint(next_step, kept, state)
         done = run_steps(rank, plan, rows, receiver, Timings(), block=24, observer=rest, start=start)
         assert done == problem.steps
         assert rest.told == [] or rest.told[-1][:2] == (problem.steps, len(problem.kept))
@@ -632,22 +632,28 @@ def test_a_watcher_of_a_step_kernel_is_given_the_state_also_at_the_end() -> None
     problem = Problem(np.arange(6.0), Mixes(rate=0.5, shift=1), delta_t=0.1, steps=10, seed=5)
     watcher = Stopping(0)
     plan = plan_of(problem)
-    receiver = GatheredHistory(SingleProcess(), plan)
+    receiver = GatheredHistory(SerialCommunicator(), plan)
     run_steps(
-        SingleProcess(), plan, rows_of(problem, 0, 6), receiver, Timings(), observer=watcher, batcher=StepBatcher(4, 4)
+        SerialCommunicator(),
+        plan,
+        rows_of(problem, 0, 6),
+        receiver,
+        Timings(),
+        observer=watcher,
+        batcher=StepBatcher(4, 4),
     )
     expected = history_of(problem)
     assert [step for step, *_ in watcher.told] == [4, 8, 10]
     for step, kept, state, requested in watcher.told:
         assert state is not None
-        assert not different(expected[step - 1], state).any()
+        assert not bit_mismatch(expected[step - 1], state).any()
         assert (kept, requested & STOP) == (step, 0)
 
 
 class Noting(Stopping):
     """Stops nothing."""
 
-    def on_batch_end(self, position: Position, requested: int) -> int:
+    def on_batch_end(self, position: ResumePoint, requested: int) -> int:
         super().on_batch_end(position, requested)
         return 0
 
@@ -667,8 +673,8 @@ def test_a_watcher_may_ask_for_short_stretches_and_the_bits_stay_the_same(keep: 
     problem = Problem(np.linspace(0, 1, 10), kernel, delta_t=0.1, steps=11, seed=5, keep=keep)
     whole = steps_of(problem)
     plan = plan_of(problem, 1)
-    receiver, watcher = GatheredHistory(SingleProcess(), plan), Hurried(0, 0)
-    run_steps(SingleProcess(), plan, rows_of(problem, 0, 10), receiver, Timings(), observer=watcher)
+    receiver, watcher = GatheredHistory(SerialCommunicator(), plan), Hurried(0, 0)
+    run_steps(SerialCommunicator(), plan, rows_of(problem, 0, 10), receiver, Timings(), observer=watcher)
     assert receiver.history is not None
     assert receiver.history.tobytes() == whole.tobytes()
     lengths = np.diff([0, *(told[0] for told in watcher.told)])
@@ -693,10 +699,10 @@ def test_what_ranks_ask_in_any_tile_of_a_stretch_comes_together_at_its_end() -> 
 @pytest.mark.parametrize("state", [None, np.zeros(5)])
 def test_a_step_kernel_does_not_go_on_without_its_state(state: Any) -> None:
     problem = problem_of(np.arange(6.0), Mixes(rate=0.5, shift=1))
-    plan, alone = plan_of(problem), SingleProcess()
+    plan, alone = plan_of(problem), SerialCommunicator()
     receiver = GatheredHistory(alone, plan)
     with pytest.raises(SimsplitError, match=r"to go on from step 3 takes a state of shape \(6,\)"):
-        run_steps(alone, plan, rows_of(problem, 0, 6), receiver, Timings(), start=Position(3, 3, state))
+        run_steps(alone, plan, rows_of(problem, 0, 6), receiver, Timings(), start=ResumePoint(3, 3, state))
 
 
 def test_of_two_failures_the_one_of_the_earlier_step_is_told() -> None:
@@ -719,9 +725,9 @@ def test_many_small_steps_take_few_agreements_and_few_messages(kind: Any) -> Non
     counts = {"bitwise_or": 0, "gatherv": 0}
 
     class Counting(ThreadRank):
-        def bitwise_or(self, bits: int) -> int:
+        def allreduce_or(self, bits: int) -> int:
             counts["bitwise_or"] += 1
-            return super().bitwise_or(bits)
+            return super().allreduce_or(bits)
 
         def gatherv(self, parts: Array, spans: Any, wholes: Array | None) -> None:
             counts["gatherv"] += 1

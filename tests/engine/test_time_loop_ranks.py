@@ -9,9 +9,9 @@ import pytest
 
 from simsplit import KernelError, Problem, kernels, run
 from simsplit.communicator import connect
-from simsplit.engine import Plan, Rows, Timings, run_steps, scatter
+from simsplit.engine import LocalPart, Plan, Timings, run_steps, scatter
 from simsplit.history.gathered import GatheredHistory
-from simsplit.verification import different
+from simsplit.verification import bit_mismatch
 from tests.support.blocks import history_of
 
 pytestmark = pytest.mark.mpi
@@ -29,12 +29,12 @@ def test_the_history_does_not_depend_on_tiles_and_blocks(
     problem = Problem(initial, kernels.affine(offset=0.1, multiplier=-1.7), delta_t=0.3, steps=steps, start_time=2.2)
     plan = Plan(shape, initial.dtype, initial.dtype, steps, world.size, tile_nbytes=tile)
     receiver = GatheredHistory(world, plan)
-    rows = Rows(problem, plan.bounds[world.rank][0], scatter(world, plan, initial), problem.kernel.parameters)
+    rows = LocalPart(problem, plan.bounds[world.rank][0], scatter(world, plan, initial), problem.kernel.parameters)
     run_steps(world, plan, rows, receiver, Timings(), block=block)
     assert (receiver.history is None) == (world.rank > 0)
     if receiver.history is not None:
         expected = np.stack([(0.1 + initial * -1.7) * (2.2 + k * 0.3) for k in range(steps)])
-        assert not different(expected, receiver.history).any()
+        assert not bit_mismatch(expected, receiver.history).any()
 
 
 class Mixes(kernels.Kernel):
@@ -62,7 +62,7 @@ def test_the_history_holds_what_is_to_be_kept(shape: tuple[int, ...], kind: Any,
     assert result.times.tolist() == [2.2 + k * 0.3 for k in problem.kept]
     if result.history is not None:
         expected = history_of(problem)[problem.kept.start :: problem.kept.step]
-        assert not different(expected, result.history).any()
+        assert not bit_mismatch(expected, result.history).any()
 
 
 @pytest.mark.parametrize("steps", [1, 4, 9])
@@ -82,11 +82,11 @@ def test_the_history_of_a_step_kernel_does_not_depend_on_tiles_and_blocks(
     receiver = GatheredHistory(world, plan)
     part = scatter(world, plan, initial)
     own = scatter(world, plan.of(parameter, rate.dtype), rate)
-    rows = Rows(problem, plan.bounds[world.rank][0], part, {"rate": own})
+    rows = LocalPart(problem, plan.bounds[world.rank][0], part, {"rate": own})
     run_steps(world, plan, rows, receiver, Timings(), block=block)
     assert (receiver.history is None) == (world.rank > 0)
     if receiver.history is not None:
-        assert not different(history_of(problem), receiver.history).any()
+        assert not bit_mismatch(history_of(problem), receiver.history).any()
 
 
 @pytest.mark.parametrize("kind", ["map", "step"])

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from simsplit import KernelError, Problem, Verification, kernels
-from simsplit.communicator.serial import SingleProcess
-from simsplit.engine import Plan, Rows
+from simsplit.communicator.serial import SerialCommunicator
+from simsplit.engine import LocalPart, Plan
 from simsplit.engine import verify as verifying
-from simsplit.engine.verify import Trajectory, verify_steps
+from simsplit.engine.verify import ReferenceSolution, verify_steps
 from simsplit.history.gathered import GatheredHistory
-from simsplit.verification import different, ulps
+from simsplit.verification import bit_mismatch, max_ulp_distance
 from tests.support.arrays import NUMERIC, random_array
 from tests.support.blocks import dtype_of, history_of
 from tests.support.threads import on_ranks
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 RANKS = [1, 2, 3, 4]
 
 
-def rows_of(problem: Problem, lower: int, upper: int) -> Rows:
+def rows_of(problem: Problem, lower: int, upper: int) -> LocalPart:
     """Return rows of a problem."""
     assert problem.initial is not None
     parameters = {
         name: value[lower:upper] if isinstance(value, np.ndarray) else value
         for name, value in problem.kernel.parameters.items()
     }
-    return Rows(problem, lower, problem.initial[lower:upper], parameters)
+    return LocalPart(problem, lower, problem.initial[lower:upper], parameters)
 
 
 def verified_by(communicator: Communicator, problem: Problem, history: Array) -> Verification:
@@ -54,7 +54,7 @@ def verified_by(communicator: Communicator, problem: Problem, history: Array) ->
 def verified(problem: Problem, history: Array, ranks: int = 1) -> Verification:
     """Verify a history; all ranks must find the same."""
     if ranks == 1:
-        return verified_by(SingleProcess(), problem, history)
+        return verified_by(SerialCommunicator(), problem, history)
     first, *others = on_ranks(ranks, lambda rank: verified_by(rank, problem, history))
     assert all(other == first for other in others), others
     assert isinstance(first, Verification), first
@@ -69,11 +69,11 @@ def test_a_history_of_one_process_is_identical(dtype: str, ranks: int) -> None:
 
 
 @pytest.mark.parametrize("ranks", RANKS)
-@pytest.mark.parametrize("at_once", [1, 24, 100, 10**6])
+@pytest.mark.parametrize("block_rows", [1, 24, 100, 10**6])
 def test_all_differences_are_counted_and_the_first_is_named(
-    monkeypatch: pytest.MonkeyPatch, at_once: int, ranks: int
+    monkeypatch: pytest.MonkeyPatch, block_rows: int, ranks: int
 ) -> None:
-    monkeypatch.setattr(verifying, "AT_ONCE", at_once)
+    monkeypatch.setattr(verifying, "AT_ONCE", block_rows)
     problem = Problem(np.arange(30.0).reshape(10, 3), kernels.affine(), delta_t=0.5, steps=6)
     history = history_of(problem)
     history[2, 7, 1] += 1
@@ -95,17 +95,17 @@ def test_the_greatest_distance_of_all_ranks_is_told(monkeypatch: pytest.MonkeyPa
     history[2, 5] = -history[2, 5]
     history[2, 5] *= -1  # and back
     found = verified(problem, history, ranks)
-    assert found == Verification(3, 33, 2, 2, (1, 10), ulps(expected, history))
+    assert found == Verification(3, 33, 2, 2, (1, 10), max_ulp_distance(expected, history))
     assert 100 < found.ulp < 1000
     assert str(found).endswith(f"first at step 1, row 10, at most {found.ulp:.0f} ulp apart")
 
 
-@pytest.mark.parametrize("at_once", [1, 24, 10**6])
+@pytest.mark.parametrize("block_rows", [1, 24, 10**6])
 @pytest.mark.parametrize("rows", [2, 3, 4])
 def test_rows_of_which_each_rank_has_one_are_recomputed_together(
-    monkeypatch: pytest.MonkeyPatch, rows: int, at_once: int
+    monkeypatch: pytest.MonkeyPatch, rows: int, block_rows: int
 ) -> None:
-    monkeypatch.setattr(verifying, "AT_ONCE", at_once)
+    monkeypatch.setattr(verifying, "AT_ONCE", block_rows)
     lengths = []
 
     class Noting(kernels.Affine):
@@ -173,12 +173,12 @@ STEP_KERNELS = {
 
 
 @pytest.mark.parametrize("ranks", RANKS)
-@pytest.mark.parametrize("at_once", [1, 60, 10**6])
+@pytest.mark.parametrize("block_rows", [1, 60, 10**6])
 @pytest.mark.parametrize("name", STEP_KERNELS)
 def test_step_kernels_are_computed_from_the_start_for_any_run_of_rows(
-    monkeypatch: pytest.MonkeyPatch, name: str, at_once: int, ranks: int
+    monkeypatch: pytest.MonkeyPatch, name: str, block_rows: int, ranks: int
 ) -> None:
-    monkeypatch.setattr(verifying, "AT_ONCE", at_once)
+    monkeypatch.setattr(verifying, "AT_ONCE", block_rows)
     kernel, shape = STEP_KERNELS[name]
     initial = np.random.default_rng(3).uniform(1.0, 2.0, shape)
     problem = Problem(initial, kernel, delta_t=0.25, steps=7, start_time=1.5, seed=9)
@@ -193,9 +193,9 @@ def test_a_trajectory_can_leave_out_steps() -> None:
     kernel, shape = STEP_KERNELS["gbm"]
     problem = Problem(np.ones(shape), kernel, delta_t=0.25, steps=9, seed=4)
     history = history_of(problem)
-    trajectory = Trajectory(rows_of(problem, 0, 11), 3, 8, dtype_of(problem))
+    trajectory = ReferenceSolution(rows_of(problem, 0, 11), 3, 8, dtype_of(problem))
     for k in (0, 1, 4, 4, 8):
-        assert not different(history[k, 3:8], trajectory.at(k)).any()
+        assert not bit_mismatch(history[k, 3:8], trajectory.at(k)).any()
 
 
 @pytest.mark.parametrize("ranks", RANKS)

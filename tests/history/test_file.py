@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, OutputError
 from simsplit.bounds import bounds
-from simsplit.communicator.serial import SingleProcess
-from simsplit.history.file import OneFile
+from simsplit.communicator.serial import SerialCommunicator
+from simsplit.history.file import ContiguousWriter
 from simsplit.history.formats import hdf5, npy
 from simsplit.history.formats import zarr_v3 as zarr
-from simsplit.history.layout import Layout
+from simsplit.history.layout import HistoryLayout
 from simsplit.history.stored_array import StoredArray, stored_array
 from simsplit.util import durable as disk
 from tests.support.arrays import random_array
@@ -31,14 +31,16 @@ DTYPES = ["f8", "f4", "f2", "c16", "c8", "i4", "u1", "?"]
 LABELS = {"kernel": "sir", "time_unit": "days", "unit": "people"}
 
 
-def make(shape: tuple[int, ...], dtype: str = "f8") -> tuple[Layout, Any]:
+def make(shape: tuple[int, ...], dtype: str = "f8") -> tuple[HistoryLayout, Any]:
     times = 1.0 + 0.5 * np.arange(shape[0])
-    return Layout(shape, np.dtype(dtype), times, LABELS), random_array(dtype, int(np.prod(shape)), 3).reshape(shape)
+    return HistoryLayout(shape, np.dtype(dtype), times, LABELS), random_array(dtype, int(np.prod(shape)), 3).reshape(
+        shape
+    )
 
 
-def write_file(path: Path, layout: Layout, whole: Any, offset: int, ranks: int) -> None:
+def write_file(path: Path, layout: HistoryLayout, whole: Any, offset: int, ranks: int) -> None:
     """Write a history as so many ranks would, a few steps at a time, the last rank first."""
-    target = OneFile(SingleProcess().open(str(path)), offset, layout)
+    target = ContiguousWriter(SerialCommunicator().open(str(path)), offset, layout)
     for k in range(0, layout.shape[0], 3):
         for lower, upper in bounds(layout.shape[1], ranks)[::-1]:
             target.write(k, lower, whole[k : k + 3, lower:upper])
@@ -53,7 +55,7 @@ def test_numpy_opens_an_npy_file(tmp_path: Path, dtype: str, ranks: int) -> None
     path = tmp_path / "history.npy"
     offset = npy.create(path, layout)
     assert path.stat().st_size == offset + layout.nbytes
-    assert npy.first_step(path, layout) == offset
+    assert npy.data_offset(path, layout) == offset
     write_file(path, layout, whole, offset, ranks)
     found = np.load(path, mmap_mode="r")
     assert (found.dtype, found.shape) == (whole.dtype, whole.shape)
@@ -66,7 +68,7 @@ def test_h5py_opens_an_hdf5_file(tmp_path: Path, dtype: str, ranks: int) -> None
     layout, whole = make((7, 10, 2), dtype)
     path = tmp_path / "history.h5"
     offset = hdf5.create(path, layout)
-    assert hdf5.first_step(path, layout) == offset
+    assert hdf5.data_offset(path, layout) == offset
     write_file(path, layout, whole, offset, ranks)
     with h5py.File(path) as file:
         found = file["history"]
@@ -77,14 +79,14 @@ def test_h5py_opens_an_hdf5_file(tmp_path: Path, dtype: str, ranks: int) -> None
         assert {name: found.attrs[name] for name in LABELS} == LABELS
 
 
-def write_chunks(path: Path, layout: Layout, whole: Any, ranks: int, steps: int = 3) -> list[set[str]]:
+def write_chunks(path: Path, layout: HistoryLayout, whole: Any, ranks: int, steps: int = 3) -> list[set[str]]:
     """Write a store as so many ranks would; return which files each of them wrote."""
     chunk = zarr.chunks(path, layout)
     written = []
     rows = -(-layout.shape[1] // chunk[1])
     for lower, upper in bounds(rows, ranks):
         before = files(path)
-        target = zarr.ChunkFiles(path, layout, chunk)
+        target = zarr.ChunkWriter(path, layout, chunk)
         first, last = lower * chunk[1], min(upper * chunk[1], layout.shape[1])
         for k in range(0, layout.shape[0], steps):
             target.write(k, first, whole[k : k + steps, first:last])
@@ -160,7 +162,7 @@ def test_what_is_not_the_history_that_was_made_is_refused(tmp_path: Path, name: 
     layout, _ = make((7, 10, 2))
     other, _ = make((7, 11, 2))
     path = tmp_path / name
-    check: Any = {"history.npy": npy.first_step, "history.h5": hdf5.first_step, "history.zarr": zarr.chunks}[name]
+    check: Any = {"history.npy": npy.data_offset, "history.h5": hdf5.data_offset, "history.zarr": zarr.chunks}[name]
     if name == "history.zarr":
         zarr.create(path, layout, 3)
     else:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import InputError
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.engine import Plan, Tile
 from simsplit.history.gathered import GatheredHistory
 from simsplit.util import memory_limits as memory
@@ -58,7 +58,7 @@ def test_what_each_rank_puts_in_its_rows_comes_to_its_place_on_root(
 
 def test_root_computes_straight_into_the_history() -> None:
     plan = make(tile_nbytes=4 * 3 * 16)
-    receiver = GatheredHistory(SingleProcess(), plan)
+    receiver = GatheredHistory(SerialCommunicator(), plan)
     assert receiver.history is not None
     assert receiver.history.shape == (5, 7, 2)
     assert receiver.history.dtype == np.float64
@@ -81,9 +81,9 @@ def test_other_ranks_keep_one_tile_only() -> None:
 
 def test_a_history_that_does_not_fit_is_refused_with_its_size_and_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda **_: 1_000_000)
-    GatheredHistory(SingleProcess(), make((12_500,), steps=10))
+    GatheredHistory(SerialCommunicator(), make((12_500,), steps=10))
     with pytest.raises(InputError) as caught:
-        GatheredHistory(SingleProcess(), make((12_500,), steps=11))
+        GatheredHistory(SerialCommunicator(), make((12_500,), steps=11))
     assert str(caught.value) == (
         "the history of 11 steps × 100 kB on rank 0 takes 1.1 MB, but 1 MB of memory are left. "
         "Compute fewer steps or rows, or use a node with more memory."
@@ -92,7 +92,7 @@ def test_a_history_that_does_not_fit_is_refused_with_its_size_and_a_way_out(monk
 
 @pytest.mark.parametrize(("shape", "steps"), [((0, 2), 5), ((7, 0), 5), ((7, 2), 0)])
 def test_an_empty_history_has_its_shape_all_the_same(shape: tuple[int, ...], steps: int) -> None:
-    receiver = GatheredHistory(SingleProcess(), make(shape, steps=steps))
+    receiver = GatheredHistory(SerialCommunicator(), make(shape, steps=steps))
     assert receiver.history is not None
     assert receiver.history.shape == (steps, *shape)
 
@@ -118,5 +118,5 @@ def test_any_rows_of_a_step_can_be_fetched_again(ranks: int) -> None:
 
 def test_a_history_that_is_there_already_is_not_copied() -> None:
     history = np.zeros((5, 7, 2))
-    receiver = GatheredHistory(SingleProcess(), make(), history)
+    receiver = GatheredHistory(SerialCommunicator(), make(), history)
     assert receiver.history is history

@@ -10,7 +10,7 @@ import pytest
 from simsplit import KernelError, Problem, Result, kernels, run
 from simsplit.communicator import connect
 from simsplit.communicator.node import Node
-from simsplit.verification import different
+from simsplit.verification import bit_mismatch
 from tests.support.blocks import history_of
 from tests.support.runs import execute
 
@@ -54,7 +54,7 @@ def taken(communicator: MPICommunicator, problem: Problem, **how: Any) -> Result
         assert (result.history is None) == (communicator.rank > 0)
         if result.history is not None:
             kept = slice(problem.kept.start, None, problem.kept.step)
-            assert not different(history_of(problem)[kept], result.history).any()
+            assert not bit_mismatch(history_of(problem)[kept], result.history).any()
     assert gathered.transport == "gatherv"
     return shared
 
@@ -105,7 +105,7 @@ def test_histories_that_are_kept_are_not_written_over_and_what_was_let_go_is_use
     for problem, history in held:
         if world.rank == 0:
             assert history is not None
-            assert not different(history_of(problem), history).any()
+            assert not bit_mismatch(history_of(problem), history).any()
 
 
 @pytest.mark.mpi(min_size=2)
@@ -128,7 +128,7 @@ def _divide(x: Any, k: int) -> Any:
 def test_where_a_rank_gets_no_shared_memory_all_gather(monkeypatch: pytest.MonkeyPatch, failing: int) -> None:
     world = connect()
     if world.rank == failing % world.size:
-        monkeypatch.setattr("simsplit.communicator.node.Offer", _refuse)
+        monkeypatch.setattr("simsplit.communicator.node.SegmentOwner", _refuse)
         monkeypatch.setattr("simsplit.communicator.node.accept", _refuse)
     problem = Problem(np.arange(997.0), kernels.affine(), delta_t=0.5, steps=11)  # of no size that was used before
     result = run(problem, transport="shared", verify=True)
@@ -160,7 +160,7 @@ def test_windows_of_a_communicator_go_with_it() -> None:
         first = run(problem, comm=comm, transport="shared")
         comm.Free()
         if first.history is not None:
-            assert not different(history_of(problem), first.history).any()
+            assert not bit_mismatch(history_of(problem), first.history).any()
 
 
 @pytest.mark.mpi(min_size=2)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, Problem, run
 from simsplit.kernels import Affine, Kernel, affine
-from simsplit.verification import different
+from simsplit.verification import bit_mismatch
 from tests.support.arrays import FINITE, NUMERIC, arrays
 from tests.support.blocks import block_of
 
@@ -67,7 +67,7 @@ def test_affine_in_blocks_gives_the_bits_of_the_whole_array(
     with np.errstate(all="ignore"):
         found = in_blocks(kernel, x, times, cuts)
         for t, step in zip(times, found, strict=True):
-            assert not different(reference(kernel, x, t), step).any()
+            assert not bit_mismatch(reference(kernel, x, t), step).any()
 
 
 @pytest.mark.parametrize("dtype", NUMERIC)
@@ -76,14 +76,14 @@ def test_affine_in_blocks_of_an_odd_size_gives_the_bits_of_the_plain_formula(dty
     x = (np.arange(101) % 2 if dtype == "bool" else np.arange(101)).astype(dtype)
     plain = (0.1 + x * 1.7) * 0.3
     found = in_blocks(affine(offset=0.1, multiplier=1.7), x, [0.7, 0.3], list(range(0, 101, width)))
-    assert not different(plain, found[1]).any()
+    assert not bit_mismatch(plain, found[1]).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex128", "longdouble"])
 def test_affine_works_on_rows_of_any_shape(dtype: str) -> None:
     x = np.arange(60).reshape(5, 3, 4).astype(dtype)
     found = in_blocks(affine(), x, [0.5], [1, 3])
-    assert not different((3.0 + x * 5.0) * 0.5, found[0]).any()
+    assert not bit_mismatch((3.0 + x * 5.0) * 0.5, found[0]).any()
 
 
 @pytest.mark.parametrize("dtype", NUMERIC)
@@ -94,8 +94,8 @@ def test_offset_and_multiplier_may_differ_by_row(dtype: str) -> None:
     with np.errstate(all="ignore"):
         expected = (offset + x * multiplier) * 0.3
         found = in_blocks(kernel, x, [0.7, 0.3], [2, 3, 8])[1]
-        assert not different(expected, found).any()
-        assert not different(reference(kernel, x, 0.3), found).any()
+        assert not bit_mismatch(expected, found).any()
+        assert not bit_mismatch(reference(kernel, x, 0.3), found).any()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 import simsplit.kernels
 from simsplit import InputError
 from simsplit.kernels import Block, Kernel
-from simsplit.kernels.random import Draws
+from simsplit.kernels.random import RandomStream
 from tests.support.arrays import NUMERIC
 from tests.support.blocks import block_of
 
@@ -193,10 +193,10 @@ def test_a_block_tells_step_time_rows_and_parameters() -> None:
 
 def test_the_random_numbers_of_a_block_are_those_of_its_seed_step_and_rows() -> None:
     block = Block(4, 2.5, 0.25, (10, 13), {}, 7)
-    expected = Draws(7, 4, 10, 13).words(2)
+    expected = RandomStream(7, 4, 10, 13).words(2)
     assert block.random.words(2).tolist() == expected.tolist()
     block.k = 5
-    assert block.random.words(2).tolist() == Draws(7, 5, 10, 13).words(2).tolist()
+    assert block.random.words(2).tolist() == RandomStream(7, 5, 10, 13).words(2).tolist()
 
 
 @pytest.mark.parametrize("name", simsplit.kernels.__all__)

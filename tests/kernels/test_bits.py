@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from simsplit.kernels.expressions.language import _FUNCTIONS, _OPERATORS
-from simsplit.verification import different, ulps
+from simsplit.verification import bit_mismatch, max_ulp_distance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -90,15 +90,15 @@ def computed(dtype: str, shape: tuple[int, ...] = (LENGTH,)) -> Iterator[tuple[s
 
 def wrong(name: str, whole: Array, run: Array) -> bool:
     """Return whether a run differs from the whole array more than is promised."""
-    if not different(whole, run).any():
+    if not bit_mismatch(whole, run).any():
         return False
-    return KNOWN or name in EXACT or not ulps(whole, run) <= BOUND
+    return KNOWN or name in EXACT or not max_ulp_distance(whole, run) <= BOUND
 
 
 def differences(name: str, whole: Array, lower: int, upper: int, *runs: Array) -> list[str]:
     """Return what is to be said of runs that are not as promised."""
     part = whole[lower:upper]
-    return [f"{name}[{lower}:{upper}]: {ulps(part, run)} ulp" for run in runs if wrong(name, part, run)]
+    return [f"{name}[{lower}:{upper}]: {max_ulp_distance(part, run)} ulp" for run in runs if wrong(name, part, run)]
 
 
 def test_every_function_and_operator_of_expressions_is_tried() -> None:
@@ -173,6 +173,6 @@ def test_what_is_computed_in_place_has_the_same_bits_but_for_the_signs_of_a_sing
             for lower, upper in RUNS:
                 run, *others = (argument[lower:upper].copy() for argument in arguments)
                 function(run, *others, out=run)
-                if upper - lower > 1 or ulps(whole[lower:upper], run) != 0:
+                if upper - lower > 1 or max_ulp_distance(whole[lower:upper], run) != 0:
                     found += differences(name, whole, lower, upper, run)
     assert found == []

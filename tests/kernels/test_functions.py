@@ -10,7 +10,7 @@ import pytest
 
 from simsplit import InputError, KernelError, Problem, kernels, run
 from simsplit.kernels import function
-from simsplit.kernels.random import Draws
+from simsplit.kernels.random import RandomStream
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -150,7 +150,7 @@ def test_a_function_gets_what_it_asks_for_by_name(asked: Any, parameters: dict[s
 def test_a_function_gets_the_random_numbers_of_its_rows() -> None:
     found = history(lambda x, random: x + random.uniform() + random.uniform(), seed=5)
     for k, step in enumerate(found):
-        draws = Draws(5, k, 0, 7)
+        draws = RandomStream(5, k, 0, 7)
         assert step.tolist() == (X + draws.uniform() + draws.uniform()).tolist()
 
 

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from simsplit import InputError, KernelError, Problem, run
 from simsplit.kernels import Kernel, gbm, logistic, lorenz, oscillator, sir
-from simsplit.kernels.random import Draws
+from simsplit.kernels.random import RandomStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -306,7 +306,7 @@ def test_gbm_is_what_its_formula_says() -> None:
     mu, sigma = np.array([0.1, 0.2, 0.3]), np.array([[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
     found = history(gbm(mu=mu, sigma=sigma), initial, delta_t=0.5, steps=3, seed=6)
     for k in range(2):
-        noise = Draws(6, k, 0, 3).normal(2)
+        noise = RandomStream(6, k, 0, 3).normal(2)
         factor = np.exp((mu[:, None] - sigma**2 / 2) * 0.5 + sigma * np.sqrt(0.5) * noise)
         np.testing.assert_allclose(found[k + 1], found[k] * factor, rtol=1e-14)
 

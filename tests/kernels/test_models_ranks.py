@@ -84,7 +84,7 @@ def integrated(derivative: Callable[[int, Array], Any], x: Array) -> Array:
 
 
 def gbm(x: Array, p: dict[str, Array]) -> Array:
-    """Draw with NumPy's own Philox, row by row, by the definition in `Draws`, and go through the steps."""
+    """Draw with NumPy's own Philox, row by row, by the definition in `RandomStream`, and go through the steps."""
     steps, h = STEPS["gbm"], SPAN / STEPS["gbm"]
     path = x.copy()
     for step in range(steps):

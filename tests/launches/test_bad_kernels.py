@@ -43,7 +43,7 @@ def changes_input(x):
     x += 1
     return x
 
-def not_a_number(x, t):
+def rows_with_nan(x, t):
     return np.where((x == 5) & (t > 1), np.nan, x)
 
 def objects(x):
@@ -156,7 +156,7 @@ BAD = [
         "at step 3, t = 1.5 (from step 2, t = 1.0), row 6",
     ),
     (["--kernel", "mymodel:leaves", *["--import-from", "."]], KERNEL, "SystemExit"),
-    (["--kernel", "mymodel:not_a_number", *["--import-from", ".", "--nan", "error"]], KERNEL, "the first is row 5"),
+    (["--kernel", "mymodel:rows_with_nan", *["--import-from", ".", "--nan", "error"]], KERNEL, "the first is row 5"),
     # problem files
     (["missing.toml"], INPUT, "cannot read the problem missing.toml: No such file or directory"),
     (["wrong.toml"], INPUT, "wrong.toml: unknown key `delta_T`. Did you mean `delta_t`?"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from simsplit.util.formatting import counted
+from simsplit.util.formatting import pluralize
 from tests.support.launching import BIN, SIMSPLIT, Ended, environment, mpiexec, run
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def test_by_remote_objects_the_bits_are_the_same_and_the_cost_is_told(ranks: int
     assert (ended.status, ended.err) == (0, "")
     assert (tmp_path / "remote.npy").read_bytes() == (tmp_path / "collective.npy").read_bytes()
     calculators = max(1, ranks - 1)
-    assert f"\nby remote objects: {counted(calculators, 'calculator')} · {6 * calculators} calls · " in ended.out
+    assert f"\nby remote objects: {pluralize(calculators, 'calculator')} · {6 * calculators} calls · " in ended.out
     assert ended.out.endswith("identical: 5 of 5 steps, 5,015 of 5,015 values, bit for bit\n")
 
 

@@ -56,7 +56,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def make(folder: Path, hang_after: float = HANG_AFTER, **options: Any) -> tuple[Watchdog, threading.Event]:
     given_up = threading.Event()
-    return Watchdog(3, hang_after, folder / "stacks", give_up=given_up.set, abort=given_up.set, **options), given_up
+    return Watchdog(3, hang_after, folder / "stacks", on_hang=given_up.set, abort=given_up.set, **options), given_up
 
 
 def test_a_run_that_moves_is_left_alone_and_leaves_nothing(tmp_path: Path, clock: Clock) -> None:
@@ -64,7 +64,7 @@ def test_a_run_that_moves_is_left_alone_and_leaves_nothing(tmp_path: Path, clock
     watched.start()
     for _ in range(8):
         clock.turn(0.9 * HANG_AFTER)
-        watched.moved()
+        watched.reset()
     watched.stop()
     assert not given_up.is_set()
     assert list(tmp_path.iterdir()) == []
@@ -115,7 +115,7 @@ def test_it_ends_amid_a_long_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_it_gives_signs_of_life(tmp_path: Path, clock: Clock) -> None:
     beats: list[float] = []
-    watched, _ = make(tmp_path, beat=lambda: beats.append(clock.now), beat_every=20.0)
+    watched, _ = make(tmp_path, heartbeat=lambda: beats.append(clock.now), beat_every=20.0)
     watched.start()
     for _ in range(6):
         clock.turn(11.0)
@@ -137,7 +137,7 @@ import sys, os
 from pathlib import Path
 from simsplit.monitor import watchdog
 watchdog.GRACE = 0.2
-watched = watchdog.Watchdog(0, 2, Path(sys.argv[1]), give_up=lambda: os._exit(9), abort=lambda number: None)
+watched = watchdog.Watchdog(0, 2, Path(sys.argv[1]), on_hang=lambda: os._exit(9), abort=lambda number: None)
 sys.setswitchinterval(1000)  # no other thread gets a turn, but for the first of the watchdog
 watched.start()
 while True:
@@ -152,7 +152,7 @@ from simsplit.monitor.stop_requests import StopRequests
 stopping = StopRequests()
 stopping.install()
 watched = watchdog.Watchdog(
-    0, 0, Path(sys.argv[1]), give_up=lambda: None, abort=lambda number: os._exit(128 + number), stopping=stopping
+    0, 0, Path(sys.argv[1]), on_hang=lambda: None, abort=lambda number: os._exit(128 + number), stopping=stopping
 )
 watched.start()
 second = stopping.second

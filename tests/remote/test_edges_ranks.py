@@ -15,7 +15,7 @@ import pytest
 from mpi4py import MPI
 
 from simsplit import remote
-from simsplit.errors import CallTimeoutError, GoneError, InputError, RefusedError, RemoteError
+from simsplit.errors import AccessDeniedError, CallTimeoutError, InputError, PeerGoneError, RemoteError
 from simsplit.remote.wire.frame import Flag, Frame, FrameKind
 from tests.support.remote_objects import Calculator
 
@@ -25,7 +25,7 @@ LAST = SIZE - 1
 pytestmark = [pytest.mark.mpi(min_size=2), pytest.mark.timeout(60)]
 
 
-def join(**settings: Any) -> remote.Here:
+def join(**settings: Any) -> remote.Session:
     return remote.join(settings=remote.Settings(**settings))
 
 
@@ -33,7 +33,7 @@ def join(**settings: Any) -> remote.Here:
 class Relay:
     """Calls others, and waits for them."""
 
-    def __init__(self, here: remote.Here) -> None:
+    def __init__(self, here: remote.Session) -> None:
         self.here = here
         self.over = False
 
@@ -103,7 +103,7 @@ def test_calls_nest_as_deep_as_the_settings_say_or_raise_what_python_does(raised
             other = here.proxy(f"MPINAME:c{(RANK + 1) % SIZE}")
             if raised:
                 assert other.nest(mine, other, 300) == 300
-                with pytest.raises(RefusedError, match="at most 300 may"):
+                with pytest.raises(AccessDeniedError, match="at most 300 may"):
                     other.nest(mine, other, 301)
             else:
                 with pytest.raises(RecursionError, match="setrecursionlimit"):
@@ -153,7 +153,7 @@ def test_who_waits_for_a_callback_of_a_rank_that_failed_gets_an_error(way: str) 
             if RANK:
                 return
             here.proxy(f"MPINAME:r{LAST}") if way != "before" else here.wait_until(lambda: False, 0.3)
-            with pytest.raises(GoneError, match=rf"rank {LAST} \(host .*\) ended with ZeroDivisionError"):
+            with pytest.raises(PeerGoneError, match=rf"rank {LAST} \(host .*\) ended with ZeroDivisionError"):
                 if way == "wait":
                     here.wait_until(lambda: relay.over)
                 elif way == "method":  # of a rank that needs nothing more, or of this one
@@ -197,7 +197,7 @@ def test_who_waits_for_another_than_the_one_that_failed_goes_on() -> None:
     elif SIZE > 2:
         assert program() == "fine"
     else:
-        with suppress(GoneError):
+        with suppress(PeerGoneError):
             program()
     MPI.COMM_WORLD.Barrier()
 
@@ -218,7 +218,7 @@ def test_a_method_that_would_serve_for_ever_is_refused() -> None:
 class Circle:
     """Its __init__ calls itself by way of another rank."""
 
-    here: remote.Here
+    here: remote.Session
 
     def __init__(self) -> None:
         other = type(self).here.proxy(f"MPINAME:through{(RANK + 1) % SIZE}")
@@ -230,7 +230,7 @@ class Circle:
 
 @remote.expose
 class Through:
-    def __init__(self, here: remote.Here) -> None:
+    def __init__(self, here: remote.Session) -> None:
         self.here = here
 
     def call_back(self, rank: int) -> str:
@@ -244,7 +244,7 @@ def test_an_init_that_calls_itself_in_a_circle_is_refused(workers: int) -> None:
         here.serve(Through(here), object="through", name=f"through{RANK}")
         here.serve(Circle, object="circle", name=f"circle{RANK}")
         proxy = here.proxy(f"MPINAME:circle{(RANK + 1) % SIZE}")
-        with pytest.raises(RefusedError, match="the instance of Circle is being made"):
+        with pytest.raises(AccessDeniedError, match="the instance of Circle is being made"):
             proxy.name()
 
 
@@ -333,7 +333,7 @@ def test_a_generator_runs_within_the_call_that_gave_it() -> None:
         contexts = list(proxy.context.options(annotations={"trace": 5})())
         assert contexts == [["r", "context", {"trace": 5}, RANK]] * 2
         assert here.ping((RANK + 1) % SIZE) > 0
-        with pytest.raises(RefusedError, match=r"refused r\.sleep"):
+        with pytest.raises(AccessDeniedError, match=r"refused r\.sleep"):
             proxy.sleep(1)
 
 
@@ -381,10 +381,10 @@ def test_a_validator_that_is_added_late_is_asked_about_who_is_here() -> None:
             proxy = here.proxy("MPINAME:c")
             proxy.note(RANK)
             if RANK == LAST:
-                with pytest.raises(RefusedError, match=r"a connection validator refused it|was not welcomed"):
+                with pytest.raises(AccessDeniedError, match=r"a connection validator refused it|was not welcomed"):
                     while True:
                         proxy.add(1)
-                with suppress(RefusedError):  # what came before it was told is refused one by one
+                with suppress(AccessDeniedError):  # what came before it was told is refused one by one
                     proxy.add(1)
                 time.sleep(0.5)
             assert proxy.add(1) == 2

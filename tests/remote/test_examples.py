@@ -126,7 +126,7 @@ if here.rank == 0: print("left", flush=True)
 """
 
 
-@pytest.mark.parametrize(("way", "printed"), [("from", ["left"]), ("to", ["GoneError", "left"])])
+@pytest.mark.parametrize(("way", "printed"), [("from", ["left"]), ("to", ["PeerGoneError", "left"])])
 def test_a_rank_that_leaves_amid_an_array_does_not_break_the_others(way: str, printed: list[str]) -> None:
     ended = run(mpiexec(2, "-c", LEAVES, way))
     assert ended.status == 0, ended.err  # it would be another if MPI failed; and a launcher ends all if one fails

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import remote
-from simsplit.errors import CodecError, RefusedError
+from simsplit.errors import AccessDeniedError, CodecError
 from simsplit.remote.link.identity import Peer
-from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
+from simsplit.remote.wire.frame import Frame, FrameKind, IncomingFrame
 from tests.support.remote_objects import Calculator
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 SECRET = remote.Settings(passphrase="open sesame")  # noqa: S106, a test
 
 
-def served(ranks: list[remote.Here]) -> Any:
+def served(ranks: list[remote.Session]) -> Any:
     """Serve a calculator on rank 1, for rank 0."""
     ranks[1].serve(Calculator(), object="calculator")
     return ranks[0].proxy("MPI:calculator@1")
 
 
-def with_settings(ranks: list[remote.Here], rank: int, chosen: remote.Settings) -> None:
+def with_settings(ranks: list[remote.Session], rank: int, chosen: remote.Settings) -> None:
     """Let one rank of a group have other settings than the rest."""
     introduction = ranks[rank]._reception._introduction
     object.__setattr__(introduction, "settings", chosen)
@@ -63,17 +63,17 @@ def test_who_does_not_know_the_passphrase_is_refused_at_either_end(
         with_settings(ranks, 1, remote.Settings(passphrase=called))
         ranks[1]._daemon.objects.add(Calculator(), "calculator")
         proxy = ranks[0].proxy("MPI:calculator@1")
-        with pytest.raises(RefusedError, match=said):
+        with pytest.raises(AccessDeniedError, match=said):
             proxy.add(1)
-        with pytest.raises(RefusedError, match=said):
+        with pytest.raises(AccessDeniedError, match=said):
             proxy.add(1)
 
 
-def spy(here: remote.Here, note: Callable[[Arrived], None]) -> None:
+def spy(here: remote.Session, note: Callable[[IncomingFrame], None]) -> None:
     """Look at each frame that comes to a rank."""
     accept = here._endpoint._accept
 
-    def look(arrived: Arrived) -> None:
+    def look(arrived: IncomingFrame) -> None:
         note(arrived)
         accept(arrived)
 
@@ -114,7 +114,7 @@ def test_only_the_ranks_and_hosts_of_the_lists_may_call(chosen: dict[str, Any], 
     with remote.local(2) as ranks:
         proxy = served(ranks)
         with_settings(ranks, 1, remote.Settings(**chosen))
-        with pytest.raises(RefusedError, match=said):
+        with pytest.raises(AccessDeniedError, match=said):
             proxy.add(1)
         with_settings(ranks, 1, remote.Settings(allowed_ranks=frozenset({0}), allowed_hosts=frozenset({ranks[0].host})))
         assert proxy.add(1) == 2
@@ -133,7 +133,7 @@ def test_connection_validators_decide_by_rank_host_and_program(caplog: pytest.Lo
     with remote.local(3) as ranks:
         proxy = served(ranks)
         ranks[1].add_connection_validator(validator)
-        with pytest.raises(RefusedError, match="a connection validator refused it"):
+        with pytest.raises(AccessDeniedError, match="a connection validator refused it"):
             proxy.add(1)
         other = ranks[2].proxy("MPI:calculator@1")
         assert other.add(1) == 2
@@ -141,9 +141,9 @@ def test_connection_validators_decide_by_rank_host_and_program(caplog: pytest.Lo
         assert asked[0].program
         ranks[1]._reception.leave(2)
         ranks[1].add_connection_validator(broken)
-        with pytest.raises(RefusedError, match="was not welcomed"):
+        with pytest.raises(AccessDeniedError, match="was not welcomed"):
             other.add(1)
-        with pytest.raises(RefusedError, match="ZeroDivisionError: broken"):
+        with pytest.raises(AccessDeniedError, match="ZeroDivisionError: broken"):
             ranks[1].proxy("MPI:calculator@1").add(1)
     assert "refused rank 0" in caplog.text
 
@@ -158,14 +158,14 @@ def test_call_validators_decide_by_caller_object_and_method() -> None:
         proxy = served(ranks)
         ranks[1].add_call_validator(validator)
         assert proxy.add(1) == 2
-        with pytest.raises(RefusedError, match=r"a call validator refused calculator\.note"):
+        with pytest.raises(AccessDeniedError, match=r"a call validator refused calculator\.note"):
             proxy.note(1)
         with pytest.raises(PermissionError, match="ask somebody else"):
             proxy.noted()
         with remote.Batch(proxy) as batch:
             outcomes = [batch.add(1), batch.note(1)]
         assert outcomes[0].result() == 2
-        with pytest.raises(RefusedError):
+        with pytest.raises(AccessDeniedError):
             outcomes[1].result()
 
 
@@ -176,7 +176,7 @@ def test_clients_are_limited() -> None:
     with remote.local(4, settings=remote.Settings(max_clients=2), name_server=3) as ranks:
         served(ranks)
         assert [ranks[rank].proxy("MPI:calculator@1").add(rank) for rank in (0, 2)] == [1, 3]
-        with pytest.raises(RefusedError, match="it has its max_clients, 2, already"):
+        with pytest.raises(AccessDeniedError, match="it has its max_clients, 2, already"):
             ranks[3].proxy("MPI:calculator@1").add(1)
 
 
@@ -187,8 +187,10 @@ def test_requests_in_flight_are_limited_though_a_caller_does_not_keep_to_it() ->
         with_settings(ranks, 1, remote.Settings(max_in_flight=3))
         futures = [proxy.add.submit(number) for number in range(10)]
         errors = [future.exception() for future in futures]
-        assert sum(isinstance(error, RefusedError) for error in errors) >= 6  # one may be carried out before the rest
-        assert set(map(type, errors)) == {type(None), RefusedError}
+        assert (
+            sum(isinstance(error, AccessDeniedError) for error in errors) >= 6
+        )  # one may be carried out before the rest
+        assert set(map(type, errors)) == {type(None), AccessDeniedError}
         assert proxy.add(1) == 2
 
 
@@ -198,7 +200,7 @@ def test_the_depth_is_limited_though_a_caller_does_not_keep_to_it() -> None:
         proxy.add(1)
         with_settings(ranks, 1, remote.Settings(max_depth=5))
         one = ranks[0].proxy(ranks[0].serve(Calculator()))
-        with pytest.raises(RefusedError, match="at most 5 may"):
+        with pytest.raises(AccessDeniedError, match="at most 5 may"):
             proxy.nest(one, proxy, 10)
 
 
@@ -210,7 +212,7 @@ def test_a_large_message_is_refused_without_memory_for_it_and_the_server_goes_on
         array = np.zeros(10**7)
         tracemalloc.start()
         try:
-            with pytest.raises(RefusedError, match="at most 1,000,000 are accepted"):
+            with pytest.raises(AccessDeniedError, match="at most 1,000,000 are accepted"):
                 proxy.echo(array)
             assert tracemalloc.get_traced_memory()[1] < 4e7  # a piece at a time
         finally:
@@ -223,7 +225,7 @@ def test_an_answer_over_the_limit_is_an_error_at_the_caller() -> None:
         proxy = served(ranks)
         future = proxy.next_state.submit()
         ranks[1]._endpoint._max_nbytes = 1000
-        with pytest.raises(RefusedError, match="at most 1,000"):
+        with pytest.raises(AccessDeniedError, match="at most 1,000"):
             future.result()
 
 
@@ -300,7 +302,7 @@ def test_whatever_comes_the_server_goes_on(frames: list[Any]) -> None:
                 if isinstance(frame, bytes):
                     ranks[0]._endpoint._port.send(frame, 1, 0)
                 else:
-                    Arrived(frame[0].pack(1)[0], 0)
+                    IncomingFrame(frame[0].pack(1)[0], 0)
                     ranks[0]._endpoint.send(frame[0], 1)
             while sum(rank.poll() for rank in ranks):
                 pass
@@ -318,8 +320,8 @@ def test_a_connection_validator_that_comes_late_is_asked_about_who_is_here(caplo
         assert (proxy.add(1), other.add(2)) == (2, 3)
         ranks[1].add_connection_validator(lambda connection: connection.rank not in refused)
         future = proxy.add.submit(1)  # before it is told
-        assert isinstance(future.exception(), RefusedError)
-        with pytest.raises(RefusedError, match="a connection validator refused it"):
+        assert isinstance(future.exception(), AccessDeniedError)
+        with pytest.raises(AccessDeniedError, match="a connection validator refused it"):
             proxy.add(1)
         assert other.add(2) == 3
         refused.clear()
@@ -342,6 +344,6 @@ def test_a_call_validator_is_not_asked_about_what_the_layer_does_for_itself() ->
         assert ranks[0].ping(1) > 0
         with proxy.count(10) as numbers:
             next(numbers)
-        with pytest.raises(RefusedError, match=r"refused calculator\.noted"):
+        with pytest.raises(AccessDeniedError, match=r"refused calculator\.noted"):
             proxy.noted()
     assert set(asked) == {("calculator", "count"), ("calculator", "noted")}

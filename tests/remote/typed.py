@@ -39,7 +39,7 @@ class Adds(Protocol):
         ...
 
 
-def use(here: remote.Here, uri: remote.ObjectURI) -> None:
+def use(here: remote.Session, uri: remote.ObjectURI) -> None:
     """Call through static proxies, rightly."""
     by_class = here.proxy(uri, Calculator)
     assert_type(by_class, Calculator)

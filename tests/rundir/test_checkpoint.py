@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from simsplit import OutputError
 from simsplit.bounds import bounds
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.rundir import checkpoint
-from simsplit.rundir.checkpoint import PAGE, Checkpoints, DamagedError, Layout, read
+from simsplit.rundir.checkpoint import PAGE, Checkpoints, CorruptCheckpointError, StateLayout, read
 from simsplit.util import durable as disk
 from tests.support.arrays import random_array
 from tests.support.launching import LIMIT
@@ -30,7 +30,7 @@ FACTS = {"run": "0123", "history": [1, 2]}
 def commit(path: Path, whole: np.ndarray[Any, Any], ranks: int, chunk: int = PAGE) -> None:
     """Write a checkpoint as so many ranks would."""
     parts = bounds(len(whole), ranks)
-    layout = Layout(whole.shape, whole.dtype, parts, chunk)
+    layout = StateLayout(whole.shape, whole.dtype, parts, chunk)
     path.touch()
     digests = [
         checkpoint._write_part(path, layout, rank, whole[lower:upper]) for rank, (lower, upper) in enumerate(parts)
@@ -64,9 +64,9 @@ def test_any_number_of_ranks_reads_what_any_other_number_wrote(
 
 
 def test_parts_begin_on_pages_of_their_own() -> None:
-    layout = Layout((10, 3), np.dtype("f8"), bounds(10, 4), PAGE)
+    layout = StateLayout((10, 3), np.dtype("f8"), bounds(10, 4), PAGE)
     assert layout.offsets() == [0, PAGE, 2 * PAGE, 3 * PAGE, 4 * PAGE]
-    assert Layout((10**6,), np.dtype("f8"), bounds(10**6, 3), PAGE).offsets()[1] % PAGE == 0
+    assert StateLayout((10**6,), np.dtype("f8"), bounds(10**6, 3), PAGE).offsets()[1] % PAGE == 0
 
 
 @pytest.mark.parametrize("readers", [1, 3])
@@ -85,7 +85,7 @@ def test_one_flipped_byte_anywhere_is_noticed(tmp_path: Path, readers: int) -> N
         for span in spans:
             try:
                 read(path, span)
-            except DamagedError:
+            except CorruptCheckpointError:
                 damaged += 1
         assert damaged > 0, place
     path.write_bytes(good)
@@ -105,7 +105,7 @@ def test_a_file_of_another_length_or_kind_is_refused(tmp_path: Path, change: str
         "foreign": bytes(5000),
     }
     path.write_bytes(bad[change])
-    with pytest.raises(DamagedError):
+    with pytest.raises(CorruptCheckpointError):
         read(path, (0, 100))
 
 
@@ -137,7 +137,7 @@ def test_two_checkpoints_that_are_joined_are_not_taken_for_the_second(tmp_path: 
     path = tmp_path / "c"
     commit(path, random_array("f8", 100, 5), 2)
     path.write_bytes(path.read_bytes() * 2)
-    with pytest.raises(DamagedError, match="length"):
+    with pytest.raises(CorruptCheckpointError, match="length"):
         read(path, (0, 100))
 
 
@@ -147,10 +147,10 @@ def whole() -> Any:
 
 
 def store(folder: Path, whole: Any, *positions: int) -> Checkpoints:
-    checkpoints = Checkpoints(SingleProcess(), folder)
+    checkpoints = Checkpoints(SerialCommunicator(), folder)
     for position in positions:
         checkpoints.write(position, whole + position, ((100,), whole.dtype, [(0, 100)]), {"at": position})
-    checkpoints.settle()
+    checkpoints.join_pruning()
     return checkpoints
 
 
@@ -158,18 +158,18 @@ def test_the_last_two_are_kept_and_the_last_is_read(tmp_path: Path, whole: Any) 
     folder = tmp_path / "checkpoints"
     found = store(folder, whole, 3, 20, 100).latest((0, 100))
     assert found is not None
-    assert (found.position, found.facts, found.passed_over) == (100, {"at": 100}, [])
+    assert (found.position, found.facts, found.skipped) == (100, {"at": 100}, [])
     assert found.state is not None
     assert found.state.tobytes() == (whole + 100).tobytes()
     assert sorted(os.listdir(folder)) == ["step-000000000000020.checkpoint", "step-000000000000100.checkpoint"]  # noqa: PTH208, hidden files are the point
 
 
 def test_without_one_there_is_none(tmp_path: Path) -> None:
-    assert Checkpoints(SingleProcess(), tmp_path / "nowhere").latest((0, 3)) is None
+    assert Checkpoints(SerialCommunicator(), tmp_path / "nowhere").latest((0, 3)) is None
 
 
 def test_a_kernel_without_a_state_has_checkpoints_too(tmp_path: Path) -> None:
-    checkpoints = Checkpoints(SingleProcess(), tmp_path)
+    checkpoints = Checkpoints(SerialCommunicator(), tmp_path)
     path = checkpoints.write(5, None, None, {})
     found = checkpoints.latest((0, 3))
     assert found is not None
@@ -186,7 +186,7 @@ def test_a_damaged_one_is_passed_over_and_the_one_before_it_used(tmp_path: Path,
     found = checkpoints.latest((0, 100))
     assert found is not None
     assert found.position == 3
-    assert found.passed_over == [f"the checkpoint {last.name} is passed over: it is damaged between byte 0 and 4096"]
+    assert found.skipped == [f"the checkpoint {last.name} is passed over: it is damaged between byte 0 and 4096"]
     last.chmod(0)
     (tmp_path / "step-000000000000003.checkpoint").write_bytes(b"")
     assert checkpoints.latest((0, 100)) is None
@@ -203,7 +203,7 @@ def test_checksums_are_summed_up_while_the_disk_makes_the_rows_durable(
     tmp_path: Path, whole: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, summed, met = threading.Event(), threading.Event(), []
-    sync, checksum = disk.sync, checkpoint._checksum
+    sync, checksum = disk.fsync, checkpoint._checksum
 
     def syncing(file: int) -> None:
         begun.set()
@@ -216,14 +216,14 @@ def test_checksums_are_summed_up_while_the_disk_makes_the_rows_durable(
         summed.set()
         return found
 
-    monkeypatch.setattr(disk, "sync", syncing)
+    monkeypatch.setattr(disk, "fsync", syncing)
     monkeypatch.setattr(checkpoint, "_checksum", summing)
     found = store(tmp_path, whole, 3).latest((0, 100))
     assert found is not None
     assert met[:2] == [True, True]
 
 
-CALLS = ("create", "write", "sync", "rename", "sync_folder")
+CALLS = ("create", "write", "sync", "rename", "fsync_dir")
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
@@ -258,7 +258,7 @@ def test_whatever_call_fails_nothing_that_was_there_is_lost(
         found = checkpoints.latest((0, 100))
         assert found is not None
         assert found.state is not None
-        assert found.passed_over == []
+        assert found.skipped == []
         assert found.state.tobytes() == (whole + 20 if found.position == 20 else whole).tobytes()
         assert ".checkpoint.tmp" not in os.listdir(tmp_path)  # noqa: PTH208, hidden files are the point
         if which >= calls:

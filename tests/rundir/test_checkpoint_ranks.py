@@ -34,7 +34,7 @@ def folder(world: Communicator) -> Iterator[Path]:
     """Make a folder that all ranks see."""
     made = tempfile.TemporaryDirectory() if world.rank == 0 else None
     yield Path(world.bcast(None if made is None else made.name)) / "checkpoints"
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     if made is not None:
         made.cleanup()
 
@@ -69,18 +69,18 @@ def test_a_byte_that_one_rank_finds_flipped_is_known_to_all(world: Communicator,
     checkpoints = store(world, folder, 3, 20)
     last = folder / "step-000000000000020.checkpoint"
     good = last.read_bytes()
-    world.bitwise_or(0)
+    world.allreduce_or(0)
     for place in np.linspace(0, len(good) - 1, 25).astype(int):
         if world.rank == 0:
             bad = bytearray(good)
             bad[place] ^= 16
             last.write_bytes(bad)
-        world.bitwise_or(0)
+        world.allreduce_or(0)
         found = checkpoints.latest(bounds(ROWS, world.size)[world.rank])
         assert found is not None
         assert found.position == 3
-        assert len(found.passed_over) == 1
-        assert found.passed_over == world.bcast(found.passed_over)
+        assert len(found.skipped) == 1
+        assert found.skipped == world.bcast(found.skipped)
 
 
 @pytest.mark.parametrize("call", ["write", "sync", "open_existing"])
@@ -97,7 +97,7 @@ def test_a_rank_that_cannot_write_lets_all_fail_and_nothing_is_lost(
     with pytest.raises(OutputError, match=r"No space left on device\. Make room") as caught:
         store(world, folder, 20)
     monkeypatch.undo()
-    assert caught.value.on_all_ranks
+    assert caught.value.is_collective
     found = checkpoints.latest(bounds(ROWS, world.size)[world.rank])
     assert found is not None
     assert found.position == 3

@@ -166,13 +166,13 @@ def test_the_next_start_of_a_slurm_job_waits_for_what_a_dead_node_left(
     meanwhile = (tmp_path / "lock").touch
     with pytest.raises(InputError, match="is in use"):
         Lock(tmp_path)
-    assert locking.STALE < sum(pauses) < locking.STALE + 2 * locking.BEAT
+    assert locking.STALE < sum(pauses) < locking.STALE + 2 * locking.HEARTBEAT_INTERVAL
 
 
 def test_a_beat_is_a_sign_of_life(tmp_path: Path) -> None:
     lock = Lock(tmp_path)
     os.utime(tmp_path / "lock", (0, 0))
-    lock.beat()
+    lock.heartbeat()
     assert (tmp_path / "lock").stat().st_mtime > 0
     lock.release()
 
@@ -200,9 +200,9 @@ def test_whatever_stands_in_the_lock_it_can_be_taken(tmp_path: Path, content: st
 
 def test_a_stop_file_is_seen_and_taken_away_at_the_end(tmp_path: Path) -> None:
     made = RunDirectory.create(tmp_path / "a")
-    assert not made.stop_asked()
+    assert not made.stop_requested()
     (tmp_path / "a" / "stop").touch()
-    assert made.stop_asked()
+    assert made.stop_requested()
     made.close()
     assert not (tmp_path / "a" / "stop").exists()
 
@@ -229,7 +229,7 @@ def test_what_is_no_run_directory_is_refused(tmp_path: Path, content: str | None
 
 def test_a_small_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.json"
-    disk.replace(path, b"old")
+    disk.atomic_write_bytes(path, b"old")
     for call in ("create", "write", "sync", "rename"):
 
         def failing(*_: Any) -> None:
@@ -237,11 +237,11 @@ def test_a_small_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatc
 
         monkeypatch.setattr(disk, call, failing)
         with pytest.raises(OSError, match="No space"):
-            disk.replace(path, b"new")
+            disk.atomic_write_bytes(path, b"new")
         monkeypatch.undo()
         assert path.read_bytes() == b"old"
         assert os.listdir(tmp_path) == ["run.json"]  # noqa: PTH208, hidden files are the point
-    disk.replace(path, b"new")
+    disk.atomic_write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
 
 

@@ -107,12 +107,12 @@ def test_the_folder_describes_the_problem(tmp_path: Path, kernel: Any) -> None:
 
 @pytest.mark.parametrize("array", [ROWS, ROWS.astype(">f4").reshape(1, 7), np.zeros((0, 2)), np.ones((9, 9)).T[::2]])
 def test_the_digest_of_an_array_is_that_of_its_file(tmp_path: Path, array: Any) -> None:
-    from simsplit.communicator.serial import SingleProcess
+    from simsplit.communicator.serial import SerialCommunicator
     from simsplit.history.formats.npy import NpyOutput
 
     NpyOutput(tmp_path / "a.npy", array.nbytes).write(np.ascontiguousarray(array))
     for chunk in (50, 2**20):
-        file = digest_of_file(SingleProcess(), str(tmp_path / "a.npy"), chunk=chunk)
+        file = digest_of_file(SerialCommunicator(), str(tmp_path / "a.npy"), chunk=chunk)
         assert digest_of_npy(array, chunk=chunk) == file
 
 

@@ -74,7 +74,7 @@ def test_a_kernel_of_the_program_is_given_again(folder: Path) -> None:
     begin(folder, made(scaled(0.5)))
     with pytest.raises(InputError, match="needs its problem again") as caught:
         simsplit.resume(folder)
-    assert caught.value.on_all_ranks
+    assert caught.value.is_collective
     with pytest.raises(InputError, match="changed since the run began: the file of input"):
         simsplit.resume(folder, problem=made(scaled(0.5), ROWS + 1))
     assert simsplit.resume(folder, problem=made(scaled(0.5))) is not None

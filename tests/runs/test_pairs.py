@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 
 from ..support.pairs import TRIPLES, Plain, check, pairs
 
@@ -37,4 +37,4 @@ def test_a_pair_works_or_is_refused(plain: Plain, given: dict[str, Any], folder:
     for kind, package in (("zarr", "zarr"), ("h5", "h5py")):
         if given.get("format") == kind or given.get("output") == f"h.{kind}":
             pytest.importorskip(package)
-    check(plain, given, SingleProcess(), folder)
+    check(plain, given, SerialCommunicator(), folder)

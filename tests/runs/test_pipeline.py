@@ -22,9 +22,9 @@ from simsplit import (
     kernels,
     run,
 )
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.util import memory_limits as memory
-from simsplit.verification import different
+from simsplit.verification import bit_mismatch
 from tests.support.runs import execute
 
 from ..support.arrays import FINITE, NUMERIC, random_array
@@ -88,7 +88,7 @@ def test_a_result_tells_who_did_what_and_how_many_bytes_it_took() -> None:
     result = run(make(np.zeros((7, 2), np.float32)), serial=True)
     assert result.ranks == 1
     assert result.bounds == [(0, 7)]
-    assert result.hosts == [SingleProcess().host]
+    assert result.hosts == [SerialCommunicator().host]
     assert result.library is None
     assert result.nbytes == {"initial": 56, "history": 280, "scattered": 0, "gathered": 0}
     assert result.verification is None
@@ -146,7 +146,7 @@ def test_several_ranks_give_the_bits_of_one_and_the_history_is_on_root(
     results = on_ranks(ranks, lambda rank: execute(problem if rank.rank == 0 else elsewhere, rank, verify=True))
     assert one is not None
     assert results[0].history is not None
-    assert not different(one, results[0].history).any()
+    assert not bit_mismatch(one, results[0].history).any()
     assert [result.history is None for result in results] == [False] + [True] * (ranks - 1)
     for result in results:
         assert result.verification.identical
@@ -174,7 +174,7 @@ def test_the_layout_of_the_array_makes_no_difference(initial: Array) -> None:
     result = run(make(initial), serial=True, verify=True)
     assert expected is not None
     assert result.history is not None
-    assert not different(expected, result.history).any()
+    assert not bit_mismatch(expected, result.history).any()
     np.testing.assert_array_equal(initial, before)
 
 
@@ -190,7 +190,7 @@ def test_nothing_to_compute_is_a_result_all_the_same(tmp_path: Path, shape: tupl
 def test_the_output_is_the_history(tmp_path: Path) -> None:
     result = run(make(), serial=True, output=str(tmp_path / "h.npy"))
     assert result.history is not None
-    assert not different(result.history, np.load(tmp_path / "h.npy")).any()
+    assert not bit_mismatch(result.history, np.load(tmp_path / "h.npy")).any()
 
 
 def test_a_kernel_that_is_not_row_local_is_found_and_nothing_is_written(tmp_path: Path) -> None:
@@ -204,8 +204,8 @@ def test_a_kernel_that_is_not_row_local_is_found_and_nothing_is_written(tmp_path
         f"row 0, at most {whole - rest:.2g} ulp apart. Nothing was written. A kernel must be row-local, write all of "
         "out, and give the same each time."
     )
-    assert caught.value.on_all_ranks
-    assert caught.value.reports_here
+    assert caught.value.is_collective
+    assert caught.value.is_reporter
     assert list(tmp_path.iterdir()) == []
 
 
@@ -215,7 +215,7 @@ def test_without_verify_nothing_is_compared() -> None:
 
 def test_execute_leaves_the_verdict_to_the_caller() -> None:
     problem = make(np.zeros(40_000), kernel=NotRowLocal(), steps=2)
-    result = execute(problem, SingleProcess(), verify=True, block_size=2**18, check_rows=False)
+    result = execute(problem, SerialCommunicator(), verify=True, block_size=2**18, check_rows=False)
     assert result.verification is not None
     assert not result.verification.identical
     assert result.verification.first == (1, 0)

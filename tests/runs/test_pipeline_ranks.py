@@ -20,9 +20,9 @@ from simsplit import (
     VerificationError,
     kernels,
 )
-from simsplit.kernels.random import Draws
+from simsplit.kernels.random import RandomStream
 from simsplit.kernels.registry import BUILT_IN
-from simsplit.verification import different
+from simsplit.verification import bit_mismatch
 from tests.support.blocks import history_of
 from tests.support.runs import execute
 
@@ -69,7 +69,7 @@ def test_the_history_is_that_of_one_process(comm: Intracomm, shape: tuple[int, .
     assert result.history is not None
     assert result.history.shape == (6, *shape)
     expected = np.stack([(0.1 + initial * -1.7) * (k * 0.3) for k in range(6)])
-    assert not different(expected, result.history).any()
+    assert not bit_mismatch(expected, result.history).any()
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -227,7 +227,7 @@ def test_a_parameter_that_is_an_array_on_root_only_may_be_none_elsewhere_and_not
     rate = np.arange(5.0) if comm.rank == 0 else value
     problem = simulation(np.arange(5.0) if comm.rank == 0 else None, kernel=kernels.affine(offset=rate))
     if isinstance(value, float):
-        others = simsplit.util.formatting.ranks_in_short(range(1, comm.size))
+        others = simsplit.util.formatting.format_ranks(range(1, comm.size))
         with pytest.raises(InputError, match=f"not the same on all ranks: parameter offset on {others} differ from"):
             simsplit.run(problem, comm=comm)
     else:
@@ -274,12 +274,12 @@ def test_a_wrong_call_on_one_rank_is_agreed_on_among_those_of_its_communicator(c
     if where == "argument":
         with pytest.raises(InputError, match="comm and serial exclude each other") as caught:
             simsplit.run(simulation(np.arange(5.0)), comm=comm, serial=comm.rank == 1)
-        assert caught.value.on_all_ranks
+        assert caught.value.is_collective
     elif comm.rank == 1:
         with pytest.raises(simsplit.LaunchError, match="2 ranks expected") as alone:
             simsplit.run(simulation(np.arange(5.0)), comm=MPI.COMM_SELF, expect_ranks=2)
-        assert not alone.value.on_all_ranks
-        assert alone.value.reports_here
+        assert not alone.value.is_collective
+        assert alone.value.is_reporter
     assert usable(comm)
 
 
@@ -289,7 +289,7 @@ def test_a_result_that_differs_among_some_ranks_is_not_known_to_all(comm: Intrac
     if half.size > 1:
         with pytest.raises(VerificationError) as caught:
             simsplit.run(simulation(np.arange(8.0), kernel=DependsOnSplit()), comm=half, verify=True, check_rows=False)
-        assert not caught.value.on_all_ranks
+        assert not caught.value.is_collective
     half.Free()
     assert usable(comm)
 
@@ -333,7 +333,7 @@ def test_the_output_is_the_history(comm: Intracomm, mpi_tmp_path: Path) -> None:
     if result.history is not None:
         written = np.load(file)
         assert written.dtype == result.history.dtype
-        assert not different(result.history, written).any()
+        assert not bit_mismatch(result.history, written).any()
         assert [path.name for path in mpi_tmp_path.iterdir()] == ["history.npy"]
 
 
@@ -352,8 +352,8 @@ def test_every_error_can_be_caught_as_one_of_ours(comm: Intracomm) -> None:
     ]:
         with pytest.raises(SimsplitError) as caught:
             simsplit.run(problem, comm=comm, output=output)
-        assert caught.value.on_all_ranks
-        assert caught.value.reports_here == (comm.rank == 0)
+        assert caught.value.is_collective
+        assert caught.value.is_reporter == (comm.rank == 0)
     assert usable(comm)
 
 
@@ -382,7 +382,7 @@ def test_every_built_in_kernel_gives_the_bits_of_one_process(
     if result.history is not None:
         kernel, initial = built_in(name, n, by_row=by_row, root=True)
         expected = history_of(simulation(initial, kernel=kernel, delta_t=0.125, seed=17))
-        assert not different(expected, result.history).any()
+        assert not bit_mismatch(expected, result.history).any()
 
 
 @pytest.mark.parametrize("layout", ["C", "F", ">f8", "f4", "gaps"])
@@ -410,7 +410,7 @@ def test_parameters_by_row_are_scattered_with_the_rows(
     own = problem(rate, initial) if comm.rank == 0 else problem(None, None)
     result = simsplit.run(own, comm=comm, verify=True)
     if result.history is not None:
-        assert not different(history_of(problem(rate, initial)), result.history).any()
+        assert not bit_mismatch(history_of(problem(rate, initial)), result.history).any()
 
 
 def test_random_numbers_do_not_depend_on_the_ranks(comm: Intracomm) -> None:
@@ -418,8 +418,8 @@ def test_random_numbers_do_not_depend_on_the_ranks(comm: Intracomm) -> None:
     result = simsplit.run(simulation(np.zeros((23, 3)), kernel=kernel, seed=2**64 - 1), comm=comm, verify=True)
     if result.history is not None:
         for k, step in enumerate(result.history):
-            draws = Draws(2**64 - 1, k, 0, 23)
-            assert not different(np.zeros((23, 3)) + draws.normal(3) + draws.uniform(3), step).any()
+            draws = RandomStream(2**64 - 1, k, 0, 23)
+            assert not bit_mismatch(np.zeros((23, 3)) + draws.normal(3) + draws.uniform(3), step).any()
 
 
 @pytest.mark.mpi(min_size=2)

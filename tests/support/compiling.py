@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("llvmlite")
 
-from simsplit.backends.llvm import Compiled, assembly, traced
+from simsplit.backends.llvm import CompiledKernel, assembly, traced
 from simsplit.backends.llvm import object_code as machine_code
 
 from .blocks import dtype_of, plain, whole_block
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from simsplit import Problem
-    from simsplit.backends.llvm.loop_spec import Loop
+    from simsplit.backends.llvm.loop_spec import LoopSpec
 
     Array = npt.NDArray[Any]
 
 
-def loop_of(problem: Problem) -> Loop:
+def loop_of(problem: Problem) -> LoopSpec:
     """Return what is to be compiled for a problem."""
     assert problem.initial is not None
     dtype = dtype_of(problem)
@@ -31,10 +31,10 @@ def loop_of(problem: Problem) -> Loop:
     return traced(problem.kernel, plain(row), whole_block(problem, 0, slice(0, 1)), dtype)
 
 
-def compiled(problem: Problem) -> Compiled:
+def compiled(problem: Problem) -> CompiledKernel:
     """Return the kernel of a problem as machine code."""
     loop = loop_of(problem)
-    return Compiled(problem.kernel, loop, machine_code.compiled(assembly(loop)))
+    return CompiledKernel(problem.kernel, loop, machine_code.compiled(assembly(loop)))
 
 
 def compiled_history(problem: Problem, *, stream: bool, offset: int = 0) -> Array:

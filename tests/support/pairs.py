@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simsplit import InputError, Problem, StoppedError, kernels, run
-from simsplit.communicator.serial import SingleProcess
+from simsplit.communicator.serial import SerialCommunicator
 from simsplit.problem import kept_steps
 from simsplit.rundir.recorded_run import open_run
 from simsplit.runs.options import SUFFIXES
@@ -177,7 +177,7 @@ def _resume(problem: Problem, given: dict[str, Any], communicator: Communicator,
         resume(problem, communicator, output)
         return
     if communicator.rank == 0:
-        resume(problem, SingleProcess(), output, verify=True)
+        resume(problem, SerialCommunicator(), output, verify=True)
     communicator.allgather(None)
 
 

@@ -28,8 +28,8 @@ class ThreadRank:
     """One of several ranks. Objects are pickled and arrays travel as bytes, as they do between processes."""
 
     library = "threads"
-    whole_job = True
-    largest_count = 2**63 - 1
+    is_world = True
+    max_count = 2**63 - 1
     shares: Node | None = None  # what a test gives it
 
     def __init__(self, rank: int, barrier: Barrier, slots: list[Any]) -> None:
@@ -52,7 +52,7 @@ class ThreadRank:
     def allgather(self, value: Any) -> list[Any]:
         return self._exchange(value)
 
-    def bitwise_or(self, bits: int) -> int:
+    def allreduce_or(self, bits: int) -> int:
         return reduce(or_, self._exchange(bits))
 
     def exchange(self, sends: Any, receives: Any) -> None:

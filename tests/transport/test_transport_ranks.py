@@ -13,19 +13,19 @@ from simsplit.transport import open_port
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from simsplit.transport.interface import Message, Port, Take
+    from simsplit.transport.interface import Message, Take, Transport
 
 pytestmark = [pytest.mark.mpi]
 
 
 @pytest.fixture
-def port() -> Iterator[Port]:
+def port() -> Iterator[Transport]:
     port = open_port(connect())
     yield port
     port.close()
 
 
-def receive(port: Port, source: int | None, tag: int) -> tuple[int, bytes]:
+def receive(port: Transport, source: int | None, tag: int) -> tuple[int, bytes]:
     message: Message | None = None
     while message is None:
         message = port.probe(source, tag)
@@ -38,7 +38,7 @@ def receive(port: Port, source: int | None, tag: int) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("nbytes", [0, 1, 100, 10**5, 3 * 10**7])
-def test_every_rank_gets_a_message_from_every_rank_and_from_itself(port: Port, nbytes: int) -> None:
+def test_every_rank_gets_a_message_from_every_rank_and_from_itself(port: Transport, nbytes: int) -> None:
     data = bytes([port.rank]) * nbytes
     transfers = [port.send(data, destination, 5) for destination in range(port.size)]
     came = dict(receive(port, None, 5) for _ in range(port.size))
@@ -47,7 +47,7 @@ def test_every_rank_gets_a_message_from_every_rank_and_from_itself(port: Port, n
         transfers = [transfer for transfer in transfers if transfer is not None and not transfer.done()]
 
 
-def test_tags_and_sources_are_kept_apart_and_order_is_kept(port: Port) -> None:
+def test_tags_and_sources_are_kept_apart_and_order_is_kept(port: Transport) -> None:
     other = (port.rank + 1) % port.size
     before = (port.rank - 1) % port.size
     transfers = [port.send(bytes([number]), other, tag) for number in range(5) for tag in (1, 32766)]
@@ -64,8 +64,8 @@ def wait_for(take: Take) -> tuple[int, bytes | None]:
     return message
 
 
-def test_heads_are_taken_in_order_and_one_that_is_too_long_is_lost_alone(port: Port) -> None:
-    take = port.expect(0, 4000)
+def test_heads_are_taken_in_order_and_one_that_is_too_long_is_lost_alone(port: Transport) -> None:
+    take = port.post_receive(0, 4000)
     other, before = (port.rank + 1) % port.size, (port.rank - 1) % port.size
     datas: list[bytes] = [b"", b"a", b"x" * 4000, b"y" * 4001, b"last"]
     transfers = [port.send(data, other, 0) for data in datas]
@@ -80,8 +80,8 @@ def test_heads_are_taken_in_order_and_one_that_is_too_long_is_lost_alone(port: P
             time.sleep(0)
 
 
-def test_a_port_that_expects_messages_can_stop_and_be_closed(port: Port) -> None:
+def test_a_port_that_expects_messages_can_stop_and_be_closed(port: Transport) -> None:
     port.stop()
-    assert port.expect(0, 100)() is None
+    assert port.post_receive(0, 100)() is None
     port.stop()
-    assert port.expect(0, 100)() is None  # and is stopped when the port is closed
+    assert port.post_receive(0, 100)() is None  # and is stopped when the port is closed

@@ -14,7 +14,7 @@ import pytest
 
 from simsplit import Problem, kernels, run
 from simsplit.util import buffer_pool as lending
-from simsplit.util.buffer_pool import LARGE, Pool, Segment, fitting
+from simsplit.util.buffer_pool import LARGE, BufferPool, Segment, best_fit
 from tests.support.launching import LIMIT
 
 F8 = np.dtype("f8")
@@ -30,7 +30,7 @@ def segment(nbytes: int) -> Segment:
 
 
 def test_memory_is_used_again_when_the_last_view_is_gone() -> None:
-    pool = Pool()
+    pool = BufferPool()
     first, warm = pool.take(LARGE)
     assert not warm
     where, view = address(first), first[5:7]
@@ -46,7 +46,7 @@ def test_memory_is_used_again_when_the_last_view_is_gone() -> None:
 
 
 def test_what_does_not_fit_is_let_go_of() -> None:
-    pool = Pool()
+    pool = BufferPool()
     pool.take(LARGE)  # free at once
     assert not pool.has(2 * LARGE)
     assert not pool.has(LARGE)
@@ -60,18 +60,18 @@ def test_what_does_not_fit_is_let_go_of() -> None:
 
 def test_the_smallest_that_fits_is_taken() -> None:
     segments = [segment(size * 4096) for size in (4, 2, 3, 1)]
-    assert fitting(segments, 2 * 4096) is segments[1]
-    lent = segments[1].lend(10)
-    assert fitting(segments, 2 * 4096) is segments[2]
+    assert best_fit(segments, 2 * 4096) is segments[1]
+    lent = segments[1].lease(10)
+    assert best_fit(segments, 2 * 4096) is segments[2]
     del lent
-    assert fitting(segments, 2 * 4096) is segments[1]
-    assert fitting(segments, 5 * 4096) is None
+    assert best_fit(segments, 2 * 4096) is segments[1]
+    assert best_fit(segments, 5 * 4096) is None
 
 
 def test_it_is_told_when_memory_comes_back() -> None:
     told: list[bool] = []
     mine = Segment(mmap.mmap(-1, 4096), lambda: told.append(True))
-    view = mine.lend(100)[10:].view("u2")
+    view = mine.lease(100)[10:].view("u2")
     gc.collect()
     assert not told
     del view
@@ -80,7 +80,7 @@ def test_it_is_told_when_memory_comes_back() -> None:
 
 def test_an_array_is_as_numpy_makes_it() -> None:
     for shape, dtype, order in (((3, 5), F8, "C"), ((0, 3), F8, "F"), ((LARGE, 2), np.dtype(">u2"), "F")):
-        array, warm = lending.empty(shape, dtype, order)  # type: ignore[arg-type]
+        array, warm = lending.pooled_empty(shape, dtype, order)  # type: ignore[arg-type]
         like = np.empty(shape, dtype, order)  # type: ignore[call-overload]
         assert (array.shape, array.dtype, array.strides) == (like.shape, like.dtype, like.strides)
         assert array.flags.writeable
@@ -89,13 +89,13 @@ def test_an_array_is_as_numpy_makes_it() -> None:
 
 
 def test_small_memory_is_the_c_librarys() -> None:
-    array, _ = lending.empty((ROWS - 1,), F8)
+    array, _ = lending.pooled_empty((ROWS - 1,), F8)
     assert array.base is None
-    assert not lending.has((ROWS - 1,), F8)
+    assert not lending.has_warm((ROWS - 1,), F8)
 
 
 def test_two_threads_never_get_the_same() -> None:
-    pool, wrong = Pool(), []
+    pool, wrong = BufferPool(), []
 
     def use(number: int) -> None:
         for _ in range(200):
@@ -115,7 +115,7 @@ def test_two_threads_never_get_the_same() -> None:
 
 def test_no_memory_is_a_memory_error() -> None:
     with pytest.raises(MemoryError, match=r"cannot take 1,152,921,504,606,846,976 bytes"):
-        Pool().take(2**60)
+        BufferPool().take(2**60)
 
 
 def test_a_history_is_never_that_of_another_run() -> None:

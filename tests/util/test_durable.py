@@ -21,11 +21,11 @@ def names(folder: Path) -> list[str]:
     return sorted(os.listdir(folder))  # noqa: PTH208, hidden files are the point
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 2**30])
+@pytest.mark.parametrize("block_rows", [1, 7, 2**30])
 def test_what_is_written_in_pieces_is_read_in_pieces(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_rows: int
 ) -> None:
-    monkeypatch.setattr(disk, "AT_ONCE", at_once)
+    monkeypatch.setattr(disk, "MAX_IO_NBYTES", block_rows)
     file = disk.create(tmp_path / "f")
     disk.write(file, b"", 50)
     disk.write(file, bytes(range(20)), 3)
@@ -60,7 +60,7 @@ def test_a_replacement_that_fails_leaves_the_old_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     path = tmp_path / "f"
-    disk.replace(path, b"old")
+    disk.atomic_write_bytes(path, b"old")
 
     def failing(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -68,13 +68,13 @@ def test_a_replacement_that_fails_leaves_the_old_file_and_nothing_else(
     monkeypatch.setattr(disk, call, failing)
     with (
         pytest.raises(OutputError, match=r"cannot write it: No space left on device\. Mend it"),
-        disk.reported("it", "Mend it"),
+        disk.as_output_error("it", "Mend it"),
     ):
-        disk.replace(path, b"new")
+        disk.atomic_write_bytes(path, b"new")
     monkeypatch.undo()
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["f"]
-    disk.replace(path, b"new")
+    disk.atomic_write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from simsplit.util.formatting import counted, ranks_in_short, readable, rows_in_short, say
+from simsplit.util.formatting import format_bytes, format_ranks, format_rows, pluralize, say
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from simsplit.util.formatting import counted, ranks_in_short, readable, rows_in_
     ],
 )
 def test_ranks_are_written_as_people_do(ranks: list[int], text: str) -> None:
-    assert ranks_in_short(ranks) == text
+    assert format_ranks(ranks) == text
 
 
 @pytest.mark.parametrize(
@@ -45,25 +45,25 @@ def test_ranks_are_written_as_people_do(ranks: list[int], text: str) -> None:
     ],
 )
 def test_bytes_are_written_with_three_digits_in_decimal_units(nbytes: int, text: str) -> None:
-    assert readable(nbytes) == text
+    assert format_bytes(nbytes) == text
 
 
 def test_more_bytes_than_a_float_can_hold_are_no_error() -> None:
-    assert readable(10**400).endswith(" PB")
+    assert format_bytes(10**400).endswith(" PB")
 
 
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0 steps"), (1, "1 step"), (2, "2 steps"), (1_234_567, "1,234,567 steps")]
 )
 def test_things_are_counted(number: int, text: str) -> None:
-    assert counted(number, "step") == text
+    assert pluralize(number, "step") == text
 
 
 @pytest.mark.parametrize(
     ("lower", "upper", "text"), [(0, 0, "no rows"), (0, 1, "row 0"), (3, 5, "rows 3–4"), (7, 7, "no rows")]
 )
 def test_rows_are_named(lower: int, upper: int, text: str) -> None:
-    assert rows_in_short(lower, upper) == text
+    assert format_rows(lower, upper) == text
 
 
 @pytest.mark.parametrize(

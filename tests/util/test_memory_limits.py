@@ -45,7 +45,7 @@ def test_a_meminfo_that_cannot_be_read_is_no_limit(monkeypatch: pytest.MonkeyPat
 def test_nothing_known_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     set_system(monkeypatch, {})
     assert memory.available() is None
-    memory.require(10**18, "the history", "Compute fewer steps.")
+    memory.require_memory(10**18, "the history", "Compute fewer steps.")
 
 
 def test_the_tightest_control_group_above_the_process_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,9 +113,9 @@ def test_the_limit_of_the_address_space_counts_less_what_is_mapped(monkeypatch: 
 
 def test_require_says_what_needs_how_much_what_is_left_and_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "available", lambda **_: 999)
-    memory.require(999, "the history", "Compute fewer steps.")
+    memory.require_memory(999, "the history", "Compute fewer steps.")
     with pytest.raises(InputError) as caught:
-        memory.require(1000, "the history", "Compute fewer steps.")
+        memory.require_memory(1000, "the history", "Compute fewer steps.")
     assert str(caught.value) == "the history takes 1 kB, but 999 B of memory are left. Compute fewer steps."
 
 

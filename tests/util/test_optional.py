@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def test_what_is_there_is_loaded() -> None:
-    assert extras.load("json.decoder", "nobody needs json", "none") is sys.modules["json.decoder"]
+    assert extras.import_optional("json.decoder", "nobody needs json", "none") is sys.modules["json.decoder"]
 
 
 def test_what_is_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(InputError, match=r"^HDF5 needs h5py \(.*\)\. Install it with: pip install 'simsplit\[hdf5\]'$"):
-        extras.load("h5py", "HDF5 needs h5py", "hdf5")
+        extras.import_optional("h5py", "HDF5 needs h5py", "hdf5")
 
 
 @pytest.mark.parametrize("error", ["ValueError", "ImportError", "AttributeError"])
@@ -31,7 +31,7 @@ def test_what_does_not_fit_what_else_is_there_says_what_to_do(
     (tmp_path / "unfit.py").write_text(f"raise {error}('numpy.dtype size changed\\nand more')\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(InputError) as caught:
-        extras.load("unfit", "Unfit needs unfit", "none")
+        extras.import_optional("unfit", "Unfit needs unfit", "none")
     assert str(caught.value) == (
         "Unfit needs unfit, which is installed but cannot be imported (numpy.dtype size changed). "
         "Upgrade it: pip install --upgrade unfit"

@@ -28,7 +28,7 @@ class Wide(Record):
     name: str
     values: list[float]
 
-    _unshown = ("values",)
+    _repr_exclude = ("values",)
 
 
 class Counter(Record, frozen=False):

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from ..errors import InputError, KernelError, RankFailure, SimsplitError, nearest_of_ours, one_of_ours
-from ..util.formatting import ranks_in_short
+from ..errors import InputError, KernelError, RankFailure, SimsplitError, error_class, public_error_name
+from ..util.formatting import format_ranks
 from .interrupts import interrupts
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _FAILED = 1  # the lowest bit of what the ranks tell each other
 _SHOWN = 8  # different tracebacks after the first, before the rest is only counted
 
 
-class _Elsewhere(Exception):  # noqa: N818, the cause shown under an error, not raised by itself
+class _RankTraceback(Exception):  # noqa: N818, the cause shown under an error, not raised by itself
     """The traceback of another rank."""
 
     def __init__(self, text: str) -> None:
@@ -42,13 +42,13 @@ class AgreedInterrupt(KeyboardInterrupt):
 
     Attributes
     ----------
-    on_all_ranks : bool
+    is_collective : bool
         As of a `SimsplitError`.
     """
 
-    def __init__(self, *, on_all_ranks: bool) -> None:
+    def __init__(self, *, is_collective: bool) -> None:
         super().__init__()
-        self.on_all_ranks = on_all_ranks
+        self.is_collective = is_collective
 
 
 class Agreement:
@@ -95,7 +95,7 @@ class Agreement:
         interrupts.hold(True)
         try:
             failed = error is not None or interrupts.pending
-            everyones = self._communicator.bitwise_or(self._bits | failed)
+            everyones = self._communicator.allreduce_or(self._bits | failed)
             if everyones & _FAILED:
                 self._raise_everywhere(error)
             self.requested = everyones >> 1
@@ -111,15 +111,15 @@ class Agreement:
         reports = [report for report in self._communicator.allgather(mine) if report is not None]
         kind, first = reports[0]
         if any(kind == "KeyboardInterrupt" for kind, _ in reports):
-            raise AgreedInterrupt(on_all_ranks=self._communicator.whole_job)
+            raise AgreedInterrupt(is_collective=self._communicator.is_world)
         failures = tuple(failure for _, failure in reports)
         agreed = _build(kind, failures, self._communicator.size, error)
         agreed.failures = failures
-        agreed.reports_here = self._communicator.rank == 0
-        agreed.on_all_ranks = self._communicator.whole_job
+        agreed.is_reporter = self._communicator.rank == 0
+        agreed.is_collective = self._communicator.is_world
         if agreed is error:
             raise agreed
-        raise agreed from (error or _Elsewhere(first.traceback))
+        raise agreed from (error or _RankTraceback(first.traceback))
 
 
 def _kind(error: BaseException) -> str:
@@ -128,7 +128,7 @@ def _kind(error: BaseException) -> str:
         return "KeyboardInterrupt"
     if isinstance(error, MemoryError):
         return InputError.__name__
-    return nearest_of_ours(error) if isinstance(error, SimsplitError) else SimsplitError.__name__
+    return public_error_name(error) if isinstance(error, SimsplitError) else SimsplitError.__name__
 
 
 def _describe(error: BaseException, communicator: Communicator) -> RankFailure:
@@ -174,14 +174,14 @@ def _build(kind: str, failures: tuple[RankFailure, ...], size: int, error: BaseE
     first = failures[0]
     foreseen = kind not in (KernelError.__name__, SimsplitError.__name__)
     if foreseen:
-        if type(error) is one_of_ours(kind) and _text(error) == first.message:
+        if type(error) is error_class(kind) and _text(error) == first.message:
             assert isinstance(error, SimsplitError)  # noqa: S101, for the type checker
             return error
-        return one_of_ours(kind)(first.message)
+        return error_class(kind)(first.message)
     head = first.message
     if kind == SimsplitError.__name__:
         head = f"an error that simsplit did not foresee, on rank {first.rank} of {size} (host {first.host})"
-    return one_of_ours(kind)(f"{head}:\n{_tracebacks(failures)}All ranks stopped.")
+    return error_class(kind)(f"{head}:\n{_tracebacks(failures)}All ranks stopped.")
 
 
 def _tracebacks(failures: tuple[RankFailure, ...]) -> str:
@@ -192,9 +192,9 @@ def _tracebacks(failures: tuple[RankFailure, ...]) -> str:
     (first, alike), *others = groups.items()
     parts = [first]
     if alike[1:]:
-        parts.append(f"The same on {ranks_in_short(alike[1:])}.\n")
-    parts.extend(f"On {ranks_in_short(ranks)}:\n{text}" for text, ranks in others[:_SHOWN])
+        parts.append(f"The same on {format_ranks(alike[1:])}.\n")
+    parts.extend(f"On {format_ranks(ranks)}:\n{text}" for text, ranks in others[:_SHOWN])
     if others[_SHOWN:]:
         more = sorted(rank for _, ranks in others[_SHOWN:] for rank in ranks)
-        parts.append(f"Other errors on {ranks_in_short(more)}.\n")
+        parts.append(f"Other errors on {format_ranks(more)}.\n")
     return "".join(parts)

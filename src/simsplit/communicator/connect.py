@@ -74,7 +74,7 @@ def connect(
     launcher = launch.detect()
     communicator = _world(launcher)
     if communicator.size == 1 and launcher is not None and launcher.count > 1:
-        raise launch.alone(launcher, communicator.library)
+        raise launch.alone_error(launcher, communicator.library)
     # Ranks that can talk to each other agree on the error; those that are alone raise it each for itself.
     agreement = Agreement(communicator)
     with agreement if communicator.size > 1 else nullcontext():
@@ -91,7 +91,7 @@ def connect(
 
 def _require_expected(expected: int | None, communicator: Communicator, launcher: launch.Launcher | None) -> None:
     if expected is not None and communicator.size != expected:
-        raise launch.unexpected(expected, communicator.size, communicator.library, launcher)
+        raise launch.unexpected_error(expected, communicator.size, communicator.library, launcher)
 
 
 def _world(launcher: launch.Launcher | None) -> Communicator:
@@ -99,7 +99,7 @@ def _world(launcher: launch.Launcher | None) -> Communicator:
         mpi = load()
     except (ImportError, RuntimeError) as reason:
         if launcher is not None:
-            raise launch.missing(launcher, reason) from reason
+            raise launch.missing_error(launcher, reason) from reason
         return _this_process()
     if forked_from_mpi() and mpi.COMM_WORLD.Get_size() == 1:
         return _this_process()
@@ -107,9 +107,9 @@ def _world(launcher: launch.Launcher | None) -> Communicator:
 
 
 def _this_process() -> Communicator:
-    from .serial import SingleProcess
+    from .serial import SerialCommunicator
 
-    return SingleProcess()
+    return SerialCommunicator()
 
 
 class _Turns:

@@ -23,7 +23,7 @@ def exchange(
     comm: Intracomm,
     sends: Mapping[int, Sequence[Array]],
     receives: Mapping[int, Sequence[Array]],
-    largest_count: int,
+    max_count: int,
 ) -> None:
     """Send arrays to ranks and receive arrays from ranks. Collective.
 
@@ -35,21 +35,21 @@ def exchange(
     sends, receives : mapping of int to sequence of ndarray
         For each other rank. C-contiguous, but for axis 0, which may have any stride. What a rank sends has
         as many bytes as what the other receives from it.
-    largest_count : int
+    max_count : int
         The largest count that the library takes.
     """
-    with _Types(mpi, largest_count) as types:
+    with DatatypeCache(mpi, max_count) as types:
         sent = types.for_all(sends, comm.Get_size())
         received = types.for_all(receives, comm.Get_size())
         comm.Alltoallw([mpi.BOTTOM, *sent], [mpi.BOTTOM, *received])
 
 
-class _Types:
+class DatatypeCache:
     """Makes datatypes, and frees them at the end of the block."""
 
-    def __init__(self, mpi: Any, largest_count: int) -> None:
+    def __init__(self, mpi: Any, max_count: int) -> None:
         self._mpi = mpi
-        self._most = largest_count
+        self._most = max_count
         self._made: list[Datatype] = []
 
     def __enter__(self) -> Self:

@@ -36,7 +36,7 @@ class PlainFile:
 
     def sync(self) -> None:
         """Make it durable."""
-        disk.sync(self._file)
+        disk.fsync(self._file)
 
     def close(self) -> None:
         """Close it."""
@@ -62,7 +62,7 @@ class MPIFile:
         left: Any = _bytes(data) if data.nbytes else ()
         status = self._mpi.Status()
         while len(left):
-            piece = left[: disk.AT_ONCE]
+            piece = left[: disk.MAX_IO_NBYTES]
             try:
                 self._file.Write_at(offset, [piece, len(piece), self._mpi.BYTE], status)
             except self._mpi.Exception as error:

@@ -61,11 +61,11 @@ class Communicator(Protocol):
         """What the MPI library allows threads to do, such as "MULTIPLE", or None without MPI."""
 
     @property
-    def whole_job(self) -> bool:
+    def is_world(self) -> bool:
         """Whether these ranks are all the processes of the job."""
 
     @property
-    def largest_count(self) -> int:
+    def max_count(self) -> int:
         """The largest count that the library takes; what is longer is split, see `exchange`."""
 
     def bcast(self, value: T | None) -> T:
@@ -74,7 +74,7 @@ class Communicator(Protocol):
     def allgather(self, value: T) -> list[T]:
         """Return the `value` of every rank, small objects, in the order of the ranks."""
 
-    def bitwise_or(self, bits: int) -> int:
+    def allreduce_or(self, bits: int) -> int:
         """Return the bits that are set on at least one rank, 0 to 2^31 - 1. Cheap: it is asked at every step."""
 
     def ping(self) -> float | None:

@@ -95,18 +95,18 @@ def expected_ranks(given: int | None, environment: Mapping[str, str] = os.enviro
     return int(text)
 
 
-def alone(launcher: Launcher, library: str | None) -> LaunchError:
+def alone_error(launcher: Launcher, library: str | None) -> LaunchError:
     """Return the error for processes that each believe to be alone."""
     return _mark(
         LaunchError(
             f"wrong launch: {_started(launcher)}, but {library or 'MPI'} sees one rank in each, so the work would be "
-            f"done {launcher.count} times.\n{_instead(launcher, library)}"
+            f"done {launcher.count} times.\n{_remedy(launcher, library)}"
         ),
         launcher,
     )
 
 
-def not_serial(launcher: Launcher) -> LaunchError:
+def not_serial_error(launcher: Launcher) -> LaunchError:
     """Return the error for one of many processes that is to run without MPI."""
     return LaunchError(
         f"wrong launch: {_started(launcher)}, but --serial is for one, so the work would be done "
@@ -114,7 +114,7 @@ def not_serial(launcher: Launcher) -> LaunchError:
     )
 
 
-def missing(launcher: Launcher, reason: BaseException) -> LaunchError:
+def missing_error(launcher: Launcher, reason: BaseException) -> LaunchError:
     """Return the error for a launcher without an MPI library for its processes."""
     first = (str(reason).strip() or type(reason).__name__).splitlines()[0]
     return _mark(
@@ -128,7 +128,7 @@ def missing(launcher: Launcher, reason: BaseException) -> LaunchError:
     )
 
 
-def unexpected(expected: int, size: int, library: str | None, launcher: Launcher | None) -> LaunchError:
+def unexpected_error(expected: int, size: int, library: str | None, launcher: Launcher | None) -> LaunchError:
     """Return the error for a number of ranks that is not the expected one."""
     seen = f"{launcher.name} ({launcher.variable}={launcher.count})" if launcher else "no launcher"
     return _mark(
@@ -144,8 +144,8 @@ def unexpected(expected: int, size: int, library: str | None, launcher: Launcher
 
 def _mark(error: LaunchError, launcher: Launcher | None) -> LaunchError:
     """Let one process speak for all, where each raises the error by itself and none can ask the others."""
-    error.on_all_ranks = True
-    error.reports_here = launcher is None or launcher.rank == 0
+    error.is_collective = True
+    error.is_reporter = launcher is None or launcher.rank == 0
     return error
 
 
@@ -153,7 +153,7 @@ def _started(launcher: Launcher) -> str:
     return f"{launcher.name} started {launcher.count} processes ({launcher.variable}={launcher.count})"
 
 
-def _instead(launcher: Launcher, library: str | None) -> str:
+def _remedy(launcher: Launcher, library: str | None) -> str:
     advice = f"Use the launcher of {library or 'your MPI library'}: {_mpiexec(library)} -n {launcher.count}"
     if launcher.name == "srun" and library and "Open MPI" not in library:
         advice += f", or srun --mpi=pmi2 -n {launcher.count}"

@@ -128,8 +128,8 @@ class MPICommunicator:
         self.library = library(MPI.Get_library_version())
         levels = ("SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE")
         self.thread_level = next(name for name in levels if getattr(MPI, f"THREAD_{name}") == MPI.Query_thread())
-        self.whole_job = self.size == MPI.COMM_WORLD.Get_size()
-        self.largest_count = 2**63 - 1 if MPI.Get_version() >= (4, 0) else 2**31 - 1
+        self.is_world = self.size == MPI.COMM_WORLD.Get_size()
+        self.max_count = 2**63 - 1 if MPI.Get_version() >= (4, 0) else 2**31 - 1
         self._node: Node | None = _UNKNOWN
         self._mine = array("i", [0])
         self._everyones = array("i", [0])
@@ -143,7 +143,7 @@ class MPICommunicator:
         """Return the `value` of every rank."""
         return self.comm.allgather(value)
 
-    def bitwise_or(self, bits: int) -> int:
+    def allreduce_or(self, bits: int) -> int:
         """Return the bits that are set on at least one rank."""
         self._mine[0] = bits
         self.comm.Allreduce(self._mine, self._everyones, op=self._mpi.BOR)
@@ -172,7 +172,7 @@ class MPICommunicator:
 
     def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
         """Send arrays to some ranks, and receive arrays from some."""
-        exchange(self._mpi, self.comm, sends, receives, self.largest_count)
+        exchange(self._mpi, self.comm, sends, receives, self.max_count)
 
     def scatterv(self, whole: Array | None, spans: Sequence[tuple[int, int]], part: Array) -> None:
         """Send each rank its rows of root's `whole`."""
@@ -205,7 +205,7 @@ class MPICommunicator:
 
     def _countable(self, spans: Sequence[tuple[int, int]], row_nbytes: int) -> bool:
         """Return whether the library can count the rows, and the bytes of one; without a byte there is no type."""
-        return 0 < row_nbytes <= self.largest_count and max(upper for _, upper in spans) <= self.largest_count
+        return 0 < row_nbytes <= self.max_count and max(upper for _, upper in spans) <= self.max_count
 
     @contextmanager
     def _rows_of(self, nbytes: int) -> Iterator[Datatype]:

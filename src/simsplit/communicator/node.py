@@ -5,8 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..util.buffer_pool import fitting
-from .shared_memory import Offer, accept
+from ..util.buffer_pool import best_fit
+from .shared_memory import SegmentOwner, attach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Window(NamedTuple):
     warm: bool
 
 
-class _Deal(NamedTuple):
+class AllocationDecision(NamedTuple):
     """What the leader decided: the segment to use again, or those to let go of and the address of a new one."""
 
     again: int | None
@@ -72,34 +72,34 @@ class Node:
 
     def share(self, nbytes: int) -> Window | None:
         """Return memory that all ranks of the node see, or None if there is none. Collective among them."""
-        offer: Offer | None = None
-        deal: _Deal | None = None
+        offer: SegmentOwner | None = None
+        deal: AllocationDecision | None = None
         if self.local.rank == 0:
             deal, offer = self._decide(nbytes)
         try:
             again, dropped, address = self.local.bcast(deal)
             if again is not None:
-                return Window(self._pool[again].lend(nbytes), warm=True)
+                return Window(self._pool[again].lease(nbytes), warm=True)
             for index in dropped:
                 del self._pool[index]
             segment = None if offer is None else offer.segment
             if address is not None and segment is None:
                 with suppress(OSError, ValueError):
-                    segment = accept(address)
-            missing = self.local.bitwise_or(segment is None)
+                    segment = attach(address)
+            missing = self.local.allreduce_or(segment is None)
         finally:
             if offer is not None:
                 offer.close()
         if missing or segment is None:
             return None
         self._pool.append(segment)
-        return Window(segment.lend(nbytes), warm=False)
+        return Window(segment.lease(nbytes), warm=False)
 
-    def _decide(self, nbytes: int) -> tuple[_Deal, Offer | None]:
-        if (segment := fitting(self._pool, nbytes)) is not None:
-            return _Deal(self._pool.index(segment), [], None), None
-        free = [index for index, each in enumerate(self._pool) if not each.is_lent]
+    def _decide(self, nbytes: int) -> tuple[AllocationDecision, SegmentOwner | None]:
+        if (segment := best_fit(self._pool, nbytes)) is not None:
+            return AllocationDecision(self._pool.index(segment), [], None), None
+        free = [index for index, each in enumerate(self._pool) if not each.is_leased]
         offer = None
         with suppress(OSError, ValueError, OverflowError):
-            offer = Offer(nbytes)
-        return _Deal(None, free[::-1], None if offer is None else offer.address), offer
+            offer = SegmentOwner(nbytes)
+        return AllocationDecision(None, free[::-1], None if offer is None else offer.address), offer

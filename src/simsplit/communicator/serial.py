@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class SingleProcess:
+class SerialCommunicator:
     """One rank that is root. Never imports mpi4py."""
 
     comm = None
@@ -25,8 +25,8 @@ class SingleProcess:
     size = 1
     library = None
     thread_level = None
-    whole_job = True
-    largest_count = sys.maxsize
+    is_world = True
+    max_count = sys.maxsize
 
     def __init__(self) -> None:
         self.host = platform.node()
@@ -40,7 +40,7 @@ class SingleProcess:
         """Return `value` in a list."""
         return [value]
 
-    def bitwise_or(self, bits: int) -> int:
+    def allreduce_or(self, bits: int) -> int:
         """Return `bits`."""
         return bits
 
@@ -61,7 +61,7 @@ class SingleProcess:
         """Return None: there is nobody to share with."""
         return None
 
-    def first(self, count: int) -> AbstractContextManager[SingleProcess]:
+    def first(self, count: int) -> AbstractContextManager[SerialCommunicator]:
         """Return a context with this process."""
         return nullcontext(self)
 

@@ -15,7 +15,7 @@ import os
 from ..util.buffer_pool import Segment
 
 
-class Offer:
+class SegmentOwner:
     """A new segment that other processes may open. To be closed when they have.
 
     Parameters
@@ -51,7 +51,7 @@ class Offer:
         os.close(self._file)
 
 
-def accept(address: tuple[str, int, int]) -> Segment:
+def attach(address: tuple[str, int, int]) -> Segment:
     """Return the segment that another process offers.
 
     Raises

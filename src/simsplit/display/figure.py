@@ -19,7 +19,7 @@ def figure(width: float, height: float) -> Any:
     InputError
         If matplotlib is missing.
     """
-    module = extras.load("matplotlib.figure", "pictures need matplotlib", "plot")
+    module = extras.import_optional("matplotlib.figure", "pictures need matplotlib", "plot")
     return module.Figure(figsize=(width, height), layout="constrained")
 
 
@@ -39,5 +39,5 @@ def save(drawn: Any, output: str) -> None:
         drawn.savefig(content, format=target.suffix[1:] or "png", dpi=150)
     except (ValueError, OverflowError) as error:  # it knows no such format, or the values are too great for it
         raise InputError(f"cannot draw {output}: {error}") from error
-    with disk.reported(output, "Name a file in a writable folder."):
-        disk.replace(target, content.getvalue())
+    with disk.as_output_error(output, "Name a file in a writable folder."):
+        disk.atomic_write_bytes(target, content.getvalue())

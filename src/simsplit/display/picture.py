@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..rundir.recorded_run import spread
-from ..util.dtypes import spelled
-from ..util.formatting import counted
+from ..rundir.recorded_run import evenly_spaced
+from ..util.dtypes import dtype_label
+from ..util.formatting import pluralize
 from . import figure as picture
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..history.stored_array import StoredArray
-    from ..rundir.recorded_run import PastRun
+    from ..rundir.recorded_run import RecordedRun
 
     Array = npt.NDArray[Any]
 
@@ -29,7 +29,7 @@ _CURVES = 5  # rows that are drawn as curves unless some are chosen
 _TELLABLE = 10  # curves with a colour of their own
 
 
-def draw(run: PastRun, output: str, *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+def draw(run: RecordedRun, output: str, *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
     """Draw the history of a run, as `draw_history`, with the names and units that the run has."""
     problem = run.record["problem"]
     named = _Named(
@@ -112,9 +112,9 @@ def draw_history(
     figure = picture.figure(10, 7.5)
     complete = len(times)
     if history.dtype.names is not None:
-        raise InputError(f"the values of {named.what} have fields, {spelled(history.dtype)}: they cannot be drawn.")
+        raise InputError(f"the values of {named.what} have fields, {dtype_label(history.dtype)}: they cannot be drawn.")
     count, values = history.shape[1], int(np.prod(history.shape[2:]))
-    chosen = list(rows) or spread(count, _CURVES)
+    chosen = list(rows) or evenly_spaced(count, _CURVES)
     _require_there(chosen, count, component, values)
     found = _summed_up(history, complete, chosen, component)
     notes = _left_out(found, complete, count, len(chosen))
@@ -210,11 +210,11 @@ def _left_out(found: _Summary, steps: int, rows: int, curves: int) -> list[str]:
     long, high = (-(-count // cells) for count, cells in zip((steps, rows), found.means.shape, strict=True))
     notes = []
     if long * high > 1:
-        notes.append(f"each cell is the mean of up to {counted(long, 'step')} × {counted(high, 'row')}")
+        notes.append(f"each cell is the mean of up to {pluralize(long, 'step')} × {pluralize(high, 'row')}")
     if long > 1:
-        notes.append(f"curves go from the least to the greatest value of up to {counted(long, 'step')}")
+        notes.append(f"curves go from the least to the greatest value of up to {pluralize(long, 'step')}")
     if curves < rows and notes:
         notes.append(f"curves of {curves} of {rows:,} rows: others by --rows")
     if found.not_numbers:
-        notes.append(f"{counted(found.not_numbers, 'value')} not finite, left out")
+        notes.append(f"{pluralize(found.not_numbers, 'value')} not finite, left out")
     return notes

@@ -1,17 +1,17 @@
 """The way of the data: plan → scatter → tile by tile: step, deliver → verify."""
 
 from .cache_blocking import block_nbytes
-from .interfaces import HistorySink, Position, StepObserver, Timings
-from .local_part import Rows
+from .interfaces import HistorySink, ResumePoint, StepObserver, Timings
+from .local_part import LocalPart
 from .plan import Plan, Tile
 from .scatter import scatter, scatter_by_nodes
 from .time_loop import run_steps
 
 __all__ = [
     "HistorySink",
+    "LocalPart",
     "Plan",
-    "Position",
-    "Rows",
+    "ResumePoint",
     "StepObserver",
     "Tile",
     "Timings",

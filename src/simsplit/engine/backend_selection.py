@@ -15,16 +15,16 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..errors import InputError
-from ..util.formatting import readable
+from ..util.formatting import format_bytes
 from ..util.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..backends.llvm import Compiled, Loop
+    from ..backends.llvm import CompiledKernel, LoopSpec
     from ..communicator import Communicator
     from .interfaces import HistorySink
-    from .local_part import Rows
+    from .local_part import LocalPart
     from .plan import Plan
 
 Name = Literal["auto", "numpy", "numba"]
@@ -54,11 +54,11 @@ class Backend(Record):
     advance: Callable[..., None] | None = None
 
 
-class _NotTakenError(Exception):
+class _NotApplicableError(Exception):
     """Why NumPy is taken, on this rank."""
 
 
-def checked(name: Any) -> Name:
+def validate_name(name: Any) -> Name:
     """Return the name of a backend.
 
     Raises
@@ -72,14 +72,16 @@ def checked(name: Any) -> Name:
     return found
 
 
-def choose(communicator: Communicator, plan: Plan, rows: Rows, receiver: HistorySink, name: Name) -> Backend:
+def select_backend(
+    communicator: Communicator, plan: Plan, rows: LocalPart, receiver: HistorySink, name: Name
+) -> Backend:
     """Choose who computes the steps. Collective.
 
     Parameters
     ----------
     communicator : Communicator
     plan : Plan
-    rows : Rows
+    rows : LocalPart
         This rank's.
     receiver : HistorySink
         Where the results go.
@@ -105,31 +107,31 @@ def choose(communicator: Communicator, plan: Plan, rows: Rows, receiver: History
     if code is None:
         if name == "numba":
             with Agreement(communicator):
-                raise InputError(f"the backend numba cannot be used: {reason}. {_way_out(reason)}")
+                raise InputError(f"the backend numba cannot be used: {reason}. {_remedy(reason)}")
         return Backend(f"NumPy: {reason}")
     read_again = rows.problem.reduce or (every and len(plan.kept) < plan.steps)
     stream = receiver.in_place and not read_again and plan.history_nbytes >= STREAM
     library = f"; {', '.join(code.inexact)} of the C library" if code.inexact else ""
-    text = f"numba ({kernel.name}, {readable(nbytes)}{library})"
+    text = f"numba ({kernel.name}, {format_bytes(nbytes)}{library})"
     return Backend(text, partial(code.advance, stream=stream))
 
 
-def _way_out(reason: str) -> str:
+def _remedy(reason: str) -> str:
     if "not installed" in reason:
         return "Install it with: pip install 'simsplit[fast]'"
     return "Give --backend auto, or a kernel that is built in, an expression, or a function compiled by numba.njit"
 
 
 def _common_code(
-    communicator: Communicator, plan: Plan, rows: Rows, name: Name, work: int
-) -> tuple[Compiled | None, str]:
+    communicator: Communicator, plan: Plan, rows: LocalPart, name: Name, work: int
+) -> tuple[CompiledKernel | None, str]:
     """Return the code for this rank's machine, or None on every rank, and why. Collective."""
     loop, text, mine = None, "", ("", "")
     with Agreement(communicator):
         try:
-            loop, text, key = _written(plan, rows, exact=name == "auto")
+            loop, text, key = _trace(plan, rows, exact=name == "auto")
             mine = (key, "")
-        except _NotTakenError as why:
+        except _NotApplicableError as why:
             mine = ("", str(why))
     everyone = communicator.allgather(mine)
     reasons = [reason for _, reason in everyone if reason]
@@ -144,35 +146,35 @@ def _common_code(
     reasons = [reason for code, reason in codes.values() if code is None]
     if reasons:
         return None, reasons[0]
-    compiled, agrees = None, False
+    compiled, passes_self_test = None, False
     with Agreement(communicator):
-        compiled, agrees = _loaded(plan, rows, loop, codes[mine[0]][0])
-    if name == "auto" and communicator.bitwise_or(int(not agrees)):
+        compiled, passes_self_test = _loaded(plan, rows, loop, codes[mine[0]][0])
+    if name == "auto" and communicator.allreduce_or(int(not passes_self_test)):
         return None, "the compiled code gives other bits on this machine"
     return compiled, ""
 
 
-def _written(plan: Plan, rows: Rows, *, exact: bool) -> tuple[Loop, str, str]:
+def _trace(plan: Plan, rows: LocalPart, *, exact: bool) -> tuple[LoopSpec, str, str]:
     """Return what is to be compiled, its assembly and what stands for its code on this machine."""
     from ..backends.llvm import NotCompilable, assembly, inexact, traced
     from ..backends.llvm import object_code as machine_code
 
     if (missing := machine_code.missing()) is not None:
-        raise _NotTakenError(missing)
+        raise _NotApplicableError(missing)
     kernel = rows.problem.kernel
     dtype = plan.history_dtype if kernel.kind == "step" else plan.dtype.newbyteorder("=")
     block = rows.block(0, rows.first, rows.first, rows.parameters(rows.first, rows.first))
     try:
         loop = traced(kernel, np.empty((0, *plan.shape[1:]), dtype), block, plan.history_dtype)
         if exact and (functions := inexact(loop)):
-            raise _NotTakenError(f"{functions[0]} may differ in the last bit")
+            raise _NotApplicableError(f"{functions[0]} may differ in the last bit")
         text = assembly(loop)
     except NotCompilable as why:
-        raise _NotTakenError(str(why)) from why
+        raise _NotApplicableError(str(why)) from why
     return loop, text, machine_code.key(text)
 
 
-def _code(loop: Loop, text: str, key: str, work: int, name: Name) -> tuple[bytes | None, str]:
+def _code(loop: LoopSpec, text: str, key: str, work: int, name: Name) -> tuple[bytes | None, str]:
     """Return the code, found or compiled, or None and why not."""
     from ..backends.llvm import count_operations
     from ..backends.llvm import object_code as machine_code
@@ -192,14 +194,14 @@ def _code(loop: Loop, text: str, key: str, work: int, name: Name) -> tuple[bytes
     return code, ""
 
 
-def _loaded(plan: Plan, rows: Rows, loop: Loop, code: bytes | None) -> tuple[Compiled, bool]:
+def _loaded(plan: Plan, rows: LocalPart, loop: LoopSpec, code: bytes | None) -> tuple[CompiledKernel, bool]:
     """Return the code, loaded, and whether it gives NumPy's bits for some values that are easily confused."""
-    from ..backends.llvm import Compiled, agrees
+    from ..backends.llvm import CompiledKernel, passes_self_test
 
     assert code is not None  # noqa: S101, for the type checker
     problem = rows.problem
-    compiled = Compiled(problem.kernel, loop, code)
+    compiled = CompiledKernel(problem.kernel, loop, code)
     computed = plan.steps - 1 if problem.kernel.kind == "step" else plan.steps  # a kernel may fail at the next
     times = [problem.time(k) for k in range(min(2, max(1, computed)))]
     block = rows.block(0, rows.first, rows.first, rows.parameters(rows.first, rows.first))
-    return compiled, agrees(compiled, plan.shape[1:], block, times)
+    return compiled, passes_self_test(compiled, plan.shape[1:], block, times)

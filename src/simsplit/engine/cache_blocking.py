@@ -14,10 +14,10 @@ _LEVEL_2 = "/sys/devices/system/cpu/cpu0/cache/index2/size"
 @cache
 def block_nbytes() -> int:
     """Return the bytes of a block: a quarter of the level 2 cache of a core, from 64 KiB to 1 MiB."""
-    return block_of_cache(_read(_LEVEL_2))
+    return block_for_cache(_read(_LEVEL_2))
 
 
-def block_of_cache(text: str) -> int:
+def block_for_cache(text: str) -> int:
     """Return the bytes of a block for a cache of a size such as "2048K"."""
     number, unit = text.strip()[:-1], text.strip()[-1:]
     if not number.isdecimal() or unit not in ("K", "M"):

@@ -9,17 +9,17 @@ import numpy as np
 
 from ..errors import KernelError
 from ..kernels.base import read_only
-from ..util.dtypes import leaves, not_a_number
-from ..util.formatting import rows_in_short
-from ..util.memory_limits import require
-from .plan import STEPS_BETWEEN, count_before
+from ..util.dtypes import iter_fields, rows_with_nan
+from ..util.formatting import format_rows
+from ..util.memory_limits import require_memory
+from .plan import STEPS_BETWEEN, kept_before
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..kernels import Block
-    from .interfaces import Position
-    from .local_part import Rows
+    from .interfaces import ResumePoint
+    from .local_part import LocalPart
     from .plan import Plan, Tile
     from .reductions import Reducer
     from .row_check import RowCheck
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Executor:
     """Computes some rows of some steps, and says where it happened if the kernel fails."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: LocalPart) -> None:
         self.rows = rows
         self.kernel = rows.problem.kernel
         self.check_nan = rows.problem.nan == "error"
@@ -53,7 +53,7 @@ class Executor:
             if self.ahead:
                 at += f" (from step {block.k}, t = {block.t})"
             raise KernelError(
-                f"the kernel {self.kernel.name} failed on {where} at {at}, {rows_in_short(block.lower, block.upper)}"
+                f"the kernel {self.kernel.name} failed on {where} at {at}, {format_rows(block.lower, block.upper)}"
             ) from error
 
     def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
@@ -67,13 +67,13 @@ class Executor:
 
     def pick(self, state: Array | None, block: Block, tile: Tile, out: Array | None) -> Array | None:
         """Compute steps of which only some are kept; return the state of the last."""
-        kept, at_once = tile.steps, self.scratch.shape[1]
-        for turn, first in enumerate(range(0, len(tile.computed), at_once)):
-            steps = tile.computed[first : first + at_once]
+        kept, block_rows = tile.steps, self.scratch.shape[1]
+        for turn, first in enumerate(range(0, len(tile.computed), block_rows)):
+            steps = tile.computed[first : first + block_rows]
             results = self.scratch[turn % 2, : len(steps), : block.upper - block.lower]
             state = self.go_on(state, block, steps, results)
             self.reduce(steps, block, results)
-            lower, upper = count_before(kept, steps.start), count_before(kept, steps.stop)
+            lower, upper = kept_before(kept, steps.start), kept_before(kept, steps.stop)
             if out is not None and lower < upper:
                 out[lower:upper] = results[kept[lower] - steps.start :: kept.step][: upper - lower]
         return state
@@ -95,10 +95,10 @@ class Executor:
         """Return where the rows of a block are among this rank's."""
         return slice(block.lower - self.rows.first, block.upper - self.rows.first)
 
-    def make_scratch(self, plan: Plan, at_once: int) -> None:
+    def make_scratch(self, plan: Plan, block_rows: int) -> None:
         """Take memory for steps that are not kept: two pieces of about a block, used by turns."""
-        most = min(at_once, len(self.rows.part))
-        steps = min(max(1, at_once // max(1, most)), STEPS_BETWEEN, plan.steps)
+        most = min(block_rows, len(self.rows.part))
+        steps = min(max(1, block_rows // max(1, most)), STEPS_BETWEEN, plan.steps)
         self.scratch = np.empty((2, steps, most, *plan.shape[1:]), plan.history_dtype)
 
     def reduce(self, steps: range, block: Block, results: Array) -> None:
@@ -106,7 +106,7 @@ class Executor:
         if self.reducer is not None:
             self.reducer.add(steps, block.lower, results)
 
-    def state_now(self) -> Array | None:
+    def snapshot(self) -> Array | None:
         """Return this rank's rows of the state that the kernel goes on from, read-only, or None if there is none."""
         return None
 
@@ -130,10 +130,10 @@ class Executor:
 
     def require_numbers(self, block: Block, steps: range, out: Array) -> None:
         """Raise if a result is not a number, with the block at the first step that has one."""
-        if not any(np.isnan(leaf).any() for leaf in leaves(out[: len(steps)])):
+        if not any(np.isnan(leaf).any() for leaf in iter_fields(out[: len(steps)])):
             return
         for k, result in zip(steps, out, strict=False):
-            bad = not_a_number(result)
+            bad = rows_with_nan(result)
             if bad.any():
                 block.k, block.t = k, self.rows.problem.time(k)
                 first = block.lower + int(bad.argmax())
@@ -143,7 +143,7 @@ class Executor:
 class MapExecutor(Executor):
     """Step k from the initial array and the time of step k. If it `shows`, the last step is kept for observers."""
 
-    def __init__(self, rows: Rows, plan: Plan, *, shows: bool) -> None:
+    def __init__(self, rows: LocalPart, plan: Plan, *, shows: bool) -> None:
         super().__init__(rows)
         if shows:
             self.state = np.empty((len(rows.part), *plan.shape[1:]), plan.history_dtype)
@@ -162,7 +162,7 @@ class StepExecutor(Executor):
     ----------
     rows, plan, start
         As of `run_steps`.
-    at_once : int
+    block_rows : int
         The number of rows of a block.
     at_first : int
         The number of steps in the first batch.
@@ -170,7 +170,9 @@ class StepExecutor(Executor):
         Whether the state is asked for at the end of each batch, the last one included.
     """
 
-    def __init__(self, rows: Rows, plan: Plan, at_once: int, start: Position, *, at_first: int, observed: bool) -> None:
+    def __init__(
+        self, rows: LocalPart, plan: Plan, block_rows: int, start: ResumePoint, *, at_first: int, observed: bool
+    ) -> None:
         super().__init__(rows)
         shape = (len(rows.part), *plan.shape[1:])
         if start.next_step:
@@ -179,10 +181,10 @@ class StepExecutor(Executor):
             self.state = np.require(start.state, plan.history_dtype, ["C", "W"])
         elif observed or plan.steps > min(at_first, plan.tile_shape[0]):  # else no state outlives its block
             nbytes = prod(shape) * plan.history_dtype.itemsize
-            require(nbytes, "the state between the steps", "Use more nodes, or fewer ranks on each.")
+            require_memory(nbytes, "the state between the steps", "Use more nodes, or fewer ranks on each.")
             self.state = np.empty(shape, plan.history_dtype)
 
-    def state_now(self) -> Array | None:
+    def snapshot(self) -> Array | None:
         """Return the state, read-only."""
         return None if self.state is None else read_only(self.state)
 

@@ -75,7 +75,7 @@ class HistorySink(Protocol):
         """Give up what is held: the run failed. Not collective, and does not raise."""
 
 
-class Position(Record):
+class ResumePoint(Record):
     """How far a run is, at the end of a batch of steps.
 
     Attributes
@@ -103,7 +103,7 @@ class StepObserver(Protocol):
     Attributes
     ----------
     wants_values : bool
-        Whether `Position.values` is to be there. Then every step is computed, kept or not. The same on every rank.
+        Whether `ResumePoint.values` is to be there. Then every step is computed, kept or not. The same on every rank.
     can_stop : bool
         Whether it may stop the run. Then a batch of slow steps shrinks to a single one, so that a stop does not wait
         for others. The same on every rank.
@@ -118,12 +118,12 @@ class StepObserver(Protocol):
     def max_steps(self, next_step: int) -> int:
         """Return how many steps the batch from `next_step` on may have, 1 or more. The same on every rank."""
 
-    def on_batch_end(self, position: Position, flags: int) -> int:
+    def on_batch_end(self, position: ResumePoint, flags: int) -> int:
         """Do what is to be done at the end of a batch. Collective.
 
         Parameters
         ----------
-        position : Position
+        position : ResumePoint
             Its arrays must not be written to, and are valid until this returns.
         flags : int
             The flags that any rank raised since the last batch.

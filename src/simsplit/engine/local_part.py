@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..kernels import Block
-from ..kernels.base import beside, read_only
+from ..kernels.base import broadcast_parameter, read_only
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-class Rows:
+class LocalPart:
     """The rows of this rank: its part of the initial array and of the parameters.
 
     Parameters
@@ -57,7 +57,10 @@ class Rows:
         if not self._arrays:
             return self._numbers
         own = slice(lower - self.first, upper - self.first)
-        return {**self._numbers, **{name: beside(self.part, value[own]) for name, value in self._arrays.items()}}
+        return {
+            **self._numbers,
+            **{name: broadcast_parameter(self.part, value[own]) for name, value in self._arrays.items()},
+        }
 
     def block(self, k: int, lower: int, upper: int, parameters: Mapping[str, Any]) -> Block:
         """Return what the kernel is told of some rows and a step."""

@@ -41,10 +41,10 @@ class Tile(Record):
     spans: list[tuple[int, int]]
 
 
-def count_before(numbers: range, k: int) -> int:
+def kept_before(numbers: range, k: int) -> int:
     """Return how many of `numbers`, which rise, are less than `k`.
 
-    >>> [count_before(range(0, 10, 3), k) for k in (0, 1, 3, 4, 10, 99)]
+    >>> [kept_before(range(0, 10, 3), k) for k in (0, 1, 3, 4, 10, 99)]
     [0, 1, 1, 2, 4, 4]
     """
     return min(max(0, -((numbers.start - k) // numbers.step)), len(numbers))
@@ -121,7 +121,7 @@ class Plan(Record):
         every : bool
             Go through every step, as a step kernel must; else through those that the history holds.
         """
-        place = count_before(self.kept, first)
+        place = kept_before(self.kept, first)
         ahead = self.kept[place : place + self.tile_shape[0]]
         if not every:
             return ahead[:steps]
@@ -132,7 +132,7 @@ class Plan(Record):
 
     def tiles(self, batch: range) -> Iterator[Tile]:
         """Return the tiles of a batch of steps, which together hold all its rows."""
-        positions = slice(count_before(self.kept, batch.start), count_before(self.kept, batch[-1] + 1))
+        positions = slice(kept_before(self.kept, batch.start), kept_before(self.kept, batch[-1] + 1))
         for spans in self.spans(self.tile_shape[1]):
             yield Tile(batch, self.kept[positions], positions, spans)
 
@@ -179,13 +179,13 @@ class Plan(Record):
     @property
     def scattered_nbytes(self) -> int:
         """Bytes of the initial array that leave root."""
-        return self._away(self.dtype)
+        return self._remote_fraction(self.dtype)
 
     @property
     def gathered_nbytes(self) -> int:
         """Bytes of the history that come to root from other ranks."""
-        return self._away(self.history_dtype) * len(self.kept)
+        return self._remote_fraction(self.history_dtype) * len(self.kept)
 
-    def _away(self, dtype: np.dtype[Any]) -> int:
+    def _remote_fraction(self, dtype: np.dtype[Any]) -> int:
         rows = self.shape[0] - self.longest
         return rows * prod(self.shape[1:]) * dtype.itemsize

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..communicator import Agreement
-from ..util.memory_limits import require
+from ..util.memory_limits import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Fold:
+class TreeReduction:
     """How nodes of the tree are made and put together.
 
     Attributes
@@ -55,15 +55,15 @@ class Fold:
     dtypes: tuple[np.dtype[Any], ...]
 
 
-def _sum(dtype: np.dtype[Any]) -> Fold:
-    return Fold(lambda x: (x.astype(dtype, copy=False),), lambda a, b, _m, _n: (a[0] + b[0],), (dtype,))
+def _sum(dtype: np.dtype[Any]) -> TreeReduction:
+    return TreeReduction(lambda x: (x.astype(dtype, copy=False),), lambda a, b, _m, _n: (a[0] + b[0],), (dtype,))
 
 
-def _extreme(choose: Any, dtype: np.dtype[Any]) -> Fold:
-    return Fold(lambda x: (x,), lambda a, b, _m, _n: (choose(a[0], b[0]),), (dtype,))
+def _extreme(choose: Any, dtype: np.dtype[Any]) -> TreeReduction:
+    return TreeReduction(lambda x: (x,), lambda a, b, _m, _n: (choose(a[0], b[0]),), (dtype,))
 
 
-def _moments(dtype: np.dtype[Any]) -> Fold:
+def _moments(dtype: np.dtype[Any]) -> TreeReduction:
     real = np.empty(0, dtype).real.dtype
 
     def leaf(x: Array) -> Value:
@@ -76,7 +76,7 @@ def _moments(dtype: np.dtype[Any]) -> Fold:
         # As Python numbers the shares change no precision; of equal ones, nearly all, they are exact.
         return one[0] + apart * (n / (m + n)), one[1] + other[1] + squared * (m * n / (m + n))
 
-    return Fold(leaf, join, (dtype, real))
+    return TreeReduction(leaf, join, (dtype, real))
 
 
 def dtypes_of(dtype: np.dtype[Any]) -> dict[str, np.dtype[Any]]:
@@ -142,7 +142,7 @@ class Reducer:
             "sum": _sum(_wide(dtypes["sum"])),
         }
         self._folds = {name: folds[name] for name in self._names}
-        self._nodes = [nodes_within(*bounds) for bounds in plan.bounds]
+        self._nodes = [subtree_roots(*bounds) for bounds in plan.bounds]
         ends = [0, *accumulate(map(len, self._nodes))]
         self._spans = list(pairwise(ends))
         self._waiting: dict[int, dict[str, list[tuple[int, int, Value]]]] = {}
@@ -150,7 +150,7 @@ class Reducer:
         if communicator.rank == 0 and not results:
             shapes = shapes_of(self._names, plan)
             nbytes = sum(prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
-            require(nbytes, f"the reductions of {plan.steps:,} steps", "Compute fewer steps.")
+            require_memory(nbytes, f"the reductions of {plan.steps:,} steps", "Compute fewer steps.")
             self.results = {name: np.empty(*shape) for name, shape in shapes.items()}
 
     def add(self, steps: range, lower: int, values: Array) -> None:
@@ -167,7 +167,7 @@ class Reducer:
         stacks = self._waiting.setdefault(steps.start, {name: [] for name in self._names})
         for name, fold in self._folds.items():
             for node in _nodes(fold, lower, values):
-                _push(fold, stacks[name], node)
+                _combine_upward(fold, stacks[name], node)
 
     def deliver(self, stretch: range) -> None:
         """Put together what all ranks took of a stretch of steps. Collective."""
@@ -185,7 +185,7 @@ class Reducer:
             for name, result in self.results.items():
                 part = result[stretch.start : stretch.stop]
                 part[...] = self._finish(name, gathered[name])
-                _make_nan_one(part)
+                _canonicalize_nan(part)
 
     def _gather(self, mine: Array) -> Array:
         if self._communicator.rank:
@@ -201,7 +201,7 @@ class Reducer:
         fold, stack = self._folds[name], list[tuple[int, int, "Value"]]()
         numbers = [node for nodes in self._nodes for node in nodes]
         for place, (level, index) in enumerate(numbers):
-            _push(fold, stack, (level, index, tuple(array[:, place] for array in gathered)))
+            _combine_upward(fold, stack, (level, index, tuple(array[:, place] for array in gathered)))
         level, _, value = stack.pop()
         rows = 2**level
         while stack:  # what is left has no neighbour of its size: from the right it goes up as it is
@@ -214,10 +214,10 @@ class Reducer:
         return value[0] / rows if name == "mean" else value[0]
 
 
-def nodes_within(lower: int, upper: int) -> list[tuple[int, int]]:
+def subtree_roots(lower: int, upper: int) -> list[tuple[int, int]]:
     """Return the largest nodes of the tree within rows, as level and index, in the order of the rows.
 
-    >>> nodes_within(3, 13)
+    >>> subtree_roots(3, 13)
     [(0, 3), (2, 1), (2, 2), (0, 12)]
     """
     left, right, level = [], [], 0
@@ -230,7 +230,7 @@ def nodes_within(lower: int, upper: int) -> list[tuple[int, int]]:
     return left + right[::-1]
 
 
-def _nodes(fold: Fold, lower: int, values: Array) -> list[tuple[int, int, Value]]:
+def _nodes(fold: TreeReduction, lower: int, values: Array) -> list[tuple[int, int, Value]]:
     """Return the largest nodes within rows from `lower` on, with their values, arrays of shape (steps, ...)."""
     left, right, level = [], [], 0
     value = fold.leaf(values)
@@ -249,7 +249,7 @@ def _nodes(fold: Fold, lower: int, values: Array) -> list[tuple[int, int, Value]
     return left + right[::-1]
 
 
-def _push(fold: Fold, stack: list[tuple[int, int, Value]], node: tuple[int, int, Value]) -> None:
+def _combine_upward(fold: TreeReduction, stack: list[tuple[int, int, Value]], node: tuple[int, int, Value]) -> None:
     """Put a node to those on its left, together with its neighbour if that is there."""
     level, index, value = node
     while stack and index % 2 and stack[-1][:2] == (level, index - 1):
@@ -259,7 +259,7 @@ def _push(fold: Fold, stack: list[tuple[int, int, Value]], node: tuple[int, int,
     stack.append((level, index, value))
 
 
-def _make_nan_one(values: Array) -> None:
+def _canonicalize_nan(values: Array) -> None:
     """Let every NaN have the same bits."""
     if values.dtype.kind in "fc":
         for plain in (values.real, values.imag) if values.dtype.kind == "c" else (values,):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..kernels.base import read_only
-from ..util.dtypes import leaves
-from ..verification import different
+from ..util.dtypes import iter_fields
+from ..verification import bit_mismatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..kernels import Block
-    from .local_part import Rows
+    from .local_part import LocalPart
     from .plan import Plan
 
     Array = npt.NDArray[Any]
@@ -52,12 +52,12 @@ class RowCheck:
 
     Parameters
     ----------
-    rows : Rows
+    rows : LocalPart
         This rank's.
     plan : Plan
     """
 
-    def __init__(self, rows: Rows, plan: Plan) -> None:
+    def __init__(self, rows: LocalPart, plan: Plan) -> None:
         self._rows = rows
         self._total = plan.shape[0]
         self._middle = rows.first + len(rows.part) // 2  # at the edges of the array a kernel may do something else
@@ -96,20 +96,20 @@ class RowCheck:
             self._compare(x[first:end], block, k, parameters, result[first:end], fill)
         if self._total > 1:
             block.lower, block.upper = lower + cut, lower + cut + 1
-            alike = cut == 0 or not different(x[cut - 1 : cut], x[cut : cut + 1]).any()
+            alike = cut == 0 or not bit_mismatch(x[cut - 1 : cut], x[cut : cut + 1]).any()
             self._beside_others(x[cut if alike else cut - 1 : cut + 1], block, k, result[cut : cut + 1])
         block.lower, block.upper = lower, upper
 
     def _compare(self, x: Array, block: Block, k: int, parameters: Mapping[str, Any], result: Array, fill: int) -> None:
         """Compute the rows of `block` again, and compare them with what was computed before."""
         again = self._computed(x, block, k, parameters, fill)
-        wrong = _rows_of(different(result, again))
+        wrong = _rows_of(bit_mismatch(result, again))
         if not wrong.any() or (len(x) == 1 and _is_rounding(result, again)):  # see "Bits" in docs/kernels.md
             return
         why = "mixing"
-        if different(again, self._computed(x, block, k, parameters, fill)).any():
+        if bit_mismatch(again, self._computed(x, block, k, parameters, fill)).any():
             why = "changing"
-        elif different(again, self._computed(x, block, k, parameters, fill ^ 0xFF)).any():
+        elif bit_mismatch(again, self._computed(x, block, k, parameters, fill ^ 0xFF)).any():
             why = "unwritten"
         elif _is_rounding(result, again):
             why = "rounding"
@@ -138,7 +138,7 @@ class RowCheck:
                 again = self._computed(read_only(several), beside, k, parameters, _FILLS[0])[own : own + 1]
             except Exception:  # noqa: BLE001, S112, the kernel may refuse values that are none of the simulation's
                 continue
-            if different(result, again).any() and not _is_rounding(result, again):
+            if bit_mismatch(result, again).any() and not _is_rounding(result, again):
                 self._tell(block, k, row, "mixing")
             return
 
@@ -173,13 +173,13 @@ def _rows_of(values: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
 def _change(x: Array) -> int:
     """Return the row next to the middle that is not like the one before it; the middle if all are alike."""
     middle = len(x) // 2
-    found = np.flatnonzero(_rows_of(different(x[1:], x[:-1]))) + 1
+    found = np.flatnonzero(_rows_of(bit_mismatch(x[1:], x[:-1]))) + 1
     return int(found[np.abs(found - middle).argmin()]) if len(found) else middle
 
 
 def _leaves_to_change(x: Array) -> list[Array]:
     """Return views of the numbers; without the whole ones, which may be names of something, if there are others."""
-    every = list(leaves(x))
+    every = list(iter_fields(x))
     return [leaf for leaf in every if leaf.dtype.kind in "fc"] or every
 
 
@@ -196,7 +196,7 @@ def _otherwise(values: Array, much: int) -> Array:
 
 def _is_rounding(one: Array, other: Array) -> bool:
     """Return whether two results differ in no more than rounding, signs of zero and bits of NaN."""
-    for here, there in zip(leaves(one), leaves(other), strict=True):
+    for here, there in zip(iter_fields(one), iter_fields(other), strict=True):
         if here.dtype.kind not in "fc":
             if (here != there).any():
                 return False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..communicator import Agreement
-from ..util.memory_limits import require
+from ..util.memory_limits import require_memory
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,18 +45,18 @@ def scatter(communicator: Communicator, plan: Plan, array: Array | None, *, stag
     """
     whole = array if communicator.rank == 0 else None
     with Agreement(communicator):
-        part = _own(plan, communicator.rank) if whole is None else whole[: plan.longest]
+        part = _private_part(plan, communicator.rank) if whole is None else whole[: plan.longest]
     if communicator.bcast(None if whole is None else bool(whole.flags.c_contiguous)):
         communicator.scatterv(whole, plan.bounds, part)
         return part
-    at_once = max(1, staging // (max(1, plan.row_nbytes) * max(1, plan.ranks - 1)))
-    for start, runs in zip(count(0, at_once), plan.spans(at_once), strict=False):
+    block_rows = max(1, staging // (max(1, plan.row_nbytes) * max(1, plan.ranks - 1)))
+    for start, runs in zip(count(0, block_rows), plan.spans(block_rows), strict=False):
         spans = [(0, 0), *runs[1:]]
         with Agreement(communicator):
             packed = None if whole is None else _packed(whole, spans)
         ends = list(accumulate(upper - lower for lower, upper in spans))
         places = list(pairwise([0, *ends]))
-        communicator.scatterv(packed, places, part[:0] if whole is not None else part[start : start + at_once])
+        communicator.scatterv(packed, places, part[:0] if whole is not None else part[start : start + block_rows])
     return part
 
 
@@ -87,7 +87,7 @@ def scatter_by_nodes(
     ends = [0, *accumulate(prod(plan.part_shape(rank)) * plan.dtype.itemsize for rank in members)]
     ordinary = communicator.bcast(None if whole is None else not whole.flags.c_contiguous)
     window = None if ordinary else node.share(ends[-1])
-    if ordinary or communicator.bitwise_or(window is None) or window is None:
+    if ordinary or communicator.allreduce_or(window is None) or window is None:
         return scatter(communicator, plan, array), None
     rows = {
         rank: np.ndarray(plan.part_shape(rank), plan.dtype, window.memory[lower:upper])
@@ -95,7 +95,7 @@ def scatter_by_nodes(
     }
     with Agreement(communicator):
         if node.leaders is not None and not window.warm:
-            require(ends[-1], f"the parts of the node of rank {node.members[node.index][0]}", "Use more nodes.")
+            require_memory(ends[-1], f"the parts of the node of rank {node.members[node.index][0]}", "Use more nodes.")
     if node.leaders is not None:
         if whole is None:
             node.leaders.exchange({}, {0: list(rows.values())})
@@ -113,17 +113,19 @@ def scatter_by_nodes(
     return whole[: plan.longest] if whole is not None else rows[communicator.rank], window
 
 
-def _own(plan: Plan, rank: int) -> Array:
+def _private_part(plan: Plan, rank: int) -> Array:
     """Return memory for the part of a rank that is not root."""
     shape = plan.part_shape(rank)
     nbytes = prod(shape) * plan.dtype.itemsize
-    require(nbytes, f"the part of rank {rank}, {shape[0]} rows,", "Use more nodes, or fewer ranks on each.")
+    require_memory(nbytes, f"the part of rank {rank}, {shape[0]} rows,", "Use more nodes, or fewer ranks on each.")
     return np.empty(shape, plan.dtype)
 
 
 def _packed(whole: Array, spans: list[tuple[int, int]]) -> Array:
     """Return the rows of all spans, one behind the other, in C order."""
     rows = sum(upper - lower for lower, upper in spans)
-    require(rows * (whole.nbytes // max(1, len(whole))), "packing rows for other ranks", "Use an array in C order.")
+    require_memory(
+        rows * (whole.nbytes // max(1, len(whole))), "packing rows for other ranks", "Use an array in C order."
+    )
     packed = np.empty((rows, *whole.shape[1:]), whole.dtype)
     return np.concatenate([whole[lower:upper] for lower, upper in spans], out=packed)

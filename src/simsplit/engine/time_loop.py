@@ -13,7 +13,7 @@ from ..communicator.flags import STOP
 from .batching import StepBatcher
 from .cache_blocking import FALLBACK
 from .executors import Executor, MapExecutor, StepExecutor
-from .interfaces import Position
+from .interfaces import ResumePoint
 from .plan import STEPS_AT_ONCE, STEPS_BETWEEN, Tile
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..communicator import Communicator
     from .interfaces import HistorySink, StepObserver, Timings
-    from .local_part import Rows
+    from .local_part import LocalPart
     from .plan import Plan
     from .reductions import Reducer
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 def run_steps(
     communicator: Communicator,
     plan: Plan,
-    rows: Rows,
+    rows: LocalPart,
     receiver: HistorySink,
     timings: Timings,
     *,
     block: int = FALLBACK,
     observer: StepObserver | None = None,
-    start: Position | None = None,
+    start: ResumePoint | None = None,
     batcher: StepBatcher | None = None,
     reducer: Reducer | None = None,
     check_rows: bool = False,
@@ -48,7 +48,7 @@ def run_steps(
     ----------
     communicator : Communicator
     plan : Plan
-    rows : Rows
+    rows : LocalPart
         This rank's.
     receiver : HistorySink
         Where the results go. Its `finish` and `abort` are left to the caller.
@@ -58,7 +58,7 @@ def run_steps(
         Bytes of the result of a step that are computed at a time; at least one row is.
     observer : StepObserver, optional
         Called at the end of every batch.
-    start : Position, optional
+    start : ResumePoint, optional
         Where to begin, as an observer was told. Its state becomes the engine's own.
     batcher : StepBatcher, optional
         How many steps there are in a batch.
@@ -78,7 +78,7 @@ def run_steps(
     KernelError
         On every rank, if the kernel failed on any; the receiver then holds no history.
     """
-    start = Position() if start is None else start
+    start = ResumePoint() if start is None else start
     begun = perf_counter()
     run = _Run(communicator, plan, rows, receiver, timings, block, observer, start, batcher, reducer)
     if check_rows and _may_mix(rows):
@@ -90,7 +90,7 @@ def run_steps(
     return next_step
 
 
-def _may_mix(rows: Rows) -> bool:
+def _may_mix(rows: LocalPart) -> bool:
     """Return whether what computes the steps is the user's own: no built-in kernel, expression or compiled code."""
     kernel = rows.problem.kernel
     module = type(kernel).__module__
@@ -105,12 +105,12 @@ class _Run:
         self,
         communicator: Communicator,
         plan: Plan,
-        rows: Rows,
+        rows: LocalPart,
         receiver: HistorySink,
         timings: Timings,
         block: int,
         observer: StepObserver | None,
-        start: Position,
+        start: ResumePoint,
         batcher: StepBatcher | None,
         reducer: Reducer | None,
     ) -> None:
@@ -121,7 +121,7 @@ class _Run:
         self.observer = observer
         self.next_step = start.next_step
         self.agreement = Agreement(communicator)
-        self.at_once = max(1, block // max(1, plan.history_row_nbytes))
+        self.block_rows = max(1, block // max(1, plan.history_row_nbytes))
         self.where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
         self.reducer = reducer
         is_step = rows.problem.kernel.kind == "step"
@@ -134,12 +134,12 @@ class _Run:
             if is_step:
                 observed = observer is not None
                 self.compute = StepExecutor(
-                    rows, plan, self.at_once, start, at_first=self.batcher.steps, observed=observed
+                    rows, plan, self.block_rows, start, at_first=self.batcher.steps, observed=observed
                 )
             else:
                 self.compute = MapExecutor(rows, plan, shows=shows)
             if self.every and len(plan.kept) < plan.steps:
-                self.compute.make_scratch(plan, self.at_once)
+                self.compute.make_scratch(plan, self.block_rows)
             self.compute.reducer = reducer
 
     def go(self) -> int:
@@ -157,7 +157,7 @@ class _Run:
             self.batcher.adapt(flags)
             self.next_step = min(batch.stop, plan.steps)
             if self.observer is not None:
-                position = Position(self.next_step, delivered, self.compute.state_now(), self.compute.values_now())
+                position = ResumePoint(self.next_step, delivered, self.compute.snapshot(), self.compute.values_now())
                 if self.observer.on_batch_end(position, flags) & STOP:
                     if plan.keep == "last" and not delivered:
                         self.deliver_last()
@@ -189,8 +189,8 @@ class _Run:
         with self.agreement, np.errstate(all="ignore"):
             target = self.receiver.rows(tile) if tile.steps else None
             lower, upper = tile.spans[self.rank]
-            for first in range(lower, upper, self.at_once):
-                end = min(first + self.at_once, upper)
+            for first in range(lower, upper, self.block_rows):
+                end = min(first + self.block_rows, upper)
                 out = None if target is None else target[:, first - lower : end - lower]
                 self.compute(tile, first, end, out, self.where)
             raised = 0 if self.observer is None else self.observer.poll_flags()

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..errors import KernelError
-from ..util.formatting import rows_in_short
-from ..verification import Verification, different, ulps
+from ..util.formatting import format_rows
+from ..verification import Verification, bit_mismatch, max_ulp_distance
 from .cache_blocking import FALLBACK
-from .local_part import Rows
+from .local_part import LocalPart
 from .reductions import Reducer
 
 if TYPE_CHECKING:
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 AT_ONCE = 8 * 2**20  # bytes of a step that are recomputed at a time: many blocks, but no second history
 
 
-class Trajectory:
+class ReferenceSolution:
     """What one process computes for some rows, step by step, the plain way.
 
     Parameters
     ----------
-    rows : Rows
+    rows : LocalPart
     lower, upper : int
         Which of them.
     dtype : numpy.dtype
         Of the history.
     """
 
-    def __init__(self, rows: Rows, lower: int, upper: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, rows: LocalPart, lower: int, upper: int, dtype: np.dtype[Any]) -> None:
         self._rows = rows
         self._span = lower, upper
         self._dtype = dtype
@@ -67,7 +67,7 @@ class Trajectory:
 
 
 def verify_steps(
-    communicator: Communicator, plan: Plan, rows: Rows, receiver: HistorySink, block: int = FALLBACK
+    communicator: Communicator, plan: Plan, rows: LocalPart, receiver: HistorySink, block: int = FALLBACK
 ) -> Verification:
     """Compare a history with what one process computes. Collective.
 
@@ -75,7 +75,7 @@ def verify_steps(
     ----------
     communicator : Communicator
     plan : Plan
-    rows : Rows
+    rows : LocalPart
         This rank's.
     receiver : HistorySink
         What has the history.
@@ -95,16 +95,16 @@ def verify_steps(
     values = plan.history_nbytes // plan.history_dtype.itemsize
     if not values:
         return Verification(len(plan.kept), 0, 0, 0, None, 0.0)
-    found = _Findings(len(plan.kept))
+    found = _MismatchTally(len(plan.kept))
     single = plan.longest == 1  # the run computed each row by itself: mixing them shows in a longer piece alone
     with Agreement(communicator):
         if single and communicator.rank == 0 and rows.problem.initial is not None:
             whole = rows.problem.initial[:]  # an array in a file is read here
-            rows = Rows(rows.problem, 0, whole, rows.problem.kernel.parameters)
+            rows = LocalPart(rows.problem, 0, whole, rows.problem.kernel.parameters)
     for spans in _all_on_root(plan) if single else plan.spans(_rows_at_once(plan, block)):
         lower, upper = spans[communicator.rank]
         with Agreement(communicator):
-            expected = Trajectory(rows, lower, upper, plan.history_dtype)
+            expected = ReferenceSolution(rows, lower, upper, plan.history_dtype)
         for position, k in enumerate(plan.kept):
             here = receiver.fetch(position, spans)
             with Agreement(communicator):
@@ -115,7 +115,7 @@ def verify_steps(
                     raise KernelError(
                         f"the kernel {rows.problem.kernel.name} failed on rank {communicator.rank} of "
                         f"{communicator.size} (host {communicator.host}) when verifying step {k}, "
-                        f"{rows_in_short(lower, upper)}"
+                        f"{format_rows(lower, upper)}"
                     ) from error
     everyone = communicator.allgather(found.facts())
     steps = np.bitwise_or.reduce([facts[0] for facts in everyone])
@@ -132,9 +132,9 @@ def verify_steps(
 def _all_on_root(plan: Plan) -> Iterator[list[tuple[int, int]]]:
     """Return runs of the whole array for root, and none for the others; two rows or more while they last."""
     rows = plan.shape[0]
-    at_once = max(2, AT_ONCE // plan.history_row_nbytes)
-    for lower in range(0, rows, at_once):
-        yield [(lower, min(lower + at_once, rows)), *[(rows, rows)] * (plan.ranks - 1)]
+    block_rows = max(2, AT_ONCE // plan.history_row_nbytes)
+    for lower in range(0, rows, block_rows):
+        yield [(lower, min(lower + block_rows, rows)), *[(rows, rows)] * (plan.ranks - 1)]
 
 
 def _rows_at_once(plan: Plan, block: int) -> int:
@@ -146,7 +146,7 @@ def _rows_at_once(plan: Plan, block: int) -> int:
     return rows if rows != block // row else max(1, rows // 2)
 
 
-class _Findings:
+class _MismatchTally:
     """What one rank found."""
 
     def __init__(self, steps: int) -> None:
@@ -157,14 +157,14 @@ class _Findings:
 
     def compare(self, position: int, start: tuple[int, int], expected: Array, found: Array) -> None:
         """Compare rows of a step, the position-th of those kept; `start` is the step's number and the first row's."""
-        differs = different(expected, found)
+        differs = bit_mismatch(expected, found)
         if differs.any():
             k, lower = start
             self._steps[position] = True
             self._values += int(np.count_nonzero(differs))
             first = (k, lower + int(np.argwhere(differs)[0][0]))
             self._first = first if self._first is None else min(first, self._first)
-            self._ulp = max(self._ulp, ulps(expected, found))
+            self._ulp = max(self._ulp, max_ulp_distance(expected, found))
 
     def facts(self) -> tuple[npt.NDArray[np.uint8], int, tuple[int, int] | None, float]:
         """Return what the ranks tell each other."""
@@ -172,7 +172,7 @@ class _Findings:
 
 
 def verify_reductions(
-    communicator: Communicator, plan: Plan, rows: Rows, results: dict[str, Array], found: Verification
+    communicator: Communicator, plan: Plan, rows: LocalPart, results: dict[str, Array], found: Verification
 ) -> Verification:
     """Recompute the reductions of every step, from whole parts, and compare. Collective.
 
@@ -180,7 +180,7 @@ def verify_reductions(
     ----------
     communicator : Communicator
     plan : Plan
-    rows : Rows
+    rows : LocalPart
         This rank's.
     results : dict of str to ndarray, shape (steps, ...), on root
     found : Verification
@@ -195,10 +195,10 @@ def verify_reductions(
     lower, upper = plan.bounds[communicator.rank]
     with Agreement(communicator):
         reducer = Reducer(communicator, plan, names)
-        expected = Trajectory(rows, lower, upper, plan.history_dtype)
-    at_once = max(1, AT_ONCE // max(1, plan.longest * plan.history_row_nbytes))
-    for first in range(0, plan.steps, at_once):
-        steps = range(first, min(first + at_once, plan.steps))
+        expected = ReferenceSolution(rows, lower, upper, plan.history_dtype)
+    block_rows = max(1, AT_ONCE // max(1, plan.longest * plan.history_row_nbytes))
+    for first in range(0, plan.steps, block_rows):
+        steps = range(first, min(first + block_rows, plan.steps))
         with Agreement(communicator), np.errstate(all="ignore"):
             try:
                 reducer.add(steps, lower, np.stack([expected.at(k) for k in steps]))
@@ -209,6 +209,6 @@ def verify_reductions(
                 ) from error
         reducer.deliver(steps)
     pairs = [(again, results[name]) for name, again in reducer.results.items()]
-    counts = (sum(result.size for _, result in pairs), sum(int(different(*pair).sum()) for pair in pairs))
+    counts = (sum(result.size for _, result in pairs), sum(int(bit_mismatch(*pair).sum()) for pair in pairs))
     reduced, wrong = communicator.bcast(counts if communicator.rank == 0 else None)
     return replace(found, reduced=reduced, different_reduced=wrong)

@@ -11,7 +11,7 @@ import numpy as np
 from ..communicator import Agreement
 from ..errors import InputError
 from ..util import durable as disk
-from ..util.memory_limits import require
+from ..util.memory_limits import require_memory
 from .stored_array import stored_array
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..communicator import Communicator, SharedFile
     from ..engine import Plan, Tile
-    from .layout import Layout
+    from .layout import HistoryLayout
     from .stored_array import StoredArray
 
     Array = npt.NDArray[Any]
@@ -31,7 +31,7 @@ SMALL = 32 * 2**10  # bytes of a step's rows: less is gathered first, for a call
 REMEDY = "Make room or mend the disk."
 
 
-class Target(Protocol):
+class RowWriter(Protocol):
     """A file, or several, that this rank writes its rows to."""
 
     def write(self, k: int, lower: int, data: Array) -> None:
@@ -54,10 +54,10 @@ class Target(Protocol):
         """Close it. Not collective."""
 
 
-class OneFile:
+class ContiguousWriter:
     """A file in which the steps lie one behind the other from `offset` on: ``.npy``, and the data of an ``.h5``."""
 
-    def __init__(self, file: SharedFile, offset: int, layout: Layout) -> None:
+    def __init__(self, file: SharedFile, offset: int, layout: HistoryLayout) -> None:
         self._file = file
         self._offset = offset
         self._layout = layout
@@ -87,7 +87,7 @@ class FileHistory:
     ----------
     communicator : Communicator
     plan : Plan
-    target : Target
+    target : RowWriter
     path : Path
         Of the file.
     what : str, optional
@@ -110,7 +110,7 @@ class FileHistory:
         self,
         communicator: Communicator,
         plan: Plan,
-        target: Target,
+        target: RowWriter,
         path: Path,
         *,
         what: str | None = None,
@@ -130,7 +130,7 @@ class FileHistory:
         self._whole = gathers and few and communicator.size > 1 and rows == plan.longest
         shape = (steps, plan.shape[0] if self._whole and root else rows, *rest)
         nbytes = prod(shape) * plan.history_dtype.itemsize
-        require(nbytes, f"a tile of results on rank {communicator.rank}", "Use more nodes, or shorter rows.")
+        require_memory(nbytes, f"a tile of results on rank {communicator.rank}", "Use more nodes, or shorter rows.")
         self._buffer = np.empty(shape, plan.history_dtype)
 
     def rows(self, tile: Tile) -> Array:
@@ -146,7 +146,7 @@ class FileHistory:
             whole = self._buffer[: len(tile.steps)] if self._communicator.rank == 0 else None
             self._communicator.gatherv(rows, tile.spans, whole)
             lower, upper, rows = (0, self._plan.shape[0], whole) if whole is not None else (0, 0, rows)
-        with self._agreement, disk.reported(self._what, REMEDY):
+        with self._agreement, disk.as_output_error(self._what, REMEDY):
             if upper > lower:
                 self._target.write(tile.positions.start, lower, rows)
 
@@ -169,7 +169,7 @@ class FileHistory:
         OutputError
             On every rank.
         """
-        with self._agreement, disk.reported(self._what, REMEDY):
+        with self._agreement, disk.as_output_error(self._what, REMEDY):
             self._target.sync()
 
     def finish(self) -> None:

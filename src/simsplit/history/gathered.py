@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..util.formatting import counted, readable
-from ..util.memory_limits import require
+from ..util.formatting import format_bytes, pluralize
+from ..util.memory_limits import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,17 +54,17 @@ class GatheredHistory:
             return
         if communicator.rank == 0:
             steps = len(plan.kept)
-            step = readable(plan.history_nbytes // max(1, steps))
-            what = f"the history of {counted(steps, 'step')} × {step} on rank 0"
+            step = format_bytes(plan.history_nbytes // max(1, steps))
+            what = f"the history of {pluralize(steps, 'step')} × {step} on rank 0"
             instead = "Compute fewer steps or rows, or use a node with more memory."
             from ..util import buffer_pool as lending
 
-            mapped = lending.has(plan.history_shape, plan.history_dtype)
-            require(plan.history_nbytes, what, instead, mapped=mapped)
-            self.history, self.in_place = lending.empty(plan.history_shape, plan.history_dtype)
+            mapped = lending.has_warm(plan.history_shape, plan.history_dtype)
+            require_memory(plan.history_nbytes, what, instead, mapped=mapped)
+            self.history, self.in_place = lending.pooled_empty(plan.history_shape, plan.history_dtype)
         else:
             nbytes = prod(plan.tile_shape) * plan.history_dtype.itemsize
-            require(nbytes, f"a tile of results on rank {communicator.rank}", "Use more nodes, or shorter rows.")
+            require_memory(nbytes, f"a tile of results on rank {communicator.rank}", "Use more nodes, or shorter rows.")
             self._buffer = np.empty(plan.tile_shape, plan.history_dtype)
 
     def rows(self, tile: Tile) -> Array:

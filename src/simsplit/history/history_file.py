@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ..communicator import Agreement
 from ..errors import InputError, OutputError
 from ..util import durable as disk
-from ..util.formatting import readable
-from .file import REMEDY, FileHistory, OneFile, Target
+from ..util.formatting import format_bytes
+from .file import REMEDY, ContiguousWriter, FileHistory, RowWriter
 from .formats import npy
 from .layout import layout_of
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..communicator import Communicator
     from ..engine import Plan
     from ..problem import Problem
-    from .layout import Layout
+    from .layout import HistoryLayout
 
     Array = npt.NDArray[Any]
 
@@ -35,14 +35,14 @@ class HistoryFile:
     ----------
     path : Path
     kind : {"npy", "zarr", "h5"}
-    layout : Layout
+    layout : HistoryLayout
     what : str
         What messages call it.
     """
 
     path: Path
     kind: str
-    layout: Layout
+    layout: HistoryLayout
     what: str
 
     def create(self, plan: Plan) -> None:
@@ -69,7 +69,7 @@ class HistoryFile:
         disk.remove_tree(unfinished)
         replace(self, path=unfinished).create(plan)
         disk.rename(unfinished, self.path)
-        disk.sync_folder(self.path.parent)
+        disk.fsync_dir(self.path.parent)
 
     def sink(self, communicator: Communicator, plan: Plan) -> FileHistory:
         """Return what writes the steps to the file, which is there. Collective.
@@ -79,7 +79,7 @@ class HistoryFile:
         OutputError
             On every rank, if any cannot open it, or it is not the one that was made.
         """
-        with Agreement(communicator), disk.reported(self.what, REMEDY):
+        with Agreement(communicator), disk.as_output_error(self.what, REMEDY):
             target, gathers = self._open(communicator)
             return FileHistory(communicator, plan, target, self.path, what=self.what, gathers=gathers)
 
@@ -96,18 +96,18 @@ class HistoryFile:
 
             zarr_v3.add_reductions(self.path, self.layout, reductions)
 
-    def _open(self, communicator: Communicator) -> tuple[Target, bool]:
+    def _open(self, communicator: Communicator) -> tuple[RowWriter, bool]:
         """Return what this rank writes its rows to, and whether a step of few bytes is better gathered before."""
         if self.kind == "zarr":
             from .formats import zarr_v3 as zarr
 
-            return zarr.ChunkFiles(self.path, self.layout, zarr.chunks(self.path, self.layout)), False
+            return zarr.ChunkWriter(self.path, self.layout, zarr.chunks(self.path, self.layout)), False
         if self.kind == "h5":
-            from .formats.hdf5 import first_step
+            from .formats.hdf5 import data_offset
         else:
-            first_step = npy.first_step
+            data_offset = npy.data_offset
         file = communicator.open(str(self.path))
-        return OneFile(file, first_step(self.path, self.layout), self.layout), True
+        return ContiguousWriter(file, data_offset(self.path, self.layout), self.layout), True
 
 
 def plan_for_format(problem: Problem, communicator: Communicator, plan: Plan, kind: str) -> Plan:
@@ -130,7 +130,7 @@ def plan_for_format(problem: Problem, communicator: Communicator, plan: Plan, ki
     return plan
 
 
-def _require_possible(kind: str, layout: Layout) -> None:
+def _require_possible(kind: str, layout: HistoryLayout) -> None:
     """Refuse a history that a kind of file cannot hold. One step of it, without data, tells."""
     if kind == "npy":
         npy.require_possible(layout.dtype)
@@ -163,9 +163,9 @@ def require_room(folder: Path, plan: Plan, what: str) -> None:
     OutputError
     OSError
     """
-    left = disk.left(folder)
+    left = disk.free_bytes(folder)
     if plan.history_nbytes > left:
         raise OutputError(
-            f"cannot write {what}: the history takes {readable(plan.history_nbytes)}, but {readable(left)} are left on "
+            f"cannot write {what}: the history takes {format_bytes(plan.history_nbytes)}, but {format_bytes(left)} are left on "
             "that disk. Keep fewer steps (--keep), or name a folder with room for it."
         )

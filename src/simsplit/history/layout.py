@@ -19,7 +19,7 @@ STEP_TIME = "step_time"  # of reductions, where the history does not keep every 
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class HistoryLayout:
     """What a history looks like.
 
     Attributes
@@ -75,10 +75,10 @@ class Layout:
         return ("time", "row", *names)
 
 
-def layout_of(problem: Problem, plan: Plan, units: dict[str, str] | None = None) -> Layout:
+def layout_of(problem: Problem, plan: Plan, units: dict[str, str] | None = None) -> HistoryLayout:
     """Return what the history looks like."""
     start_time, delta_t, kept = problem.start_time, problem.delta_t, plan.kept
     kernel = problem.kernel
     labels = {"kernel": kernel.name, "formula": kernel.formula, **(units or {})}
     grid = None if kept == range(plan.steps) else (start_time, delta_t, plan.steps)
-    return Layout(plan.history_shape, plan.history_dtype, times_of(start_time, delta_t, kept), labels, grid)
+    return HistoryLayout(plan.history_shape, plan.history_dtype, times_of(start_time, delta_t, kept), labels, grid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..communicator import Agreement
-from ..util.formatting import counted
+from ..util.formatting import pluralize
 from ..util.records import Record
 from .gathered import GatheredHistory
 
@@ -56,7 +56,7 @@ def make_sink(communicator: Communicator, plan: Plan, asked: str) -> tuple[Gathe
         from .shared import SharedHistory, window_nbytes
 
         window = node.share(window_nbytes(plan, node))
-        if not communicator.bitwise_or(window is None) and window is not None:
+        if not communicator.allreduce_or(window is None) and window is not None:
             with Agreement(communicator):
                 receiver = SharedHistory(communicator, plan, node, window)
             kept = ", used before" if window.warm else ""
@@ -78,4 +78,4 @@ def _node(communicator: Communicator, plan: Plan, asked: str) -> tuple[Node | No
     node = communicator.node()
     if node is None:
         return None, "no two ranks share a node"
-    return node, f"{counted(communicator.size, 'rank')} on {counted(len(node.members), 'node')}"
+    return node, f"{pluralize(communicator.size, 'rank')} on {pluralize(len(node.members), 'node')}"

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..util.formatting import counted, readable
-from ..util.memory_limits import require
+from ..util.formatting import format_bytes, pluralize
+from ..util.memory_limits import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,22 +73,22 @@ class SharedHistory:
         if not window.warm and node.leaders is not None:
             self._require(len(window.memory))
         if node.index == 0:
-            self._whole = _as(window.memory, plan.history_shape, plan.history_dtype)
+            self._whole = _view(window.memory, plan.history_shape, plan.history_dtype)
         else:
             shape = (_TURNS, len(self._members), *plan.tile_shape)
-            self._tiles = _as(window.memory, shape, plan.history_dtype)
+            self._tiles = _view(window.memory, shape, plan.history_dtype)
         self._mine = self._members.index(communicator.rank)
         self.in_place = self._whole is not None and window.warm
         self.history = self._whole if communicator.rank == 0 else None
 
     def _require(self, nbytes: int) -> None:
         steps = len(self._plan.kept)
-        step = readable(self._plan.history_nbytes // max(1, steps))
+        step = format_bytes(self._plan.history_nbytes // max(1, steps))
         if self._node.index == 0:
-            what = f"the history of {counted(steps, 'step')} × {step} on rank 0"
-            require(nbytes, what, "Compute fewer steps or rows, or use a node with more memory.")
+            what = f"the history of {pluralize(steps, 'step')} × {step} on rank 0"
+            require_memory(nbytes, what, "Compute fewer steps or rows, or use a node with more memory.")
         else:
-            require(nbytes, f"tiles of results on the node of rank {self._members[0]}", "Use more nodes.")
+            require_memory(nbytes, f"tiles of results on the node of rank {self._members[0]}", "Use more nodes.")
 
     def rows(self, tile: Tile) -> Array:
         """Return this rank's rows in the history, or in the window of its node."""
@@ -141,6 +141,6 @@ class SharedHistory:
         self._whole = self._tiles = self.history = None
 
 
-def _as(memory: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def _view(memory: npt.NDArray[np.uint8], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Return an array in the first bytes of some memory."""
     return np.ndarray(shape, dtype, memory)

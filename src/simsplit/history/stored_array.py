@@ -252,10 +252,10 @@ def _zarr_store(path: str) -> StoredArray:
     from .formats import zarr_v3 as ours
 
     with ours.opened(path) as opened:
-        if isinstance(opened, ours.load().Array):
+        if isinstance(opened, ours.import_zarr().Array):
             name, found = "", opened
         else:
-            name = _chosen(path, {name: array.ndim for name, array in opened.arrays()})
+            name = _select_variable(path, {name: array.ndim for name, array in opened.arrays()})
             found = opened[name]
         where = os.path.abspath(path)  # noqa: PTH100, a text is wanted
         return StoredArray(where, "zarr", found.shape, found.dtype, name, chunk=_chunk(found.chunks))
@@ -264,9 +264,11 @@ def _zarr_store(path: str) -> StoredArray:
 def _hdf5_file(path: str) -> StoredArray:
     from .formats import hdf5
 
-    h5py = hdf5.load()
+    h5py = hdf5.import_h5py()
     with hdf5.opened(path) as file:
-        name = _chosen(path, {name: found.ndim for name, found in file.items() if isinstance(found, h5py.Dataset)})
+        name = _select_variable(
+            path, {name: found.ndim for name, found in file.items() if isinstance(found, h5py.Dataset)}
+        )
         found = file[name]
         where = os.path.abspath(path)  # noqa: PTH100, the same
         return StoredArray(where, "h5", found.shape, found.dtype, name, chunk=_chunk(found.chunks))
@@ -278,7 +280,7 @@ def _chunk(shape: tuple[int, ...] | None) -> tuple[int, int]:
     return long, high
 
 
-def _chosen(path: str, arrays: dict[str, int]) -> str:
+def _select_variable(path: str, arrays: dict[str, int]) -> str:
     """Return the name of the array that is meant."""
     for name in _NAMES:
         if name in arrays:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .base import Kernel, require_plain
+from .base import Kernel, require_unstructured
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .base import Block
-    from .tracing import Traced
+    from .tracing import TracedArray
 
     Array = npt.NDArray[Any]
 
@@ -31,7 +31,7 @@ class Affine(Kernel):
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return the dtype of the result, as NumPy promotes."""
-        require_plain(self.name, x)
+        require_unstructured(self.name, x)
         return super().result_dtype(x, block)
 
     def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
@@ -47,9 +47,9 @@ class Affine(Kernel):
             x = x.copy()
         np.multiply(x, block.t, out=out)
 
-    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+    def trace(self, x: TracedArray, block: Block, dtype: np.dtype[Any]) -> TracedArray:
         """Do the same on values that record it."""
-        result: Traced = (block["offset"] + x.astype(dtype) * block["multiplier"]) * block.t
+        result: TracedArray = (block["offset"] + x.astype(dtype) * block["multiplier"]) * block.t
         return result
 
     def reference(self, x: Array, block: Block, dtype: np.dtype[Any]) -> Array:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..util.dtypes import as_array, is_masked, spelled
+from ..util.dtypes import as_array, dtype_label, is_masked
 from ..util.validation import number
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from .random import Draws
-    from .tracing import Traced
+    from .random import RandomStream
+    from .tracing import TracedArray
 
     Array = npt.NDArray[Any]
 
@@ -85,7 +85,7 @@ class Block:
         self.lower, self.upper = rows
         self._parameters = parameters
         self._seed = seed
-        self._draws: Draws | None = None
+        self._draws: RandomStream | None = None
 
     def __getitem__(self, name: str) -> Any:
         return self._parameters[name]
@@ -101,12 +101,12 @@ class Block:
         return np.arange(self.lower, self.upper)
 
     @property
-    def random(self) -> Draws:
+    def random(self) -> RandomStream:
         """Random numbers for these rows and this step, the same whatever the split; each call draws anew."""
         if self._draws is None or self._draws.step != self.k:
-            from .random import Draws
+            from .random import RandomStream
 
-            self._draws = Draws(self._seed, self.k, self.lower, self.upper)
+            self._draws = RandomStream(self._seed, self.k, self.lower, self.upper)
         return self._draws
 
 
@@ -268,15 +268,15 @@ class Kernel(ABC):
         values = (value.dtype if isinstance(value, np.ndarray) else value for value in block.parameters.values())
         return np.result_type(x.dtype, 0.0, *values)
 
-    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+    def trace(self, x: TracedArray, block: Block, dtype: np.dtype[Any]) -> TracedArray:
         """Do once, on values that record what is done to them, what `evaluate` does: for a compiler.
 
         By default a kernel is not compiled. One of arithmetic alone may return here what it computes; see
-        `tracing.Traced` for what can be recorded. The operations and their order must be those of `evaluate`.
+        `tracing.TracedArray` for what can be recorded. The operations and their order must be those of `evaluate`.
 
         Parameters
         ----------
-        x : Traced
+        x : TracedArray
             Stands for the rows.
         block : Block
             With values that record for t, k, row and the parameters that are arrays.
@@ -316,11 +316,11 @@ class Kernel(ABC):
         return out
 
 
-def require_plain(name: str, x: Array) -> None:
+def require_unstructured(name: str, x: Array) -> None:
     """Refuse rows with fields, for a kernel that computes with numbers alone."""
     if x.dtype.names is not None:
         raise InputError(
-            f"the kernel {name} computes with numbers, but the values of the array have fields, {spelled(x.dtype)}. "
+            f"the kernel {name} computes with numbers, but the values of the array have fields, {dtype_label(x.dtype)}. "
             "Write a function that computes each field (see docs/kernels.md), or give an array of one field."
         )
 
@@ -332,7 +332,7 @@ def read_only(array: Array) -> Array:
     return view
 
 
-def beside(rows: Array, value: Array) -> Array:
+def broadcast_parameter(rows: Array, value: Array) -> Array:
     """Return a parameter for these rows, C-contiguous, native, read-only, and of a shape that broadcasts with them."""
     plain = np.ascontiguousarray(value, value.dtype.newbyteorder("=")).reshape(
         len(value), *[1] * (rows.ndim - value.ndim), *value.shape[1:]

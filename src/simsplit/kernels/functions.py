@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..util.dtypes import is_masked, packed, spelled
+from ..util.dtypes import dtype_label, is_masked, packed
 from .base import Kernel, UnknownParameterError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class FunctionKernel(Kernel):
         if hasattr(function, "nin"):
             self._wanted = _wanted_by_ufunc(self._name, function, parameters)
         else:
-            self._wanted = _wanted_by(self._name, function, parameters)
+            self._wanted = _required_arguments(self._name, function, parameters)
         about = getattr(function, "__doc__", None) if hasattr(function, "__name__") else None  # not that of a class
         if hasattr(function, "nin") or not about:
             about = f"{self._name.rpartition(':')[2]}({', '.join(['x', *self._wanted])})"
@@ -82,7 +82,9 @@ class FunctionKernel(Kernel):
             return
         array = self._checked(x, result)
         if packed(array.dtype) != out.dtype:
-            raise TypeError(f"{self._name} gives {_exactly(array)} here, but gave {_exactly(out)} for the first row")
+            raise TypeError(
+                f"{self._name} gives {_exact_dtype(array)} here, but gave {_exact_dtype(out)} for the first row"
+            )
         if array is not out:
             out[...] = array
 
@@ -97,7 +99,7 @@ class FunctionKernel(Kernel):
         again = self._checked(x, self._call(x.astype(state.dtype), block, None))
         if packed(again.dtype) != state.dtype:
             raise TypeError(
-                f"{self._name} gives {_exactly(again)} for a state of {_exactly(state)}: a step must keep the dtype"
+                f"{self._name} gives {_exact_dtype(again)} for a state of {_exact_dtype(state)}: a step must keep the dtype"
             )
         return state.dtype
 
@@ -142,7 +144,7 @@ def function(
     function : callable
         Its first argument is `x`, the rows, of shape (m, ...): of the initial array (map) or of the
         state (step). Any further one is asked for by its name: `t`, `k`, `delta_t`, `row` (their numbers,
-        shape (m,)), `random` (see `Draws`), `out` (an array to write to), or a parameter. It returns an
+        shape (m,)), `random` (see `RandomStream`), `out` (an array to write to), or a parameter. It returns an
         array of the shape of `x`, or nothing if it takes `out`. A ufunc gets `x`, then `t` if it has an
         input to spare, then the parameters in the order given. A function compiled by Numba (``njit``) may
         be for single values, too: if Numba can compile it for one value of `x`, of `row` and of each
@@ -205,9 +207,9 @@ def _are(kind: Any, types: Iterable[Any]) -> bool:
     return all(isinstance(each, kind) for each in types)
 
 
-def _exactly(array: Array) -> str:
+def _exact_dtype(array: Array) -> str:
     """Write the dtype of an array, byte order included."""
-    return str(array.dtype) if array.dtype.names is None or not array.dtype.isnative else spelled(array.dtype)
+    return str(array.dtype) if array.dtype.names is None or not array.dtype.isnative else dtype_label(array.dtype)
 
 
 def _value(name: str, block: Block, out: Array | None) -> Any:
@@ -239,7 +241,7 @@ def _wanted_by_ufunc(name: str, ufunc: Any, parameters: Mapping[str, Any]) -> li
     return [*(["t"] if spare else []), *parameters]
 
 
-def _wanted_by(name: str, function: Any, parameters: Mapping[str, Any]) -> list[str]:
+def _required_arguments(name: str, function: Any, parameters: Mapping[str, Any]) -> list[str]:
     """Return the names of the arguments that a function gets after the first, by keyword."""
     if not callable(function):
         raise InputError(f"a kernel must be a function, a ufunc or a Kernel, not {function!r}")

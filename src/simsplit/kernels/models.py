@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..errors import InputError
-from .base import Kernel, require_plain
+from .base import Kernel, require_unstructured
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from .base import Block
-    from .tracing import Traced
+    from .tracing import TracedArray
 
     Array = npt.NDArray[Any]
 
@@ -41,7 +41,7 @@ class Equation(Kernel):
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return the dtype of the state; refuse rows of other components."""
-        require_plain(self.name, x)
+        require_unstructured(self.name, x)
         if self.components and x.shape[-1:] != (len(self.components),):
             raise InputError(
                 f"a row of the kernel {self.name} is ({', '.join(self.components)}), so the last axis must have "
@@ -57,14 +57,14 @@ class Equation(Kernel):
 
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Make one step."""
-        np.add(x, self._change(x, block), out=out)
+        np.add(x, self._increment(x, block), out=out)
 
-    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+    def trace(self, x: TracedArray, block: Block, dtype: np.dtype[Any]) -> TracedArray:
         """Make one step of values that record it."""
-        result: Traced = x + self._change(x, block)
+        result: TracedArray = x + self._increment(x, block)
         return result
 
-    def _change(self, x: Any, block: Block) -> Any:
+    def _increment(self, x: Any, block: Block) -> Any:
         h = block.delta_t
         k1 = self.derivative(x, block)
         k2 = self.derivative(x + k1 * (h / 2), block)
@@ -228,7 +228,7 @@ class GeometricBrownianMotion(Kernel):
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return the dtype of the state, as NumPy promotes."""
-        require_plain(self.name, x)
+        require_unstructured(self.name, x)
         return super().result_dtype(x, block)
 
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
@@ -243,7 +243,7 @@ def gbm(*, mu: Any = 0.0, sigma: Any = 0.2) -> GeometricBrownianMotion:
     """Return a geometric Brownian motion in each value: ``dx = mu x dt + sigma x dW``.
 
     P. A. Samuelson, Industrial Management Review 6, 1965, 13-39. The random numbers are those of the
-    problem's seed (see `Draws`), the same for any number of ranks.
+    problem's seed (see `RandomStream`), the same for any number of ranks.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WORDS = 4  # 64-bit words that a counter gives
 
 
-class Draws:
+class RandomStream:
     """The random numbers of some rows at one step. Each call draws anew.
 
     Parameters

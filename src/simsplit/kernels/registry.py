@@ -40,9 +40,9 @@ def load(
         return _built_in(text, kind, parameters)
     module, colon, name = text.partition(":")
     if colon and all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
-        from .user_module import imported
+        from .user_module import import_kernel
 
-        return imported(module, name, kind, folder, parameters)
+        return import_kernel(module, name, kind, folder, parameters)
     if text.isidentifier() and text not in ("x", "t", "k", "row", "delta_t", *parameters):
         import difflib
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import KernelError, SimsplitError
-from ..util.dtypes import is_numeric, packed, spelled
-from .base import Block, beside, read_only
+from ..util.dtypes import dtype_label, is_numeric, packed
+from .base import Block, broadcast_parameter, read_only
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,7 +40,7 @@ def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, s
             row = _first(initial)
             row = read_only(np.ascontiguousarray(row, row.dtype.newbyteorder("=")))
             parameters = {
-                name: beside(row, _first(value)) if isinstance(value, np.ndarray) else value
+                name: broadcast_parameter(row, _first(value)) if isinstance(value, np.ndarray) else value
                 for name, value in kernel.parameters.items()
             }
             given: Any = kernel.result_dtype(row, Block(0, time, delta_t, (0, 1), parameters, seed))
@@ -55,7 +55,7 @@ def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, s
     except (SimsplitError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        what = f"the kernel {kernel.name} failed for the first row, of {spelled(initial.dtype)}"
+        what = f"the kernel {kernel.name} failed for the first row, of {dtype_label(initial.dtype)}"
         remark = taken_by_row(kernel, initial.shape)
         raise KernelError(what if remark is None else f"{what} ({remark})") from error
     return packed(result)

@@ -1,6 +1,6 @@
 """What a kernel does to its values, written down: NumPy's operations on arrays that record them.
 
-A kernel that consists of arithmetic is called once with `Traced` arrays in place of its rows. What comes
+A kernel that consists of arithmetic is called once with `TracedArray` arrays in place of its rows. What comes
 out is the graph of its operations, each with the dtypes that NumPy's own rules give, so that a compiler can
 repeat them in the same order, with the same roundings. No text of a user is involved.
 """
@@ -66,7 +66,7 @@ class Node:
     index: int = 0
 
 
-class Varying:
+class StepScalar:
     """A number that is computed anew at each step, from t and k, as Python and NumPy compute it.
 
     Parameters
@@ -85,16 +85,16 @@ class Varying:
         self.name = name
 
     @classmethod
-    def variable(cls, name: str, sample: Any) -> Varying:
+    def variable(cls, name: str, sample: Any) -> StepScalar:
         """Return the variable of the step that is called `name`."""
         return cls(lambda variables: variables[name], sample, name)
 
     @classmethod
-    def of(cls, function: Callable[..., Any], operands: Sequence[Any]) -> Varying:
+    def of(cls, function: Callable[..., Any], operands: Sequence[Any]) -> StepScalar:
         """Return a function of numbers, some of which vary."""
 
         def compute(variables: Mapping[str, Any]) -> Any:
-            return function(*(each.compute(variables) if isinstance(each, Varying) else each for each in operands))
+            return function(*(each.compute(variables) if isinstance(each, StepScalar) else each for each in operands))
 
         return cls(compute, function(*map(_sample, operands)))
 
@@ -104,7 +104,7 @@ class Trace:
 
     Attributes
     ----------
-    numbers : list of (number or Varying, numpy.dtype)
+    numbers : list of (number or StepScalar, numpy.dtype)
         What the nodes of ``"number"`` stand for, and the dtype that it is converted to.
     parameters : list of str
         The arrays that the nodes of ``"parameter"`` stand for.
@@ -128,19 +128,19 @@ class Trace:
 
     def number(self, value: Any, dtype: Dtype) -> Node:
         """Return the node of a number, converted as NumPy does."""
-        sample = converted(_sample(value), dtype).tobytes()
-        if not isinstance(value, Varying):
+        sample = cast_scalar(_sample(value), dtype).tobytes()
+        if not isinstance(value, StepScalar):
             for index, (known, its) in enumerate(self.numbers):
-                if not isinstance(known, Varying) and its == dtype and converted(known, its).tobytes() == sample:
+                if not isinstance(known, StepScalar) and its == dtype and cast_scalar(known, its).tobytes() == sample:
                     return self.node("number", dtype, index=index)
         self.numbers.append((value, dtype))
         return self.node("number", dtype, index=len(self.numbers) - 1)
 
-    def parameter(self, name: str, dtype: Dtype, *, component: bool) -> Traced:
+    def parameter(self, name: str, dtype: Dtype, *, component: bool) -> TracedArray:
         """Return a parameter that has a value for each item."""
         self.parameters.append(name)
         node = self.node("parameter", dtype, index=len(self.parameters) - 1)
-        return Traced(self, (node,), component=component)
+        return TracedArray(self, (node,), component=component)
 
     def cast(self, node: Node, dtype: Dtype) -> Node:
         """Return a value converted, if it is of another dtype."""
@@ -152,16 +152,16 @@ class Trace:
 
 
 def _sample(value: Any) -> Any:
-    return value.sample if isinstance(value, Varying) else value
+    return value.sample if isinstance(value, StepScalar) else value
 
 
-def converted(value: Any, dtype: Dtype) -> npt.NDArray[Any]:
+def cast_scalar(value: Any, dtype: Dtype) -> npt.NDArray[Any]:
     """Return numbers as NumPy converts them for a loop."""
     with np.errstate(all="ignore"):
         return np.array(value, dtype)
 
 
-class Traced(NDArrayOperatorsMixin):
+class TracedArray(NDArrayOperatorsMixin):
     """An array that records what is done to it.
 
     Parameters
@@ -183,33 +183,33 @@ class Traced(NDArrayOperatorsMixin):
         """The dtype of its values."""
         return self.nodes[0].dtype
 
-    def astype(self, dtype: Any, *, copy: bool = True) -> Traced:
+    def astype(self, dtype: Any, *, copy: bool = True) -> TracedArray:
         """Return it converted."""
         return self.of([self.trace.cast(node, np.dtype(dtype)) for node in self.nodes])
 
-    def __getitem__(self, key: Any) -> Traced:
+    def __getitem__(self, key: Any) -> TracedArray:
         if not (self.component and isinstance(key, tuple) and len(key) == 2 and key[0] is Ellipsis):  # noqa: PLR2004
             raise NotCompilable("it takes other parts of its rows than components")
         # A parameter has one value, which goes with all components.
-        return Traced(self.trace, (self.nodes[key[1]],), component=False)
+        return TracedArray(self.trace, (self.nodes[key[1]],), component=False)
 
     def __bool__(self) -> bool:
         raise NotCompilable("it decides by the values of its rows")
 
-    def __pow__(self, exponent: Any) -> Traced:
+    def __pow__(self, exponent: Any) -> TracedArray:
         """Do what NumPy's arrays do: some exponents have loops of their own."""
         own = {2: np.square, 1: np.positive, 0.5: np.sqrt, -1: np.reciprocal}
         if self.dtype.kind == "f" and type(exponent) in (int, float) and exponent in own:
-            result: Traced = own[exponent](self)
+            result: TracedArray = own[exponent](self)
             return result
         if self.dtype.kind in "iu" and type(exponent) is int and exponent == 2:  # noqa: PLR2004
-            squared: Traced = np.square(self)
+            squared: TracedArray = np.square(self)
             return squared
         power: Any = np.power
-        powered: Traced = power(self, exponent)
+        powered: TracedArray = power(self, exponent)
         return powered
 
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> Traced:
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *operands: Any, **options: Any) -> TracedArray:
         """Record a ufunc of NumPy."""
         out = options.pop("out", None)
         name = {"true_divide": "divide", "fabs": "absolute"}.get(ufunc.__name__, ufunc.__name__)
@@ -231,11 +231,11 @@ class Traced(NDArrayOperatorsMixin):
 
     def __array_function__(
         self, function: Callable[..., Any], types: Any, arguments: Any, options: Mapping[str, Any]
-    ) -> Traced:
+    ) -> TracedArray:
         """Record a function of NumPy that is not a ufunc."""
         if function is np.stack and options.get("axis") == -1:
             nodes = [each.nodes[0] for each in arguments[0]]
-            return Traced(self.trace, tuple(nodes), component=True)
+            return TracedArray(self.trace, tuple(nodes), component=True)
         if function is np.where and len(arguments) == 3 and not options:  # noqa: PLR2004
             dtype = np.where(True, *map(_example, arguments[1:])).dtype
             return self.apply("where", arguments, (np.dtype(bool), dtype, dtype), dtype)
@@ -248,9 +248,9 @@ class Traced(NDArrayOperatorsMixin):
             return self
         raise NotCompilable(f"{function.__name__} is left to NumPy")
 
-    def apply(self, name: str, operands: Sequence[Any], types: Sequence[Dtype], dtype: Dtype) -> Traced:
+    def apply(self, name: str, operands: Sequence[Any], types: Sequence[Dtype], dtype: Dtype) -> TracedArray:
         """Record an operation; numbers and single values go with every component."""
-        arrays = [each for each in operands if isinstance(each, Traced)]
+        arrays = [each for each in operands if isinstance(each, TracedArray)]
         wide = next((each for each in arrays if each.component and len(each.nodes) > 1), arrays[0])
         if any(len(each.nodes) not in (1, len(wide.nodes)) for each in arrays):
             raise NotCompilable("it combines rows of different lengths")
@@ -260,27 +260,29 @@ class Traced(NDArrayOperatorsMixin):
         for position in range(len(wide.nodes)):
             values = []
             for each, its in zip(operands, types, strict=True):
-                if isinstance(each, Traced):
+                if isinstance(each, TracedArray):
                     values.append(self.trace.cast(each.nodes[position % len(each.nodes)], its))
                 else:
                     values.append(self.trace.number(each, its))
             nodes.append(self.trace.node(name, dtype, tuple(values)))
         return wide.of(nodes)
 
-    def of(self, nodes: Sequence[Node]) -> Traced:
+    def of(self, nodes: Sequence[Node]) -> TracedArray:
         """Return an array like this one, of other nodes."""
-        return Traced(self.trace, tuple(nodes), component=self.component)
+        return TracedArray(self.trace, tuple(nodes), component=self.component)
 
 
-def recorded(function: Callable[..., Any], *operands: Any) -> Any:
+def trace_kernel(function: Callable[..., Any], *operands: Any) -> Any:
     """Call a function; if some of its operands vary from step to step and none is an array, at each step."""
     kinds = {type(each) for each in operands}
-    return Varying.of(function, operands) if Varying in kinds and Traced not in kinds else function(*operands)
+    return (
+        StepScalar.of(function, operands) if StepScalar in kinds and TracedArray not in kinds else function(*operands)
+    )
 
 
 def _type(operand: Any) -> Any:
     """Return what stands for an operand when NumPy chooses the loop: a dtype, or the type of a Python number."""
-    if isinstance(operand, Traced):
+    if isinstance(operand, TracedArray):
         return operand.dtype
     number = _sample(operand)
     if type(number) in (int, float):
@@ -292,4 +294,4 @@ def _type(operand: Any) -> Any:
 
 def _example(operand: Any) -> Any:
     """Return an operand of one item."""
-    return np.ones(1, operand.dtype) if isinstance(operand, Traced) else _sample(operand)
+    return np.ones(1, operand.dtype) if isinstance(operand, TracedArray) else _sample(operand)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
 
 
-def imported(
+def import_kernel(
     module: str, name: str, kind: Literal["map", "step"] | None, folder: str | None, parameters: dict[str, Any]
 ) -> Kernel:
     """Return the kernel that a module has by a name, with dots if it stands in a class. For the rest see `load`."""
@@ -43,7 +43,7 @@ def imported(
             found = getattr(found, part)
     except AttributeError as error:
         raise InputError(f"{where} cannot be used: the module {module} has no {name}") from error
-    kernel = _made(where, found, kind, f"{module}:{name}", parameters)
+    kernel = _instantiate(where, found, kind, f"{module}:{name}", parameters)
     if kind not in (None, kernel.kind):
         raise InputError(f"{where} is a {kernel.kind} kernel, not a {kind} kernel")
     files = files_of(module, found, folder)
@@ -58,7 +58,9 @@ def files_of(module: str, found: Any, folder: str | None) -> dict[str, str]:
     return sources(folder, [each for each in (sys.modules[module], defining(found)) if each is not None])
 
 
-def _made(where: str, found: Any, kind: Literal["map", "step"] | None, name: str, parameters: dict[str, Any]) -> Kernel:
+def _instantiate(
+    where: str, found: Any, kind: Literal["map", "step"] | None, name: str, parameters: dict[str, Any]
+) -> Kernel:
     if isinstance(found, type) and issubclass(found, Kernel):
         try:
             return found(**parameters)

@@ -7,12 +7,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..util.formatting import lasting
+from ..util.formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..engine import Position, Timings
+    from ..engine import ResumePoint, Timings
 
 EVERY = 10.0  # seconds between lines
 _BAR_AFTER = 1.0  # seconds; a shorter run needs no bar
@@ -116,7 +116,7 @@ class Progress:
         if self._step_nbytes:
             parts.append(f"{_digits(rate * self._step_nbytes / 1e9)} GB/s")
             parts.append(f"communication {round(100 * min(1.0, max(0.0, waits - waited) / seconds))} %")
-        parts.append(f"{lasting((self._steps - position) / rate)} left")
+        parts.append(f"{format_duration((self._steps - position) / rate)} left")
         return " · ".join(parts)
 
     def _draw(self, position: int) -> None:
@@ -170,7 +170,7 @@ class ProgressObserver:
         """Return more steps than there are."""
         return sys.maxsize
 
-    def on_batch_end(self, position: Position, flags: int) -> int:
+    def on_batch_end(self, position: ResumePoint, flags: int) -> int:
         """Tell how far the run is."""
         if self._progress is not None:
             self._progress.update(position.next_step, self._timings.gather)
@@ -183,7 +183,7 @@ class ProgressObserver:
 
 
 def _per_second(rate: float) -> str:
-    return f"{_digits(rate)} steps/s" if rate >= 1 else f"{lasting(1 / rate)} a step"
+    return f"{_digits(rate)} steps/s" if rate >= 1 else f"{format_duration(1 / rate)} a step"
 
 
 def _digits(number: float) -> str:

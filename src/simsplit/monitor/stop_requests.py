@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..communicator import interrupts
 from ..communicator.flags import CTRL_C, SLURM_END, STOP_FILE, TERM, TIME_LIMIT, USR1
 from ..communicator.interrupts import in_main_thread
-from ..util.formatting import lasting
+from ..util.formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -135,8 +135,8 @@ class StopRequests:
 
 def describe_deadlines(time_limit: float | None, environment: Mapping[str, str] = os.environ) -> str | None:
     """Return when the run will stop by itself, for the log."""
-    words = [] if time_limit is None else [f"stops after {lasting(time_limit)}"]
+    words = [] if time_limit is None else [f"stops after {format_duration(time_limit)}"]
     with suppress(ValueError):
         left = float(environment.get("SLURM_JOB_END_TIME", "")) - time.time()
-        words.append(f"the Slurm job ends in {lasting(max(0.0, left))}")
+        words.append(f"the Slurm job ends in {format_duration(max(0.0, left))}")
     return ", ".join(words) or None

@@ -40,7 +40,7 @@ class Watchdog:
         Seconds without progress; 0 is never.
     stacks : Path
         The folder for the stacks; made when it is needed.
-    give_up : callable
+    on_hang : callable
         Says that the run hangs, and ends the job; called on root, or on another rank if root does not. Called
         by the thread.
     abort : callable
@@ -58,19 +58,19 @@ class Watchdog:
         hang_after: float,
         stacks: Path,
         *,
-        give_up: Callable[[], None],
+        on_hang: Callable[[], None],
         abort: Callable[[Signals], None],
         stopping: StopRequests | None = None,
-        beat: Callable[[], None] | None = None,
+        heartbeat: Callable[[], None] | None = None,
         beat_every: float = 20.0,
     ) -> None:
         self._rank = rank
         self._hang_after = hang_after
         self._stacks = stacks
-        self._give_up = give_up
+        self._give_up = on_hang
         self._abort = abort
         self._stopping = stopping
-        self._beat = beat
+        self._beat = heartbeat
         self._beat_every = beat_every
         self._moved = time.monotonic()
         self._ended = threading.Event()
@@ -84,12 +84,12 @@ class Watchdog:
             self._stacks.mkdir(exist_ok=True)
             name = self._stacks / _BACKSTOP
             self._backstop = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        self.moved()
+        self.reset()
         self._pipe = os.pipe()
         self._thread = threading.Thread(target=self._run, name="simsplit watchdog", daemon=True)
         self._thread.start()
 
-    def moved(self) -> None:
+    def reset(self) -> None:
         """Note that there was progress. Cheap: called at every boundary."""
         self._moved = time.monotonic()
 
@@ -124,7 +124,7 @@ class Watchdog:
                 beaten = now
                 self._beat()
             if self._hang_after and now - self._moved > self._hang_after and not self._ended.is_set():
-                self._hangs()
+                self._is_stalled()
 
     def _wait(self, turn: float) -> None:
         """Wait for a turn, and end the job at once if a signal comes again."""
@@ -138,7 +138,7 @@ class Watchdog:
             if wakeup in ready and self._stopping is not None and (again := self._stopping.second()) is not None:
                 self._abort(again)
 
-    def _hangs(self) -> None:
+    def _is_stalled(self) -> None:
         with suppress(OSError):  # the message is worth more than the stack
             name = self._stacks / f"rank-{self._rank:06d}.txt"
             with name.open("w") as file:

@@ -12,8 +12,8 @@ from ..errors import InputError
 from ..kernels.base import UnknownParameterError
 from ..kernels.registry import RESERVED, load
 from ..problem import Problem
-from ..util.dtypes import as_array, first_rounded, is_numeric, spelled
-from ..util.memory_limits import require
+from ..util.dtypes import as_array, dtype_label, first_rounded, is_numeric
+from ..util.memory_limits import require_memory
 from .settings import OWN_KERNEL
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..history.stored_array import StoredArray
     from ..kernels import Kernel
-    from ..rundir.recorded_run import PastRun
+    from ..rundir.recorded_run import RecordedRun
     from .settings import Settings
 
     Array = npt.NDArray[Any]
@@ -122,12 +122,12 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
     if array is None:
         array = read_npy(settings.input)
     elif array.dtype.names is not None:  # fields may have padding, which no rank is to see
-        require(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
+        require_memory(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
         array = array.rows(0, len(array))
     if wanted is not None and is_numeric(array.dtype):  # the problem refuses what is not
         if array.dtype.names is not None:
             raise InputError(
-                f"--dtype {settings.dtype}: the values in {settings.input} have fields, {spelled(array.dtype)}. "
+                f"--dtype {settings.dtype}: the values in {settings.input} have fields, {dtype_label(array.dtype)}. "
                 "Leave --dtype out, or write a file of one field."
             )
         if not np.can_cast(array.dtype, wanted, casting="same_kind"):
@@ -136,12 +136,12 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
             )
         array = array.astype(wanted) if isinstance(array, StoredArray) else converted(array, wanted, settings.input)
     if in_memory and isinstance(array, StoredArray):
-        require(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
+        require_memory(array.nbytes, f"the input {settings.input}", "Use a node with more memory.")
         return array.rows(0, len(array))
     return array
 
 
-def step_of_run(text: str) -> tuple[PastRun, int] | None:
+def step_of_run(text: str) -> tuple[RecordedRun, int] | None:
     """Return which step of which run ``runs/a@500`` is; None if the text is the path of a file."""
     from ..rundir.recorded_run import open_run
 
@@ -220,7 +220,7 @@ def _counting(size: int, dtype: np.dtype[Any]) -> Array:
         greatest = int(np.iinfo(dtype).max)
     if size - 1 > greatest:
         raise InputError(f"--size {size}: {dtype} holds whole numbers to {greatest} only. Choose a wider --dtype.")
-    require(size * dtype.itemsize, f"the array of --size {size}", "Choose a smaller --size, or more memory.")
+    require_memory(size * dtype.itemsize, f"the array of --size {size}", "Choose a smaller --size, or more memory.")
     if kind == "b":
         return np.array([False, True][:size])
     return np.arange(size, dtype=dtype.newbyteorder("=")).astype(dtype, copy=False)

@@ -14,7 +14,7 @@ from ..history.stored_array import StoredArray, stored_array
 from ..kernels.expressions.kernel import ExpressionKernel
 from ..kernels.functions import FunctionKernel
 from ..kernels.registry import BUILT_IN, RESERVED
-from ..util.formatting import readable
+from ..util.formatting import format_bytes
 from .build import make, text_of
 from .resolved import absolute, as_toml
 from .settings import OWN_KERNEL, Settings, settings_from
@@ -76,8 +76,8 @@ def save(problem: Problem, path: str | os.PathLike[str]) -> None:
         raise InputError(f"cannot save the problem {target}: there is no folder {target.parent}.")
     for name, array in arrays.items():
         NpyOutput(target.with_name(names[name]), array.nbytes).write(np.ascontiguousarray(array))
-    with disk.reported(f"the problem {target}", "Name a file in a writable folder."):
-        disk.replace(target, text.encode())
+    with disk.as_output_error(f"the problem {target}", "Name a file in a writable folder."):
+        disk.atomic_write_bytes(target, text.encode())
 
 
 def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
@@ -209,8 +209,8 @@ def _path_of(initial: Any) -> str | None:
 
 def _read(initial: Any) -> Array:
     """Return the whole of an array that is not in memory."""
-    from ..util.memory_limits import require
+    from ..util.memory_limits import require_memory
 
     nbytes = initial.dtype.itemsize * int(np.prod(initial.shape, dtype=object))
-    require(nbytes, f"the initial array of {readable(nbytes)}", "Give it as a .npy, .zarr or .h5 file.")
+    require_memory(nbytes, f"the initial array of {format_bytes(nbytes)}", "Give it as a .npy, .zarr or .h5 file.")
     return np.asarray(initial.rows(0, len(initial)))

@@ -28,7 +28,7 @@ from .exposure import expose, oneway
 from .link.identity import Connection
 from .server.context import CallContext, call_context
 from .server.nameserver import NameServer
-from .session import Here, registry
+from .session import Session, registry
 from .settings import Settings
 from .simulation import RemoteResult, simulate
 from .startup import join, local
@@ -45,7 +45,6 @@ __all__ = [
     "Batch",
     "CallContext",
     "Connection",
-    "Here",
     "MetaURI",
     "NameServer",
     "NameURI",
@@ -56,6 +55,7 @@ __all__ = [
     "RemoteMethod",
     "RemoteResult",
     "RemoteTraceback",
+    "Session",
     "Settings",
     "StaticProxy",
     "call_context",

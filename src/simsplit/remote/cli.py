@@ -28,7 +28,7 @@ from .wire.frame import Flag
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .session import Here
+    from .session import Session
 
 _EPILOG = """\
 exit status: 0 done, 2 bad input or option, 3 wrong launch, 7 a remote call failed, 1 the method raised
@@ -54,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
             with join() as here:
                 options.command(here, options)
     except SimsplitError as error:
-        if error.reports_here:
+        if error.is_reporter:
             sys.stderr.write(f"simsplit: {error}\n")
         return error.exit_status
     return 0
@@ -84,14 +84,14 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace | None:
     return None
 
 
-def nameserver(here: Here, _options: argparse.Namespace) -> None:
+def nameserver(here: Session, _options: argparse.Namespace) -> None:
     """Serve the names until no rank needs them. The rank is to be rank 0: the first program of the job."""
     if here.rank != 0:
         raise InputError(f"the name server is rank 0, and this is rank {here.rank}: name this program first in the job")
     here.request_loop()
 
 
-def serve(here: Here, options: argparse.Namespace) -> None:
+def serve(here: Session, options: argparse.Namespace) -> None:
     """Serve an instance of a class until no rank needs it."""
     cls = load(options.target)
     name = None
@@ -105,27 +105,29 @@ def serve(here: Here, options: argparse.Namespace) -> None:
     here.request_loop()
 
 
-def list_names(here: Here, options: argparse.Namespace) -> None:
+def list_names(here: Session, options: argparse.Namespace) -> None:
     """Print names and URIs, once there are as many as are expected."""
     found: dict[str, str] = {}
 
     def enough() -> bool:
         found.update(here.names.list_names(options.prefix, options.pattern, tuple(options.tag)))
-        return len(found) >= int(options.expect)
+        return len(found) >= int(options.post_receive)
 
     if not here.wait_until(enough, here.settings.lookup_wait):
-        raise InputError(f"--expect {options.expect}: {len(found)} are registered after {here.settings.lookup_wait} s")
+        raise InputError(
+            f"--expect {options.post_receive}: {len(found)} are registered after {here.settings.lookup_wait} s"
+        )
     for name, uri in sorted(found.items()):
         say(f"{name}  {uri}")
 
 
-def ping(here: Here, options: argparse.Namespace) -> None:
+def ping(here: Session, options: argparse.Namespace) -> None:
     """Print how long an empty call of each rank takes."""
     for rank in options.ranks or range(here.size):
         say(f"rank {rank}  {here.ping(rank) * 1e6:.0f} µs")
 
 
-def methods(here: Here, options: argparse.Namespace) -> None:
+def methods(here: Session, options: argparse.Namespace) -> None:
     """Print what an object exposes."""
     target = here.resolve(options.uri)
     request = Request(target, "", Flag.GET, here.settings.timeout)
@@ -133,7 +135,7 @@ def methods(here: Here, options: argparse.Namespace) -> None:
         say(f"{name}{'' if is_property else '()'}")
 
 
-def call(here: Here, options: argparse.Namespace) -> None:
+def call(here: Session, options: argparse.Namespace) -> None:
     """Call a method and print its result."""
     result = getattr(here.proxy(options.uri), options.method)(*map(_argument, options.arguments))
     say(repr(result))
@@ -199,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="command")
 
-    def add(name: str, function: Callable[[Here, argparse.Namespace], object]) -> argparse.ArgumentParser:
+    def add(name: str, function: Callable[[Session, argparse.Namespace], object]) -> argparse.ArgumentParser:
         text = (function.__doc__ or "").partition("\n")[0]
         sub = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         sub.set_defaults(command=function)

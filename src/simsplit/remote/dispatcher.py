@@ -1,6 +1,6 @@
 """What a rank does with messages: it sorts those that come, and sees to whatever is due.
 
-Whoever waits, on whichever thread, calls `Traffic.poll`, and so makes progress for all.
+Whoever waits, on whichever thread, calls `Dispatcher.poll`, and so makes progress for all.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from .wire.codec import Hooks
 from .wire.frame import AGREEMENT, ANSWERS, Frame, FrameKind
 
 if TYPE_CHECKING:
-    from .client.caller import Caller
+    from .client.caller import Client
     from .link.endpoint import Endpoint
-    from .link.identity import Reception
-    from .link.termination import Leaving
-    from .link.workers import Threads
+    from .link.identity import AccessControl
+    from .link.termination import TerminationDetector
+    from .link.workers import WorkerPool
     from .server.daemon import Daemon
     from .server.nameserver import NameServer
-    from .wire.frame import Arrived
+    from .wire.frame import IncomingFrame
 
 _PLAIN = Hooks()
 _REQUEST = FrameKind.REQUEST
@@ -28,7 +28,7 @@ _INTRODUCTIONS = frozenset({FrameKind.HELLO, FrameKind.PROOF})
 _WORDS = frozenset({FrameKind.CANCELLED, FrameKind.RUNNING})
 
 
-class Traffic:
+class Dispatcher:
     """The parts of one rank that messages go to.
 
     Attributes
@@ -40,15 +40,15 @@ class Traffic:
     """
 
     endpoint: Endpoint
-    reception: Reception
+    reception: AccessControl
     daemon: Daemon
-    caller: Caller
-    leaving: Leaving
-    threads: Threads
+    caller: Client
+    leaving: TerminationDetector
+    threads: WorkerPool
     names: NameServer | None = None
 
     def __init__(self) -> None:
-        self._urgent: deque[Arrived] = deque()  # what must not wait behind requests
+        self._urgent: deque[IncomingFrame] = deque()  # what must not wait behind requests
 
     def poll(self, floor: int = 0, *, serve: bool = True) -> bool:
         """Move messages, see to what is due, and carry out at most one request.
@@ -67,7 +67,7 @@ class Traffic:
         """
         moved = self.endpoint.progress()
         while self._urgent:
-            self._do_urgent()
+            self._handle_control()
             moved = True
         caller, leaving, daemon = self.caller, self.leaving, self.daemon
         if caller.finished or caller.deadlines:
@@ -99,7 +99,7 @@ class Traffic:
             busy = len(daemon.running) > len(leaving.waits_within) or bool(self.caller.finished)
         return None if busy else (endpoint.sent, endpoint.received)
 
-    def accept(self, arrived: Arrived) -> None:
+    def accept(self, arrived: IncomingFrame) -> None:
         """Sort a frame that came: nothing is sent here, and no code of a user runs."""
         kind = arrived.kind
         if kind == _REQUEST:
@@ -109,7 +109,7 @@ class Traffic:
         elif kind in ANSWERS:
             self.caller.accept(arrived)
         elif kind in _WORDS:
-            self.caller.accept_word(arrived)
+            self.caller.on_ack(arrived)
         elif kind in AGREEMENT:
             self.leaving.accept(arrived)
         elif kind == FrameKind.CLOSE:  # now, so that a stream that is asked for behind it finds its place free
@@ -117,7 +117,7 @@ class Traffic:
         else:
             self._urgent.append(arrived)
 
-    def refusal(self, arrived: Arrived) -> RemoteError | None:
+    def refusal(self, arrived: IncomingFrame) -> RemoteError | None:
         """Return why no memory is taken for the buffers of a frame; None if it may be. Sorts only."""
         if arrived.kind == FrameKind.REQUEST:
             return self.daemon.refusal(arrived, self.reception.guests.get(arrived.source))
@@ -125,7 +125,7 @@ class Traffic:
             return CodecError("not a frame: it has buffers, which only requests and answers have")
         return None if self.caller.waits_for(arrived) else CodecError("an answer that nobody waits for any more")
 
-    def _do_urgent(self) -> None:
+    def _handle_control(self) -> None:
         try:
             arrived = self._urgent.popleft()
         except IndexError:  # another thread was faster
@@ -138,7 +138,7 @@ class Traffic:
         if answer is not None:
             self.endpoint.send(answer, arrived.source)
 
-    def _answer_at_once(self, arrived: Arrived) -> Frame | None:
+    def _answer_at_once(self, arrived: IncomingFrame) -> Frame | None:
         kind, source = arrived.kind, arrived.source
         if kind in _INTRODUCTIONS:
             return self.reception.answer(arrived)
@@ -151,7 +151,7 @@ class Traffic:
         peer = self.caller.peer(source)
         return None if peer is None else peer.accept(arrived)
 
-    def _is_gone(self, arrived: Arrived) -> None:
+    def _is_gone(self, arrived: IncomingFrame) -> None:
         rank = arrived.source
         try:
             reason, final = arrived.value(_PLAIN)

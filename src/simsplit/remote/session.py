@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, overload
 
 from ..communicator import interrupts
-from ..errors import CodecError, GoneError, InputError
-from .client.caller import Caller, Request
+from ..errors import CodecError, InputError, PeerGoneError
+from .client.caller import Client, Request
 from .client.proxy import AttributeProxy, Proxy, StaticProxy, checked_timeout, uri_of
-from .dispatcher import Traffic
+from .dispatcher import Dispatcher
 from .link.backoff import need_room, wait_until
 from .link.endpoint import Endpoint
-from .link.identity import Introduction, Reception
-from .link.termination import Leaving, Waiting
-from .link.workers import Threads
+from .link.identity import AccessControl, Identity
+from .link.termination import TerminationDetector, Waiting
+from .link.workers import WorkerPool
 from .server.context import current
 from .server.daemon import Daemon
 from .server.nameserver import OBJECT as NAMES
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from ..transport.interface import Port
+    from ..transport.interface import Transport
     from .link.identity import Connection
     from .server.context import CallContext
     from .settings import Settings
@@ -44,7 +44,7 @@ _PLAIN = Hooks()
 _OVER = "the ranks have left (the `with` block of simsplit.remote.join, or request_loop(), is over)"
 
 
-class Here:
+class Session:
     """A rank that serves objects and calls those of others. Made by `join` or `local`.
 
     It is a context manager: leaving the block means that this rank needs nothing more from the others. It
@@ -52,7 +52,7 @@ class Here:
 
     Parameters
     ----------
-    port : Port
+    port : Transport
         Used by nobody else.
     settings : Settings
     name_server : int
@@ -67,24 +67,24 @@ class Here:
     settings : Settings
     """
 
-    def __init__(self, port: Port, settings: Settings, name_server: int = 0) -> None:
+    def __init__(self, port: Transport, settings: Settings, name_server: int = 0) -> None:
         if not 0 <= name_server < port.size:
             raise InputError(f"name_server must be a rank from 0 to {port.size - 1}, not {name_server!r}")
         self.rank, self.size, self.host = port.rank, port.size, port.host
         self.settings = settings
         self._name_server = ObjectURI(NAMES, name_server)
-        self._traffic = traffic = Traffic()
+        self._traffic = traffic = Dispatcher()
         self._endpoint = Endpoint(
             port, settings.max_message_nbytes, traffic.accept, traffic.refusal, settings.leave_wait
         )
         hooks = [
-            Hooks(registry, self._refer, self._resolve, settings.inline_nbytes, pickle) for pickle in (False, True)
+            Hooks(registry, self._proxy_for, self._resolve, settings.inline_nbytes, pickle) for pickle in (False, True)
         ]
         program = Path(sys.argv[0] if sys.argv else "").name
-        introduction = Introduction(self.rank, self.host, program, settings, *hooks)
-        self._reception = Reception(introduction)
+        introduction = Identity(self.rank, self.host, program, settings, *hooks)
+        self._reception = AccessControl(introduction)
         self._daemon = Daemon(self._endpoint, settings, introduction, self._reception)
-        self.caller = Caller(
+        self.caller = Client(
             self._endpoint,
             settings,
             introduction,
@@ -93,7 +93,7 @@ class Here:
             need_thread=lambda: self._threads.start_service(serve=False),
             serves=lambda: any(here._daemon.objects.has_own for here in self._group),  # noqa: SLF001, of this class
         )
-        self._leaving = Leaving(
+        self._leaving = TerminationDetector(
             self.rank,
             self.size,
             self._endpoint.send,
@@ -102,8 +102,8 @@ class Here:
             settings.leave_wait,
             self._agreed,
         )
-        self._threads = Threads(settings, port.threads, self._step_in_background, self._daemon.serve_one)
-        self._group: Sequence[Here] = (self,)
+        self._threads = WorkerPool(settings, port.threads, self._step_in_background, self._daemon.serve_one)
+        self._group: Sequence[Session] = (self,)
         self._closed = False
         traffic.endpoint, traffic.reception, traffic.daemon = self._endpoint, self._reception, self._daemon
         traffic.caller, traffic.leaving, traffic.threads = self.caller, self._leaving, self._threads
@@ -195,7 +195,7 @@ class Here:
 
         Raises
         ------
-        GoneError
+        PeerGoneError
             If the condition still holds, and no rank is left that could change it, because one has failed.
         """
         if condition is None:
@@ -229,7 +229,7 @@ class Here:
 
         Raises
         ------
-        GoneError
+        PeerGoneError
             If there is no time limit, and no rank is left that could do what is waited for, because one has failed.
         """
         need_room()
@@ -245,7 +245,7 @@ class Here:
         with waiting:
             self._wait(is_over)
         if not done():
-            raise GoneError(f"this rank waits for what will not come: {leaving.failed or _OVER}")
+            raise PeerGoneError(f"this rank waits for what will not come: {leaving.failed or _OVER}")
         return True
 
     def _wait(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
@@ -368,7 +368,7 @@ class Here:
         if error is not None:
             reason += f" ended with {type(error).__name__}"
             self._leaving.note_failure(reason)
-            self._say_gone(reason, final=False)
+            self._announce_departure(reason, final=False)
         self._leaving.passive = True
         agreed = False
         try:
@@ -380,7 +380,7 @@ class Here:
     def _end(self, reason: str, *, agreed: bool) -> None:
         if not agreed:
             left = " and left without waiting" if " ended with " in reason else " left without waiting"
-            self._say_gone(reason + left + " for the others", final=True)
+            self._announce_departure(reason + left + " for the others", final=True)
             wait_until(lambda: not self._endpoint.sending, self._endpoint.progress, self.settings, 1.0)
             self._endpoint.abandon()
         self._closed = True
@@ -392,7 +392,7 @@ class Here:
         elif agreed:
             self._endpoint.abandon()
 
-    def _say_gone(self, reason: str, *, final: bool) -> None:
+    def _announce_departure(self, reason: str, *, final: bool) -> None:
         body = encode([reason, final], _PLAIN).body
         self._daemon.close(reason)
         for rank in range(self.size):
@@ -419,7 +419,7 @@ class Here:
         with Waiting(self._leaving, self._threads, within=running is not None, done=done):
             return wait_until(done, step, self.settings, None, self._endpoint.is_busy)
 
-    def _join_group(self, group: Sequence[Here]) -> None:
+    def _join_group(self, group: Sequence[Session]) -> None:
         """Make progress for other ranks of this process, too, whenever this one waits."""
         self._group = group
         self.caller.step = self._step
@@ -452,7 +452,7 @@ class Here:
                 moved |= here._traffic.poll()  # noqa: SLF001, another of this class
         return moved
 
-    def _refer(self, value: Any) -> str | None:
+    def _proxy_for(self, value: Any) -> str | None:
         return str(uri_of(value)) if isinstance(value, Proxy) else self._daemon.objects.refer(value)
 
     def _resolve(self, text: str) -> Proxy:

@@ -18,11 +18,11 @@ import numpy as np
 from ..bounds import bounds
 from ..errors import InputError, KernelError, UnknownNameError
 from ..kernels import Block
-from ..kernels.base import beside, read_only
+from ..kernels.base import broadcast_parameter, read_only
 from ..kernels.registry import BUILT_IN, load
 from ..kernels.result_dtype import history_dtype
-from ..util.dtypes import not_a_number
-from ..util.formatting import counted, rows_in_short
+from ..util.dtypes import rows_with_nan
+from ..util.formatting import format_rows, pluralize
 from .client.proxy import uri_of
 from .exposure import expose
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ..kernels import Kernel
     from ..problem import Problem
-    from .session import Here
+    from .session import Session
 
     Array = npt.NDArray[Any]
 
@@ -81,7 +81,7 @@ class Calculator:
         self._rows = np.ascontiguousarray(rows, rows.dtype.newbyteorder("="))
         self._state = self._rows.astype(dtype)
         self._parameters = {
-            name: beside(self._rows, value) if isinstance(value, np.ndarray) else value
+            name: broadcast_parameter(self._rows, value) if isinstance(value, np.ndarray) else value
             for name, value in self._kernel.parameters.items()
         }
         self._told = delta_t, (first, first + len(rows)), seed
@@ -107,7 +107,7 @@ class Calculator:
 
 
 def _require_numbers(result: Array, first: int) -> None:
-    bad = not_a_number(result)
+    bad = rows_with_nan(result)
     if bad.any():
         row = first + int(bad.argmax())
         raise FloatingPointError(f"{int(bad.sum())} of these rows are not a number, the first is row {row}")
@@ -157,13 +157,13 @@ class RemoteResult:
     def __str__(self) -> str:
         steps = max(1, len(self.history))
         return (
-            f"{counted(len(self.calculators), 'calculator')} · {counted(self.calls, 'call')} · "
+            f"{pluralize(len(self.calculators), 'calculator')} · {pluralize(self.calls, 'call')} · "
             f"{self.nbytes / 1e6:.1f} MB moved · "
             f"parts {self.seconds_prepare * 1e3:.3g} ms · {self.seconds_steps / steps * 1e3:.3g} ms a step"
         )
 
 
-def simulate(here: Here, problem: Problem, history: Array | None = None) -> RemoteResult | None:
+def simulate(here: Session, problem: Problem, history: Array | None = None) -> RemoteResult | None:
     """Run a simulation by remote objects. Collective.
 
     Every rank but root serves a calculator, named ``calculator_<host>``; where several ranks share a host, the
@@ -172,7 +172,7 @@ def simulate(here: Here, problem: Problem, history: Array | None = None) -> Remo
 
     Parameters
     ----------
-    here : Here
+    here : Session
     problem : Problem
         Only root's is used.
     history : ndarray, shape (kept steps, n, ...), optional
@@ -232,7 +232,7 @@ class Calculators:
         How many calls it took.
     """
 
-    def __init__(self, here: Here) -> None:
+    def __init__(self, here: Session) -> None:
         number = _runs[here] = _runs.get(here, 0) + 1
         self._here = here
         self._tag = f"simsplit.run-{number}"  # tells the calculators of this run from those of others of the same ranks
@@ -277,7 +277,7 @@ class Calculators:
             future.result()
 
     def __str__(self) -> str:
-        return f"{counted(len(self.ranks), 'calculator')} · {self.calls:,} calls"
+        return f"{pluralize(len(self.ranks), 'calculator')} · {self.calls:,} calls"
 
     def compute(self, k: int, out: Array | None) -> None:
         """Compute step `k` into `out`, if it is given. Root only; the steps of a step kernel in their order.
@@ -310,7 +310,7 @@ class Calculators:
                 out[lower:upper] = rows
 
 
-_runs: WeakKeyDictionary[Here, int] = WeakKeyDictionary()  # how many simulations there were
+_runs: WeakKeyDictionary[Session, int] = WeakKeyDictionary()  # how many simulations there were
 
 
 def _failed(problem: Problem, k: int, rank: int, span: tuple[int, int]) -> KernelError:
@@ -320,11 +320,11 @@ def _failed(problem: Problem, k: int, rank: int, span: tuple[int, int]) -> Kerne
     origin = "" if step == k else f" (from step {k}, t = {problem.time(k)})"
     return KernelError(
         f"the kernel {kernel.name} failed on rank {rank} at step {step}, t = {problem.time(step)}{origin}, "
-        f"{rows_in_short(*span)}"
+        f"{format_rows(*span)}"
     )
 
 
-def _serve(here: Here, tag: str) -> None:
+def _serve(here: Session, tag: str) -> None:
     """Serve a calculator under a name that no other has."""
     uri = here.serve(Calculator())
     base = name = f"calculator_{here.host}"
@@ -337,7 +337,7 @@ def _serve(here: Here, tag: str) -> None:
             return
 
 
-def _calculators(here: Here, tag: str, ranks: list[int]) -> list[Any]:
+def _calculators(here: Session, tag: str, ranks: list[int]) -> list[Any]:
     """Return proxies of the calculators, found by name once all are registered, in the order of their ranks."""
     found: dict[str, str] = {}
 
@@ -347,7 +347,7 @@ def _calculators(here: Here, tag: str, ranks: list[int]) -> list[Any]:
 
     if not here.wait_until(all_there, here.settings.lookup_wait):
         there = ", ".join(sorted(found)) or "none"
-        raise UnknownNameError(f"of {counted(len(ranks), 'calculator')} these are registered: {there}")
+        raise UnknownNameError(f"of {pluralize(len(ranks), 'calculator')} these are registered: {there}")
     proxies = [here.proxy(f"MPINAME:{name}") for name in found]
     return sorted(proxies, key=lambda proxy: uri_of(proxy).rank)
 

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..transport import open_port
 from ..transport.loopback import loopback
 from ..util.validation import integer
-from .session import Here
+from .session import Session
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def join(
     settings: Settings | None = None,
     name_server: int = 0,
     expect_ranks: int | None = None,
-) -> Here:
+) -> Session:
     """Join the ranks of a job. Collective.
 
     Parameters
@@ -66,13 +66,13 @@ def join(
         chosen = Settings.from_environment() if settings is None else settings
         if integer("name_server", name_server, least=0) >= communicator.size:
             raise InputError(f"name_server must be a rank from 0 to {communicator.size - 1}, not {name_server}")
-    return Here(open_port(communicator), chosen, name_server)
+    return Session(open_port(communicator), chosen, name_server)
 
 
 @contextmanager
 def local(
     size: int = 1, *, settings: Settings | None = None, name_server: int = 0, threads: bool = False
-) -> Iterator[list[Here]]:
+) -> Iterator[list[Session]]:
     """Return ranks that live in this process, to try out and to test programs without MPI.
 
     Whichever of them waits makes progress for all, so that one thread is enough.
@@ -110,7 +110,7 @@ def local(
     3
     """
     chosen = Settings.from_environment() if settings is None else settings
-    group = [Here(port, chosen, name_server) for port in loopback(integer("size", size, least=1))]
+    group = [Session(port, chosen, name_server) for port in loopback(integer("size", size, least=1))]
     for here in group:
         if threads:
             here.start_service()
@@ -124,7 +124,7 @@ def local(
     _close(group, None)
 
 
-def _close(group: list[Here], error: BaseException | None) -> None:
+def _close(group: list[Session], error: BaseException | None) -> None:
     for here in group:  # one thread closes them all, so none waits for the others by itself
         here._join_group(group)  # noqa: SLF001, as above
         here._leaving.passive = True  # noqa: SLF001, the same

@@ -28,7 +28,7 @@ import numpy as np
 from ..communicator import Agreement
 from ..util import durable as disk
 from ..util.dtypes import as_json, from_json
-from ..util.memory_limits import require
+from ..util.memory_limits import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,12 +50,12 @@ _TRAILER = 8 + _DIGEST + len(_MAGIC)
 _INSTEAD = "Make room or mend the disk; what was written before is intact"
 
 
-class DamagedError(Exception):
+class CorruptCheckpointError(Exception):
     """A checkpoint that cannot be used: incomplete, changed, or not one at all."""
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class StateLayout:
     """Where the rows of an array lie in a checkpoint.
 
     Parameters
@@ -118,7 +118,7 @@ class Checkpoint:
     position: int
     facts: dict[str, Any]
     state: Array | None = field(repr=False)
-    passed_over: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
 
 
 class Checkpoints:
@@ -145,9 +145,9 @@ class Checkpoints:
         try:
             yield
         finally:
-            self.settle()
+            self.join_pruning()
 
-    def settle(self) -> None:
+    def join_pruning(self) -> None:
         """Wait until no more than the last two are left. Not collective."""
         if self._pruning is not None:
             self._pruning.join()
@@ -177,30 +177,34 @@ class Checkpoints:
         OutputError
             On every rank, if any could not write; older checkpoints are untouched.
         """
-        self.settle()
+        self.join_pruning()
         root = self._communicator.rank == 0
         agreement = Agreement(self._communicator)
-        parts = Layout(*layout, self._chunk) if layout is not None else Layout((0,), np.dtype("u1"), [], self._chunk)
+        parts = (
+            StateLayout(*layout, self._chunk)
+            if layout is not None
+            else StateLayout((0,), np.dtype("u1"), [], self._chunk)
+        )
         name = self._folder / f"step-{position:015d}.checkpoint"
         temporary = self._folder / _TEMPORARY
         what = f"the checkpoint {name}"
         try:
-            with agreement, disk.reported(what, f"{_INSTEAD}."):
+            with agreement, disk.as_output_error(what, f"{_INSTEAD}."):
                 if root:
                     self._folder.mkdir(exist_ok=True)
                     # A rank of a run that was killed may still be writing: never into the same file.
                     disk.remove(temporary)
                     os.close(disk.create(temporary))
-            with agreement, disk.reported(what, f"{_INSTEAD}."):
+            with agreement, disk.as_output_error(what, f"{_INSTEAD}."):
                 digests = b""
                 if state is not None:
                     digests = _write_part(temporary, parts, self._communicator.rank, state)
             everyone = self._communicator.allgather(digests)
-            with agreement, disk.reported(what, f"{_INSTEAD}."):
+            with agreement, disk.as_output_error(what, f"{_INSTEAD}."):
                 if root:
                     _write_end(temporary, parts, position, facts, b"".join(everyone))
                     disk.rename(temporary, name)
-                    disk.sync_folder(self._folder)
+                    disk.fsync_dir(self._folder)
                     # To give back the room of a large file takes a while, for which nobody need wait.
                     self._pruning = threading.Thread(target=self._prune, args=(name,))
                     self._pruning.start()
@@ -224,13 +228,13 @@ class Checkpoints:
         InputError
             If the rows do not fit in the memory of a rank.
         """
-        self.settle()
+        self.join_pruning()
         names: list[str] | None = None
         if self._communicator.rank == 0:
             with suppress(OSError):  # of a run that was killed: it costs room only
                 disk.remove(self._folder / _TEMPORARY)
             names = [path.name for path in _newest_first(self._folder)]
-        passed_over: list[str] = []
+        skipped: list[str] = []
         for name in self._communicator.bcast(names):
             path = self._folder / name
             found: Checkpoint | None = None
@@ -238,13 +242,13 @@ class Checkpoints:
             with Agreement(self._communicator):
                 try:
                     found = read(path, span)
-                except (DamagedError, OSError) as error:
+                except (CorruptCheckpointError, OSError) as error:
                     wrong = (isinstance(error, OSError) and error.strerror) or str(error)
             reasons = [reason for reason in self._communicator.allgather(wrong) if reason is not None]
             if found is not None and not reasons:
-                found.passed_over.extend(passed_over)
+                found.skipped.extend(skipped)
                 return found
-            passed_over.append(f"the checkpoint {name} is passed over: {reasons[0]}")
+            skipped.append(f"the checkpoint {name} is passed over: {reasons[0]}")
         return None
 
     def _prune(self, newest: Path) -> None:
@@ -275,7 +279,7 @@ def _digest(data: Any) -> bytes:
     return hashlib.blake2b(data, digest_size=_DIGEST, usedforsecurity=False).digest()
 
 
-def _write_part(path: Path, layout: Layout, part: int, state: Array) -> bytes:
+def _write_part(path: Path, layout: StateLayout, part: int, state: Array) -> bytes:
     """Write this rank's rows, make them durable, and return the checksums of the chunks, summed up meanwhile."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -288,7 +292,7 @@ def _write_part(path: Path, layout: Layout, part: int, state: Array) -> bytes:
         disk.write(file, data[:whole], begin_of_part)
         disk.write(file, last, begin_of_part + whole)
         with ThreadPoolExecutor(1) as beside:  # to wait for the disk leaves the processor idle
-            durable = beside.submit(disk.sync, file)
+            durable = beside.submit(disk.fsync, file)
             sums = [
                 _checksum(data[begin:end]) if end <= whole else _checksum(bytes(data[begin:whole]) + last)
                 for begin, end in layout.chunks(part)
@@ -299,7 +303,7 @@ def _write_part(path: Path, layout: Layout, part: int, state: Array) -> bytes:
     return b"".join(sums)
 
 
-def _write_end(path: Path, layout: Layout, position: int, facts: dict[str, Any], digests: bytes) -> None:
+def _write_end(path: Path, layout: StateLayout, position: int, facts: dict[str, Any], digests: bytes) -> None:
     end = {
         "position": position,
         "facts": facts,
@@ -314,7 +318,7 @@ def _write_end(path: Path, layout: Layout, position: int, facts: dict[str, Any],
     file = disk.open_existing(path)
     try:
         disk.write(file, text + length + _digest(length + text) + _MAGIC, layout.offsets()[-1])
-        disk.sync(file)
+        disk.fsync(file)
     finally:
         os.close(file)
 
@@ -326,7 +330,7 @@ def read(path: Path, span: tuple[int, int]) -> Checkpoint:
 
     Raises
     ------
-    DamagedError
+    CorruptCheckpointError
         If it is not intact.
     OSError
         If it cannot be read.
@@ -342,32 +346,34 @@ def read(path: Path, span: tuple[int, int]) -> Checkpoint:
     return Checkpoint(path, end["position"], end["facts"], state)
 
 
-def _read_end(file: int) -> tuple[Layout, dict[str, Any]]:
+def _read_end(file: int) -> tuple[StateLayout, dict[str, Any]]:
     size = os.fstat(file).st_size
     trailer = bytes(disk.read(file, _TRAILER, max(0, size - _TRAILER)))
     if len(trailer) < _TRAILER or not trailer.endswith(_MAGIC):
-        raise DamagedError("it is incomplete")
+        raise CorruptCheckpointError("it is incomplete")
     length = int.from_bytes(trailer[:8], "little")
     if length > size - _TRAILER:
-        raise DamagedError("it is damaged at its end")
+        raise CorruptCheckpointError("it is damaged at its end")
     text = bytes(disk.read(file, length, size - _TRAILER - length))
     if _digest(trailer[:8] + text) != trailer[8 : 8 + _DIGEST]:
-        raise DamagedError("it is damaged at its end")
+        raise CorruptCheckpointError("it is damaged at its end")
     end: dict[str, Any] = json.loads(text)
-    layout = Layout(
+    layout = StateLayout(
         tuple(end["shape"]), from_json(end["dtype"]), [(lower, upper) for lower, upper in end["bounds"]], end["chunk"]
     )
     if layout.offsets()[-1] + length + _TRAILER != size:
-        raise DamagedError("it has not the length that it was written with")
+        raise CorruptCheckpointError("it has not the length that it was written with")
     return layout, end
 
 
-def _read_rows(file: int, layout: Layout, digests: bytes, lower: int, upper: int) -> Array:
+def _read_rows(file: int, layout: StateLayout, digests: bytes, lower: int, upper: int) -> Array:
     """Return rows ``[lower, upper)``, once the chunks that they lie in are found to be what was written."""
     if upper > layout.shape[0]:
-        raise DamagedError(f"it has {layout.shape[0]} rows only")
+        raise CorruptCheckpointError(f"it has {layout.shape[0]} rows only")
     shape = (upper - lower, *layout.shape[1:])
-    require(prod(shape) * layout.dtype.itemsize, "the state in a checkpoint", "Use more nodes, or fewer ranks on each.")
+    require_memory(
+        prod(shape) * layout.dtype.itemsize, "the state in a checkpoint", "Use more nodes, or fewer ranks on each."
+    )
     state = np.empty(shape, layout.dtype)
     target = state.reshape(-1).view(np.uint8).data if state.nbytes else memoryview(bytearray())
     row = layout.row_nbytes
@@ -383,7 +389,7 @@ def _read_rows(file: int, layout: Layout, digests: bytes, lower: int, upper: int
             data = disk.read(file, end - begin, offset + begin)
             place = (number + each) * _DIGEST
             if _checksum(data) != digests[place : place + _DIGEST]:
-                raise DamagedError(f"it is damaged between byte {offset + begin} and {offset + end}")
+                raise CorruptCheckpointError(f"it is damaged between byte {offset + begin} and {offset + end}")
             own = slice(max(begin, wanted[0]), min(end, wanted[1]))
             target[own.start + shift : own.stop + shift] = memoryview(data)[own.start - begin : own.stop - begin]
         number += len(chunks)

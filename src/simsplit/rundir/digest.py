@@ -64,7 +64,7 @@ def digest_of_array(communicator: Communicator, array: StoredArray, *, chunk: in
 
 def digest_of_npy(array: npt.NDArray[Any], *, chunk: int = CHUNK) -> str:
     """Return what `digest_of_file` returns for the file that `NpyOutput` writes of an array. Not collective."""
-    from ..communicator.serial import SingleProcess
+    from ..communicator.serial import SerialCommunicator
     from ..history.formats.npy import header_of
 
     header = header_of(array.shape, array.dtype)
@@ -76,7 +76,7 @@ def digest_of_npy(array: npt.NDArray[Any], *, chunk: int = CHUNK) -> str:
         begin, end = pieces[number]
         return header[begin:end] + data[max(0, begin - start) : max(0, end - start)].tobytes()
 
-    return _together(SingleProcess(), [f".:{begin}:{end}\n" for begin, end in pieces], read, "an array")
+    return _together(SerialCommunicator(), [f".:{begin}:{end}\n" for begin, end in pieces], read, "an array")
 
 
 def _together(

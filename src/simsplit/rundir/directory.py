@@ -89,7 +89,7 @@ class RunDirectory:
             If it cannot be made.
         """
         folder = Path(path).absolute()
-        with disk.reported(f"the run directory {path}", _INSTEAD):
+        with disk.as_output_error(f"the run directory {path}", _INSTEAD):
             if folder.exists():
                 _require_usable(folder, overwrite=overwrite)
             folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class RunDirectory:
                     raise _there_already(folder)  # noqa: TRY301, the lock is given back below
                 for name in OURS:
                     disk.remove_tree(folder / name)
-                disk.sync_folder(folder)
+                disk.fsync_dir(folder)
             except BaseException:
                 lock.release()
                 raise
@@ -116,31 +116,31 @@ class RunDirectory:
         """
         folder = Path(path).absolute()
         read_record(folder)
-        with disk.reported(f"the run directory {path}", _INSTEAD):
+        with disk.as_output_error(f"the run directory {path}", _INSTEAD):
             return cls(folder, Lock(folder))
 
     def write_problem(self, text: str) -> None:
         """Write the resolved problem."""
-        with disk.reported(f"{self.path / PROBLEM}", _INSTEAD):
-            disk.replace(self.path / PROBLEM, text.encode())
+        with disk.as_output_error(f"{self.path / PROBLEM}", _INSTEAD):
+            disk.atomic_write_bytes(self.path / PROBLEM, text.encode())
 
     def write_record(self, record: dict[str, Any]) -> None:
         """Write ``run.json``, whole or not at all."""
-        with disk.reported(f"{self.path / RECORD}", _INSTEAD):
-            disk.replace(self.path / RECORD, (json.dumps(record, indent=1) + "\n").encode())
+        with disk.as_output_error(f"{self.path / RECORD}", _INSTEAD):
+            disk.atomic_write_bytes(self.path / RECORD, (json.dumps(record, indent=1) + "\n").encode())
 
     def write_array(self, name: str, array: npt.NDArray[Any]) -> None:
         """Write an array of the problem, in the folder for such arrays."""
         from ..history.formats.npy import NpyOutput
 
-        with disk.reported(f"{self.path / ARRAYS / name}", _INSTEAD):
+        with disk.as_output_error(f"{self.path / ARRAYS / name}", _INSTEAD):
             (self.path / ARRAYS).mkdir(exist_ok=True)
         NpyOutput(self.path / ARRAYS / name, array.nbytes).write(np.ascontiguousarray(array))
 
     def write_kernel(self, text: str) -> None:
         """Write the source of a kernel that only the program that began the run has."""
-        with disk.reported(f"{self.path / KERNEL}", _INSTEAD):
-            disk.replace(self.path / KERNEL, text.encode(errors="backslashreplace"))
+        with disk.as_output_error(f"{self.path / KERNEL}", _INSTEAD):
+            disk.atomic_write_bytes(self.path / KERNEL, text.encode(errors="backslashreplace"))
 
     def create_reductions(self, shapes: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
         """Make a file for each reduction, of the full size. Raises `OSError`."""
@@ -169,7 +169,7 @@ class RunDirectory:
 
     def _rename(self, old: str, new: str) -> None:
         disk.rename(self.path / old, self.path / new)
-        disk.sync_folder(self.path)
+        disk.fsync_dir(self.path)
 
     def log(self, text: str) -> None:
         """Add a line to the log. A log that cannot be written ends no run."""
@@ -179,11 +179,11 @@ class RunDirectory:
             now = datetime.now(UTC).isoformat(timespec="seconds")
             self._log.write(f"{now} {text}\n")
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Show other hosts that the run lives."""
-        self._lock.beat()
+        self._lock.heartbeat()
 
-    def stop_asked(self) -> bool:
+    def stop_requested(self) -> bool:
         """Return whether the user made a file ``stop``."""
         return (self.path / STOP).exists()
 

@@ -2,7 +2,7 @@
 
 ``flock`` decides where it works: the system gives it back when a process ends, however it ends. Some shared
 file systems have no locks, or only for the processes of one host. So the holder also writes its host and
-process into the file and touches it now and then (`Lock.beat`), and a lock that another host has touched
+process into the file and touches it now and then (`Lock.heartbeat`), and a lock that another host has touched
 within `STALE` seconds is respected. A Slurm job that is started again after a node died is the one that may
 wait for that to pass: its earlier start has ended. Only the file system's own clock is asked, not that of a host.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STALE = 120.0  # seconds without a sign of life
-BEAT = 20.0  # seconds between them
+HEARTBEAT_INTERVAL = 20.0  # seconds between them
 _PAUSE = 0.5  # seconds between attempts to take a lock that will be free
 
 
@@ -57,13 +57,13 @@ class Lock:
 
     def _claim(self, folder: Path, job: str | None) -> None:
         """Take the lock; wait for one that an earlier start of this job left, for its node may just have died."""
-        end = time.monotonic() + STALE + BEAT
+        end = time.monotonic() + STALE + HEARTBEAT_INTERVAL
         while True:
             try:
                 locked = _lock(self._file, folder)
                 holder = _holder(self._file)
                 if holder is not None:
-                    self._require_dead(holder, folder, locked=locked)
+                    self._require_stale(holder, folder, locked=locked)
             except InputError:
                 holder = _holder(self._file)
                 if holder is None or job is None or holder["job"] != job or time.monotonic() > end:
@@ -72,7 +72,7 @@ class Lock:
             else:
                 return
 
-    def _require_dead(self, holder: dict[str, Any], folder: Path, *, locked: bool) -> None:
+    def _require_stale(self, holder: dict[str, Any], folder: Path, *, locked: bool) -> None:
         """Refuse a holder that may be alive though the system does not say so."""
         here = holder["host"] == platform.node()
         if here and (locked or not _runs(holder["pid"])):
@@ -87,7 +87,7 @@ class Lock:
                 f"of life {max(0.0, silent):.0f} s ago. Name another folder; if that run is dead, wait {STALE:.0f} s."
             )
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Give a sign of life."""
         with suppress(OSError):  # a file system that is out of reach for a moment ends no run
             os.utime(self._file)

@@ -65,7 +65,7 @@ def new_attempt(hosts: Sequence[str], library: str | None, position: int) -> dic
         "from_step": position,
         "to_step": None,
         "ranks": len(hosts),
-        "hosts": _in_short(hosts),
+        "hosts": _summary(hosts),
         "mpi": library,
         "versions": versions(),
         "platform": platform.platform(),
@@ -90,7 +90,7 @@ def _command() -> str:
     return shlex.join(["simsplit" if program == "__main__.py" else program, *sys.argv[1:]])
 
 
-def _in_short(hosts: Sequence[str]) -> dict[str, int]:
+def _summary(hosts: Sequence[str]) -> dict[str, int]:
     """Return how many ranks each host has."""
     counts: dict[str, int] = {}
     for host in hosts:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..history.stored_array import AT_ONCE, StoredArray, stored_array
-from ..util.formatting import counted
+from ..util.formatting import pluralize
 from .directory import RECORD, UNFINISHED, history_in, read_record
 from .lock import is_locked
 
@@ -34,7 +34,7 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class PastRun:
+class RecordedRun:
     """A run, as its directory tells.
 
     Attributes
@@ -109,7 +109,7 @@ class PastRun:
         return f"{name} ({found})" if found else name
 
 
-def open_run(path: str | os.PathLike[str]) -> PastRun:
+def open_run(path: str | os.PathLike[str]) -> RecordedRun:
     """Return the run in a directory.
 
     Raises
@@ -118,7 +118,7 @@ def open_run(path: str | os.PathLike[str]) -> PastRun:
         If it is not a run directory.
     """
     folder = Path(path)
-    return PastRun(folder, read_record(folder))
+    return RecordedRun(folder, read_record(folder))
 
 
 def require_finished(path: str | os.PathLike[str]) -> None:
@@ -138,7 +138,7 @@ def require_finished(path: str | os.PathLike[str]) -> None:
     except InputError:
         run = None
     if run is not None and run.file.name == file.name and run.record["status"] != "finished":
-        steps = f"{run.complete:,} of {counted(run.record['history']['shape'][0], 'step')} are complete"
+        steps = f"{run.complete:,} of {pluralize(run.record['history']['shape'][0], 'step')} are complete"
         some = f", or start from a step that is complete (--input {run.path}@K)" if run.complete else ""
         raise InputError(
             f"{path} is the history of a run that is not finished: {steps}, and zeros stand for the others. Finish "
@@ -148,7 +148,7 @@ def require_finished(path: str | os.PathLike[str]) -> None:
         raise InputError(f"{path} is the history of a run that was not finished. If you know what is in it, rename it.")
 
 
-def runs_in(folder: Path) -> list[PastRun]:
+def runs_in(folder: Path) -> list[RecordedRun]:
     """Return the runs in a folder and in the folders in it, one level deep, by name.
 
     Raises
@@ -172,13 +172,13 @@ def statistics(history: StoredArray, k: int) -> Statistics:
     """Return what is to be said about a step, reading a piece at a time."""
     rows = history.shape[1]
     row = max(1, history.nbytes // max(1, history.shape[0] * rows))
-    at_once = max(1, AT_ONCE // row)
+    block_rows = max(1, AT_ONCE // row)
     least, greatest, count, wrong = np.inf, -np.inf, 0, 0
     total = squares = np.longdouble(0)  # squares of great numbers have no place in a double
     shift: Any = None
     with np.errstate(over="ignore", invalid="ignore"):
-        for lower in range(0, rows, at_once):
-            block = history.block(slice(k, k + 1), slice(lower, min(lower + at_once, rows)))
+        for lower in range(0, rows, block_rows):
+            block = history.block(slice(k, k + 1), slice(lower, min(lower + block_rows, rows)))
             values = np.abs(block) if block.dtype.kind == "c" else block.astype(np.float64)
             values = values[np.isfinite(values)]
             wrong += block.size - values.size
@@ -198,7 +198,7 @@ def statistics(history: StoredArray, k: int) -> Statistics:
         return Statistics(least, float(shift + mean), greatest, float(deviation), wrong)
 
 
-def spread(count: int, most: int) -> list[int]:
+def evenly_spaced(count: int, most: int) -> list[int]:
     """Return at most so many of the numbers 0 … count - 1, evenly spread, the first and the last among them.
 
     >>> spread(100, 4), spread(3, 10)

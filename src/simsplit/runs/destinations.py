@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..communicator import Agreement
-from ..engine import Position
+from ..engine import ResumePoint
 from ..errors import VerificationError
 from ..history.select import make_sink
-from ..util.formatting import counted
+from ..util.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -66,7 +66,7 @@ class Output:
         transport: str = "gatherv",
         reason: str = "",
         node: Node | None = None,
-        start: Position | None = None,
+        start: ResumePoint | None = None,
         observers: Sequence[StepObserver] = (),
         reductions: Mapping[str, Array] | None = None,
         note: str | None = None,
@@ -77,7 +77,7 @@ class Output:
         self.transport = transport
         self.reason = reason
         self.node = node
-        self.start = Position() if start is None else start
+        self.start = ResumePoint() if start is None else start
         self.observers = observers
         self.reductions = {} if reductions is None else reductions
         self.note = note
@@ -176,7 +176,7 @@ def require_identical(result: Result, communicator: Communicator) -> None:
     with Agreement(communicator):
         if not is_identical(result):
             raise VerificationError(
-                f"the result of {counted(result.ranks, 'rank')} is not that of one process. {result.verification}. "
+                f"the result of {pluralize(result.ranks, 'rank')} is not that of one process. {result.verification}. "
                 f"Nothing was written. {_likely_cause(result)}"
             )
 

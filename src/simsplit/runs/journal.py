@@ -15,10 +15,10 @@ from ..errors import INTERRUPTED, SimsplitError, StoppedError
 from ..monitor.stop_requests import BITS
 from ..monitor.watchdog import Watchdog
 from ..rundir.directory import STACKS
-from ..rundir.lock import BEAT
+from ..rundir.lock import HEARTBEAT_INTERVAL
 from ..rundir.record import now
 from ..util import durable as disk
-from ..util.formatting import lasting
+from ..util.formatting import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,11 +91,11 @@ class RunJournal:
             communicator.rank,
             hang_after,
             path / STACKS,
-            give_up=self._on_hang,
+            on_hang=self._on_hang,
             abort=self._on_second_signal,
             stopping=stop_requests,
-            beat=None if directory is None else directory.beat,
-            beat_every=BEAT,
+            heartbeat=None if directory is None else directory.heartbeat,
+            beat_every=HEARTBEAT_INTERVAL,
         )
 
     def steps_done(self) -> None:
@@ -112,10 +112,10 @@ class RunJournal:
     def recording(self) -> Iterator[None]:
         """Record how the block ended, and give the directory back. Collective."""
         if self.directory is not None:
-            self._stop_requests.watch(time_limit=self._time_limit, asked=self.directory.stop_asked)
+            self._stop_requests.watch(time_limit=self._time_limit, asked=self.directory.stop_requested)
         try:
             stacks = f"{self.path / STACKS}"
-            with self._agreement, disk.reported(stacks, "All ranks write there: is it shared by them?"):
+            with self._agreement, disk.as_output_error(stacks, "All ranks write there: is it shared by them?"):
                 self.watchdog.start()
             yield
             with self._agreement:
@@ -123,7 +123,7 @@ class RunJournal:
         except BaseException as error:
             with suppress(SimsplitError):  # the run has failed, and says why
                 self._close(*_outcome(error))
-            if not self._root and not getattr(error, "on_all_ranks", False):
+            if not self._root and not getattr(error, "is_collective", False):
                 time.sleep(_PATIENCE)
             if isinstance(error, SimsplitError) and not isinstance(error, StoppedError):
                 self._add_resume_hint(error)
@@ -157,7 +157,7 @@ class RunJournal:
 
     def _on_hang(self) -> None:
         """Say that the run hangs, and end the job. Called by the thread of the watchdog."""
-        text = f"no progress for {lasting(self._hang_after)} after step {self.reached:,}"
+        text = f"no progress for {format_duration(self._hang_after)} after step {self.reached:,}"
         resume = "" if self.safe is None else f" The checkpoint at step {self.safe:,} is intact: resume from there."
         with suppress(Exception):  # whatever fails here, the job has to end
             self._close("hung", _HUNG, text)

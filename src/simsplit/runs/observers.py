@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
-    from ..engine import Plan, Position
+    from ..engine import Plan, ResumePoint
     from ..problem import Problem
 
     Array = npt.NDArray[Any]
@@ -131,7 +131,7 @@ class UserObservers:
         """Return the steps to the next one that is shown, itself included."""
         return -next_step % self._every + 1
 
-    def on_batch_end(self, position: Position, flags: int) -> int:
+    def on_batch_end(self, position: ResumePoint, flags: int) -> int:
         """Call the functions, if the last step of the batch is one that is shown."""
         k = position.next_step - 1
         if k % self._every or position.values is None:

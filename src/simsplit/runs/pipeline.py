@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..communicator import Communicator
     from ..communicator.node import Window
-    from ..engine import HistorySink, Plan, Position, Rows, StepObserver
+    from ..engine import HistorySink, LocalPart, Plan, ResumePoint, StepObserver
     from ..engine.reductions import Reducer
     from ..problem import Problem
     from ..result import Result
@@ -51,14 +51,14 @@ class Steps(Protocol):
         self,
         communicator: Communicator,
         plan: Plan,
-        rows: Rows,
+        rows: LocalPart,
         receiver: HistorySink,
         timings: Timings,
         /,
         *,
         block: int,
         observer: StepObserver | None,
-        start: Position | None,
+        start: ResumePoint | None,
         reducer: Reducer | None,
         check_rows: bool,
     ) -> int:
@@ -177,7 +177,7 @@ class _Observers:
         """Return the least that one of them allows."""
         return min(each.max_steps(next_step) for each in self._observers)
 
-    def on_batch_end(self, position: Position, flags: int) -> int:
+    def on_batch_end(self, position: ResumePoint, flags: int) -> int:
         """Call each of them, and note what stops the run."""
         stops = 0
         for each in self._observers:
@@ -203,10 +203,10 @@ def _reducer(communicator: Communicator, plan: Plan, problem: Problem, output: O
 
 
 def _select_backend(
-    communicator: Communicator, plan: Plan, part: Rows, sink: HistorySink, options: RunOptions
+    communicator: Communicator, plan: Plan, part: LocalPart, sink: HistorySink, options: RunOptions
 ) -> tuple[str, int]:
     """Select the backend, install it on `part`, and return its description and the bytes of a block. Collective."""
-    chosen = backends.choose(communicator, plan, part, sink, backends.checked(options.backend))
+    chosen = backends.select_backend(communicator, plan, part, sink, backends.validate_name(options.backend))
     part.advance = chosen.advance or part.advance
     return chosen.text, options.block_size or (block_nbytes() if chosen.advance is None else backends.BLOCK)
 
@@ -214,7 +214,7 @@ def _select_backend(
 def verify(
     communicator: Communicator,
     plan: Plan,
-    part: Rows,
+    part: LocalPart,
     sink: HistorySink,
     block: int,
     reducer: Reducer | None = None,

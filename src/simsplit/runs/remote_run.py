@@ -14,13 +14,13 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..communicator.flags import STOP
-from ..communicator.serial import SingleProcess
-from ..engine import Position, Tile
-from ..engine.plan import count_before
+from ..communicator.serial import SerialCommunicator
+from ..engine import ResumePoint, Tile
+from ..engine.plan import kept_before
 from ..errors import SimsplitError
 from ..remote import join, local
 from ..remote.simulation import Calculators, require_built_in
-from ..util.formatting import lasting
+from ..util.formatting import format_duration
 from .pipeline import execute
 from .setup import make_plan
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ..communicator import Communicator
-    from ..engine import HistorySink, Plan, Rows, StepObserver, Timings
+    from ..engine import HistorySink, LocalPart, Plan, StepObserver, Timings
     from ..engine.reductions import Reducer
     from ..problem import Problem
-    from ..remote import Here
+    from ..remote import Session
     from ..result import Result
     from .destinations import Destination
     from .options import RunOptions
@@ -61,7 +61,7 @@ def execute_remote(
             try:
                 alone = options.replace(backend="numpy", transport="auto")
                 steps = partial(_run_steps, calculators)
-                result = execute(problem, SingleProcess(), alone, destination, observers=observers, steps=steps)
+                result = execute(problem, SerialCommunicator(), alone, destination, observers=observers, steps=steps)
             except (SimsplitError, KeyboardInterrupt) as error:
                 failure = error
     with Agreement(communicator):
@@ -70,7 +70,7 @@ def execute_remote(
     facts = None
     if result is not None:
         seconds = result.timings
-        cost = f"by remote objects: {calculators} · {lasting(seconds.scatter)} to prepare, {lasting(seconds.steps)}"
+        cost = f"by remote objects: {calculators} · {format_duration(seconds.scatter)} to prepare, {format_duration(seconds.steps)}"
         result = result.replace(
             ranks=communicator.size,
             bounds=[(0, 0)] * (communicator.size - len(calculators.bounds)) + calculators.bounds,
@@ -87,7 +87,7 @@ def execute_remote(
 
 
 @contextmanager
-def _session(communicator: Communicator) -> Iterator[Here]:
+def _session(communicator: Communicator) -> Iterator[Session]:
     if communicator.comm is None:
         with local(1) as (alone,):
             yield alone
@@ -100,19 +100,19 @@ def _run_steps(
     calculators: Calculators,
     _communicator: Communicator,
     plan: Plan,
-    part: Rows,
+    part: LocalPart,
     sink: HistorySink,
     timings: Timings,
     /,
     *,
     block: int,  # noqa: ARG001, the calculators have blocks of their own
     observer: StepObserver | None,
-    start: Position | None,
+    start: ResumePoint | None,
     reducer: Reducer | None,
     check_rows: bool,  # noqa: ARG001, the kernels are built in
 ) -> int:
     """Do what `engine.run_steps` does, by calculators. On root alone, which has all rows."""
-    start = start or Position()
+    start = start or ResumePoint()
     problem, rows = part.problem, plan.shape[0]
     is_step = problem.kernel.kind == "step"
     every = is_step or reducer is not None or (observer is not None and observer.wants_values)
@@ -127,7 +127,7 @@ def _run_steps(
     while rows and not stopped and (batch := plan.batch(next_step, 1, every=every)):
         (k,) = batch
         next_step = k + 1
-        position = count_before(plan.kept, k)
+        position = kept_before(plan.kept, k)
         kept = k in plan.kept
         out = values
         if kept:
@@ -144,7 +144,7 @@ def _run_steps(
             reducer.add(batch, 0, values[None])
             reducer.deliver(batch)
         if observer is not None:
-            reached = Position(next_step, position + kept, values if is_step else None, values)
+            reached = ResumePoint(next_step, position + kept, values if is_step else None, values)
             stopped = bool(observer.on_batch_end(reached, observer.poll_flags()) & STOP)
             if stopped and plan.keep == "last" and not reached.kept:  # the last step that was computed stands for it
                 tile = Tile(batch, batch, slice(0, 1), [(0, rows)])

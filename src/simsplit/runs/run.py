@@ -13,7 +13,7 @@ from ..history.stored_array import unreadable
 from ..problem import times_of
 from ..problem_file.files import load
 from ..rundir.directory import PROBLEM, REDUCTIONS
-from ..rundir.recorded_run import PastRun, open_run
+from ..rundir.recorded_run import RecordedRun, open_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Run:
         return table(f"run {self.path}", facts)
 
     @property
-    def _recorded(self) -> PastRun:
+    def _recorded(self) -> RecordedRun:
         return open_run(self.path)
 
     @property
@@ -109,7 +109,7 @@ class Run:
                     return group[stored.name]
             from ..history.formats import hdf5
 
-            return hdf5.load().File(stored.path, "r")[stored.name]
+            return hdf5.import_h5py().File(stored.path, "r")[stored.name]
         except (OSError, ValueError) as error:  # it was renamed, for it is finished, or it is damaged
             raise unreadable(stored.path, str(error)) from error
 

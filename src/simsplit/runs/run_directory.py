@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..communicator import Agreement
-from ..engine import Position
+from ..engine import ResumePoint
 from ..errors import InputError, StoppedError
 from ..history.file import REMEDY
 from ..history.history_file import HistoryFile, plan_for_format, require_room
@@ -20,7 +20,7 @@ from ..rundir.directory import CHECKPOINTS, HISTORY, PROBLEM, UNFINISHED, RunDir
 from ..rundir.record import new_attempt, new_record
 from ..util import durable as disk
 from ..util.dtypes import as_json, from_json
-from ..util.formatting import counted
+from ..util.formatting import pluralize
 from .destinations import Output
 from .journal import RunJournal
 from .options import CHECKPOINT_EVERY, HANG_AFTER
@@ -84,7 +84,7 @@ class _Directory:
         journal: RunJournal,
         file: HistoryFile,
         checkpoints: Checkpoints,
-        start: Position,
+        start: ResumePoint,
         reductions: dict[str, np.memmap[Any, Any]],
         note: str | None = None,
     ) -> Output:
@@ -145,15 +145,15 @@ class NewRunDirectory(_Directory):
         checkpoints = Checkpoints(communicator, path / CHECKPOINTS)
         with journal.recording(), checkpoints.settled():
             reductions: dict[str, np.memmap[Any, Any]] = {}
-            with Agreement(communicator), disk.reported(f"the run directory {path}", REMEDY):
+            with Agreement(communicator), disk.as_output_error(f"the run directory {path}", REMEDY):
                 if directory is not None:
                     self._description.write(directory)
                     file.create_whole(plan)
                     directory.create_reductions(_shapes(problem, plan))
                     reductions = directory.open_reductions(problem.reduce)
                     directory.write_record(record)
-                    directory.log(f"began on {counted(plan.ranks, 'rank')}: {record['attempts'][-1]['command']}")
-            yield self._open(communicator, plan, journal, file, checkpoints, Position(), reductions)
+                    directory.log(f"began on {pluralize(plan.ranks, 'rank')}: {record['attempts'][-1]['command']}")
+            yield self._open(communicator, plan, journal, file, checkpoints, ResumePoint(), reductions)
 
     def _record(self, problem: Problem, plan: Plan) -> dict[str, Any]:
         options = self._options
@@ -211,7 +211,7 @@ class ResumedRunDirectory(_Directory):
         checkpoints = Checkpoints(communicator, path / CHECKPOINTS)
         with journal.recording(), checkpoints.settled():
             reductions: dict[str, np.memmap[Any, Any]] = {}
-            with Agreement(communicator), disk.reported(f"the history in {path}", REMEDY):
+            with Agreement(communicator), disk.as_output_error(f"the history in {path}", REMEDY):
                 _require_same(record["history"], plan, path)
                 file = history_file(problem, plan, record, path)
                 if directory is not None:
@@ -227,7 +227,7 @@ class ResumedRunDirectory(_Directory):
             with Agreement(communicator):
                 if directory is not None:
                     directory.write_record(record)
-                    ranks = counted(plan.ranks, "rank")
+                    ranks = pluralize(plan.ranks, "rank")
                     directory.log(f"resumed at step {start.next_step:,} on {ranks}")
                     for note in notes:
                         directory.log(note)
@@ -241,7 +241,7 @@ class _DirectoryOutput(Output):
         sink: FileHistory,
         journal: RunJournal,
         plan: Plan,
-        start: Position,
+        start: ResumePoint,
         supervisor: Supervisor,
         reductions: Mapping[str, np.memmap[Any, Any]],
         note: str | None,
@@ -267,7 +267,7 @@ class _DirectoryOutput(Output):
 
     def commit(self, communicator: Communicator, kept: int, reductions: Mapping[str, Array]) -> bool:
         self._journal.steps_done()
-        with Agreement(communicator), disk.reported("the history", REMEDY):
+        with Agreement(communicator), disk.as_output_error("the history", REMEDY):
             for file in self._files.values():
                 file.flush()
             if self._journal.directory is not None:  # the name says now that all of it is there
@@ -334,15 +334,15 @@ def _fact(value: Any) -> Any:
 
 def _start(
     communicator: Communicator, plan: Plan, checkpoints: Checkpoints, record: dict[str, Any], path: Path
-) -> tuple[Position, list[str]]:
+) -> tuple[ResumePoint, list[str]]:
     """Return where the last checkpoint is, and what is to be said about it. Collective."""
     found = checkpoints.latest(plan.bounds[communicator.rank])
     if found is None:
-        return Position(), ["no checkpoint is there: from the beginning"]
+        return ResumePoint(), ["no checkpoint is there: from the beginning"]
     with Agreement(communicator):
         if found.facts["run"] != record["run"]:
             raise InputError(f"the checkpoint {found.path} is not of the run in {path}. Remove it.")
-    return Position(found.position, found.facts["complete"], found.state), found.passed_over
+    return ResumePoint(found.position, found.facts["complete"], found.state), found.skipped
 
 
 def _require_same(history: dict[str, Any], plan: Plan, path: Path) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..communicator import Agreement
-from ..engine import Plan, Rows, scatter, scatter_by_nodes
+from ..engine import LocalPart, Plan, scatter, scatter_by_nodes
 from ..errors import InputError
 from ..kernels import result_dtype as results
-from ..problem import Problem, StoredRows
-from ..util.dtypes import plain
-from ..util.formatting import ranks_in_short
-from ..util.memory_limits import require
+from ..problem import Problem, RowSource
+from ..util.dtypes import strip_metadata
+from ..util.formatting import format_ranks
+from ..util.memory_limits import require_memory
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,7 +46,7 @@ def make_plan(problem: Problem, communicator: Communicator, options: RunOptions)
                     raise InputError(f"parameter {name} is None on rank 0: rank 0 must have the array")
             plan = Plan(
                 problem.initial.shape,
-                plain(problem.initial.dtype),
+                strip_metadata(problem.initial.dtype),
                 history_dtype(problem, problem.initial),
                 problem.steps,
                 communicator.size,
@@ -65,7 +65,7 @@ def make_plan(problem: Problem, communicator: Communicator, options: RunOptions)
         if wrong:
             names = ", ".join(sorted(set().union(*differing)))
             raise InputError(
-                f"the problem is not the same on all ranks: {names} on {ranks_in_short(wrong)} differ from rank 0. "
+                f"the problem is not the same on all ranks: {names} on {format_ranks(wrong)} differ from rank 0. "
                 "Give every rank the same options."
             )
     return plan, parameters
@@ -79,7 +79,7 @@ def distribute(
     timings: Timings,
     node: Node | None = None,
     windows: list[Window | None] | None = None,
-) -> Rows:
+) -> LocalPart:
     """Return this rank's rows: root's are scattered, those in a file are read by each rank. Collective.
 
     Where ranks of a node share memory for them, `windows` gets what must be held as long as the rows are used.
@@ -93,21 +93,21 @@ def distribute(
         windows.append(window)
         return own
 
-    stored = communicator.bcast((problem.initial if isinstance(problem.initial, StoredRows) else None,))[0]
+    stored = communicator.bcast((problem.initial if isinstance(problem.initial, RowSource) else None,))[0]
     initial = part(plan, problem.initial) if stored is None else _read(stored, communicator, plan)
     own = {
         name: part(plan.of(*value), problem.kernel.parameters[name]) if isinstance(value, tuple) else value
         for name, value in parameters.items()
     }
     timings.scatter = perf_counter() - begun
-    return Rows(problem, plan.bounds[communicator.rank][0], initial, own)
+    return LocalPart(problem, plan.bounds[communicator.rank][0], initial, own)
 
 
-def _read(stored: StoredRows, communicator: Communicator, plan: Plan) -> Array:
+def _read(stored: RowSource, communicator: Communicator, plan: Plan) -> Array:
     with Agreement(communicator):
         lower, upper = plan.bounds[communicator.rank]
         nbytes = (upper - lower) * plan.row_nbytes
-        require(nbytes, f"the part of rank {communicator.rank}", "Use more nodes, or fewer ranks on each.")
+        require_memory(nbytes, f"the part of rank {communicator.rank}", "Use more nodes, or fewer ranks on each.")
         part: Array = stored.rows(lower, upper)
     return part
 

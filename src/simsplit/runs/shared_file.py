@@ -49,14 +49,14 @@ class SharedFile:
         """Make the file under another name, and remove what is left of it in the end."""
         what = f"the output {self._output}"
         name = temporary = None
-        with Agreement(communicator), disk.reported(what, REMEDY):
+        with Agreement(communicator), disk.as_output_error(what, REMEDY):
             if communicator.rank == 0:
                 name = Path(self._output).resolve()
                 require_room(name.parent, plan, what)
                 temporary = name.with_name(f".simsplit-{os.urandom(4).hex()}.tmp{name.suffix}")
         file = HistoryFile(communicator.bcast(temporary), self._kind, layout_of(problem, plan), what)
         try:
-            with Agreement(communicator), disk.reported(what, REMEDY):
+            with Agreement(communicator), disk.as_output_error(what, REMEDY):
                 if communicator.rank == 0:
                     file.create(plan)
             yield _FileOutput(file.sink(communicator, plan), file, name)
@@ -78,11 +78,11 @@ class _FileOutput(Output):
         )
 
     def commit(self, communicator: Communicator, kept: int, reductions: Mapping[str, Array]) -> bool:
-        with Agreement(communicator), disk.reported(self._file.what, REMEDY):
+        with Agreement(communicator), disk.as_output_error(self._file.what, REMEDY):
             if self._name is not None:
                 self._file.add_reductions(reductions)
                 if self._name.is_dir() and self._file.kind == "zarr":  # a folder cannot be replaced in one step
                     disk.remove_tree(self._name)
                 disk.rename(self._file.path, self._name)
-                disk.sync_folder(self._name.parent)
+                disk.fsync_dir(self._name.parent)
         return False

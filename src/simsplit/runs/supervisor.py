@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from ..communicator import Agreement
 from ..communicator.flags import CHECKPOINT, STOP
-from ..util.formatting import lasting
+from ..util.formatting import format_duration
 from ..util.validation import interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..communicator import Communicator
-    from ..engine import Plan, Position
+    from ..engine import Plan, ResumePoint
     from ..monitor.stop_requests import StopRequests
     from ..rundir.checkpoint import Checkpoints
     from .journal import RunJournal
@@ -76,9 +76,9 @@ class Supervisor:
         """Return the steps to the next checkpoint, if it is a number of steps away."""
         return self._plan.steps if self._steps is None else max(1, self._last + self._steps - next_step)
 
-    def on_batch_end(self, position: Position, flags: int) -> int:
+    def on_batch_end(self, position: ResumePoint, flags: int) -> int:
         """Write a checkpoint if it is due, or if the run stops."""
-        self._journal.watchdog.moved()
+        self._journal.watchdog.reset()
         self._journal.reached = position.next_step
         if position.next_step >= self._plan.steps:
             self._journal.steps_done()
@@ -86,10 +86,10 @@ class Supervisor:
         due = flags & CHECKPOINT or (self._steps is not None and position.next_step - self._last >= self._steps)
         if flags & STOP or due:
             self._checkpoint(position)
-            self._journal.watchdog.moved()
+            self._journal.watchdog.reset()
         return flags & STOP
 
-    def _checkpoint(self, position: Position) -> None:
+    def _checkpoint(self, position: ResumePoint) -> None:
         """Make the history durable, then commit the state that belongs to it."""
         begun = time.monotonic()
         self._sync()
@@ -104,7 +104,7 @@ class Supervisor:
             if self._journal.directory is not None:
                 record |= {"position": position.next_step, "complete": position.kept}
                 self._journal.directory.write_record(record)
-                seconds = lasting(time.monotonic() - begun)
+                seconds = format_duration(time.monotonic() - begun)
                 self._journal.log(f"checkpoint at step {position.next_step:,} in {seconds}")
         if self._seconds:
             self._due = time.monotonic() + self._seconds

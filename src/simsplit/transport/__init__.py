@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..communicator import Communicator
-    from .interface import Port
+    from .interface import Transport
 
 __all__ = ["open_port"]
 
 
-def open_port(communicator: Communicator) -> Port:
+def open_port(communicator: Communicator) -> Transport:
     """Return this rank's end of messages between the ranks of `communicator`. Collective.
 
     Nobody else sends to it.

@@ -36,7 +36,7 @@ class Message(Protocol):
         """Begin to receive it; `into` has room for exactly its bytes. None: it is all there already."""
 
 
-class Port(Protocol):
+class Transport(Protocol):
     """A rank's end of the messages of a group of ranks that nobody else sends to."""
 
     @property
@@ -65,7 +65,7 @@ class Port(Protocol):
     def probe(self, source: int | None, tag: int) -> Message | None:
         """Return the next message of `source` (None: of any rank) under `tag`, if there is one."""
 
-    def expect(self, tag: int, longest: int) -> Take:
+    def post_receive(self, tag: int, longest: int) -> Take:
         """Be ready for messages of any rank under `tag`, of at most so many bytes; return what takes the next one.
 
         `longest` is to be so little that an MPI library sends the message without waiting for its receiver; otherwise
@@ -73,7 +73,7 @@ class Port(Protocol):
         """
 
     def stop(self) -> None:
-        """Expect no more messages; what `expect` returned must not be called again. Not collective."""
+        """Expect no more messages; what `post_receive` returned must not be called again. Not collective."""
 
     def close(self) -> None:
         """Give the port back. Collective; no message is on its way any more."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .interface import Bytes, Take, Transfer
 
 
-class _Parcel:
+class _LocalMessage:
     """A message within one process: its memory is the sender's until it is received."""
 
     __slots__ = ("_data", "nbytes", "source")
@@ -38,7 +38,7 @@ class Loopback:
     threads = True
     looks = 0  # whoever looks is the one who would send
 
-    def __init__(self, rank: int, boxes: Sequence[dict[int, deque[_Parcel]]]) -> None:
+    def __init__(self, rank: int, boxes: Sequence[dict[int, deque[_LocalMessage]]]) -> None:
         self.rank = rank
         self.size = len(boxes)
         self.host = platform.node()
@@ -46,11 +46,11 @@ class Loopback:
 
     def send(self, data: Bytes, destination: int, tag: int) -> Transfer | None:
         """Begin to send: leave the message for its receiver."""
-        parcel = _Parcel(self.rank, data)
+        parcel = _LocalMessage(self.rank, data)
         self._boxes[destination].setdefault(tag, deque()).append(parcel)
         return None if type(data) is bytes else parcel  # bytes cannot change under way, so their memory is not missed
 
-    def probe(self, source: int | None, tag: int) -> _Parcel | None:
+    def probe(self, source: int | None, tag: int) -> _LocalMessage | None:
         """Return the next message, if there is one."""
         box = self._boxes[self.rank].get(tag)
         if not box:
@@ -62,7 +62,7 @@ class Loopback:
             box.remove(parcel)
         return parcel
 
-    def expect(self, tag: int, longest: int) -> Take:
+    def post_receive(self, tag: int, longest: int) -> Take:
         """Be ready for messages under `tag`; return what takes the next one."""
 
         def take() -> tuple[int, bytes | None] | None:
@@ -84,5 +84,5 @@ class Loopback:
 
 def loopback(size: int) -> list[Loopback]:
     """Return the ports of `size` ranks that live in this process."""
-    boxes: list[dict[int, deque[_Parcel]]] = [{} for _ in range(size)]
+    boxes: list[dict[int, deque[_LocalMessage]]] = [{} for _ in range(size)]
     return [Loopback(rank, boxes) for rank in range(size)]

@@ -42,7 +42,7 @@ class _Message:
         return None if request.Test() else _Transfer(request, into)
 
 
-class _Posted:
+class _PersistentReceiver:
     """Short messages of any rank, by one receive that is always posted.
 
     It takes fewer calls than to look, to ask how long the message is, and to receive it. But one that is too long
@@ -80,7 +80,7 @@ class _Posted:
         self._receive.Free()
 
 
-class _Probed:
+class _ProbingReceiver:
     """Short messages of any rank, by looking for each. One that is too long stays where it is."""
 
     def __init__(self, comm: Intracomm, tag: int, longest: int) -> None:
@@ -130,7 +130,7 @@ class MPIPort:
         self._byte = MPI.BYTE
         self._any_source = MPI.ANY_SOURCE
         self._status = MPI.Status()
-        self._heads: _Posted | _Probed | None = None
+        self._heads: _PersistentReceiver | _ProbingReceiver | None = None
         self.rank = comm.Get_rank()
         self.size = comm.Get_size()
         self.host = host
@@ -149,9 +149,9 @@ class MPIPort:
             return None
         return _Message(matched, self._byte, status.Get_source(), status.Get_count(self._byte))
 
-    def expect(self, tag: int, longest: int) -> Take:
+    def post_receive(self, tag: int, longest: int) -> Take:
         """Be ready for messages of any rank under `tag`; return what takes the next one."""
-        way = _Posted if self._survives_what_is_too_long else _Probed
+        way = _PersistentReceiver if self._survives_what_is_too_long else _ProbingReceiver
         self._heads = way(self._comm, tag, longest)
         return self._heads.take
 

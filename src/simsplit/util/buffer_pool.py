@@ -38,7 +38,7 @@ class Segment:
     def __init__(self, mapped: mmap.mmap, given_back: Callable[[], object] | None = None) -> None:
         self._mapped = mapped
         self._given_back = given_back
-        self._lent: weakref.ref[_Lent] | None = None
+        self._lent: weakref.ref[_Lease] | None = None
 
     @property
     def nbytes(self) -> int:
@@ -46,19 +46,19 @@ class Segment:
         return len(self._mapped)
 
     @property
-    def is_lent(self) -> bool:
+    def is_leased(self) -> bool:
         """Whether an array on it, or a view of one, is still there in this process."""
         return self._lent is not None and self._lent() is not None
 
-    def lend(self, nbytes: int) -> npt.NDArray[np.uint8]:
+    def lease(self, nbytes: int) -> npt.NDArray[np.uint8]:
         """Return an array on its first bytes. It holds anything."""
-        lent = _Lent(self._mapped, nbytes)
+        lent = _Lease(self._mapped, nbytes)
         given_back = self._given_back
         self._lent = weakref.ref(lent, None if given_back is None else lambda _: given_back())
         return np.asarray(lent)
 
 
-class _Lent:
+class _Lease:
     """What lies behind an array, and so lives as long as any view of it."""
 
     def __init__(self, mapped: mmap.mmap, nbytes: int) -> None:
@@ -66,18 +66,18 @@ class _Lent:
         self.__array_interface__: dict[str, Any] = self._bytes.__array_interface__
 
 
-def owns(array: npt.NDArray[Any]) -> bool:
+def owns_memory(array: npt.NDArray[Any]) -> bool:
     """Return whether memory belongs to this array: whoever has a view of it refers to this array."""
-    return array.flags.owndata or isinstance(array.base, _Lent)
+    return array.flags.owndata or isinstance(array.base, _Lease)
 
 
-def fitting(segments: Iterable[Segment], nbytes: int) -> Segment | None:
+def best_fit(segments: Iterable[Segment], nbytes: int) -> Segment | None:
     """Return the smallest segment that is free and fits, and is not far too large; None if there is none."""
-    fit = [each for each in segments if not each.is_lent and nbytes <= each.nbytes <= _ROOMY * max(1, nbytes)]
+    fit = [each for each in segments if not each.is_leased and nbytes <= each.nbytes <= _ROOMY * max(1, nbytes)]
     return min(fit, key=lambda each: each.nbytes, default=None)
 
 
-class Pool:
+class BufferPool:
     """Private memory, kept for the next who asks for as much. What is free and does not fit is let go of then."""
 
     def __init__(self) -> None:
@@ -103,12 +103,12 @@ class Pool:
             if segment is None:
                 segment = _private(nbytes)
                 self._segments.append(segment)
-            return segment.lend(nbytes), warm
+            return segment.lease(nbytes), warm
 
     def _found(self, nbytes: int) -> Segment | None:
-        segment = fitting(self._segments, nbytes)
+        segment = best_fit(self._segments, nbytes)
         if segment is None:
-            self._segments = [each for each in self._segments if each.is_lent]
+            self._segments = [each for each in self._segments if each.is_leased]
         return segment
 
 
@@ -129,16 +129,16 @@ def _offer(mapped: mmap.mmap, advice: int | None) -> None:
             mapped.madvise(advice)
 
 
-_POOL = Pool()
+_POOL = BufferPool()
 
 
-def has(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+def has_warm(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
     """Return whether `empty` would find memory that was used before; if not, let go of what is free."""
     nbytes = prod(shape) * dtype.itemsize
     return nbytes >= LARGE and _POOL.has(nbytes)
 
 
-def empty(
+def pooled_empty(
     shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C"
 ) -> tuple[npt.NDArray[Any], bool]:
     """Return an array as `numpy.empty` does, if it is large in memory that was used before, and whether it is.

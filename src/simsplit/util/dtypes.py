@@ -33,21 +33,21 @@ def is_numeric(dtype: np.dtype[Any]) -> bool:
     return dtype.kind in _NUMBERS
 
 
-def plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def strip_metadata(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the dtype without what users may hang on it (metadata, titles, a class), which need not travel."""
     if dtype.names is not None:
         fields = [dtype.fields[name] for name in dtype.names]  # type: ignore[index]
         return np.dtype(
             {
                 "names": list(dtype.names),
-                "formats": [plain(field[0]) for field in fields],
+                "formats": [strip_metadata(field[0]) for field in fields],
                 "offsets": [field[1] for field in fields],
                 "itemsize": dtype.itemsize,
             }
         )
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
-        return np.dtype((plain(base), shape))
+        return np.dtype((strip_metadata(base), shape))
     return np.dtype(dtype.str)
 
 
@@ -58,10 +58,10 @@ def packed(dtype: np.dtype[Any]) -> np.dtype[Any]:
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
         return np.dtype((packed(base), shape))
-    return plain(dtype)
+    return strip_metadata(dtype)
 
 
-def spelled(dtype: np.dtype[Any]) -> str:
+def dtype_label(dtype: np.dtype[Any]) -> str:
     """Write a dtype for people, byte order aside.
 
     >>> spelled(np.dtype(">f8"))
@@ -70,10 +70,10 @@ def spelled(dtype: np.dtype[Any]) -> str:
     '{mass: float32, place: 3 × float64}'
     """
     if dtype.names is not None:
-        return f"{{{', '.join(f'{name}: {spelled(dtype[name])}' for name in dtype.names)}}}"
+        return f"{{{', '.join(f'{name}: {dtype_label(dtype[name])}' for name in dtype.names)}}}"
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
-        return " × ".join([*map(str, shape), spelled(base)])
+        return " × ".join([*map(str, shape), dtype_label(base)])
     return dtype.name
 
 
@@ -88,7 +88,7 @@ def axes_within(dtype: np.dtype[Any]) -> int:
     return 0 if dtype.subdtype is None else len(dtype.subdtype[1]) + axes_within(dtype.subdtype[0])
 
 
-def leaves(array: Array) -> Iterator[Array]:
+def iter_fields(array: Array) -> Iterator[Array]:
     """Return views of an array that hold numbers: of a structured dtype one for each field, else the array itself.
 
     Those of fields that are arrays have more axes than `array`, at the end.
@@ -97,13 +97,13 @@ def leaves(array: Array) -> Iterator[Array]:
         yield array
         return
     for name in array.dtype.names:
-        yield from leaves(array[name])
+        yield from iter_fields(array[name])
 
 
-def not_a_number(array: Array) -> npt.NDArray[np.bool_]:
+def rows_with_nan(array: Array) -> npt.NDArray[np.bool_]:
     """Return which rows have a NaN in them, shape (m,)."""
     found = np.zeros(len(array), np.bool_)
-    for leaf in leaves(array):
+    for leaf in iter_fields(array):
         found |= np.isnan(leaf).any(axis=tuple(range(1, leaf.ndim)))
     return found
 

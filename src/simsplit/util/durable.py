@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Bytes. Linux writes less than 2 GiB in one call; beyond it some MPI libraries fail, and one says that all is well
 # and writes nothing.
-AT_ONCE = 2**30
+MAX_IO_NBYTES = 2**30
 
 
 def create(path: Path) -> int:
@@ -36,13 +36,13 @@ def write(file: int, data: memoryview | bytes, offset: int) -> None:
     """Write all of `data` at `offset`."""
     left = memoryview(data).cast("B")
     while left.nbytes:
-        written = os.pwrite(file, left[:AT_ONCE], offset)
+        written = os.pwrite(file, left[:MAX_IO_NBYTES], offset)
         if not written:
             raise OSError(errno.EIO, "nothing was written")
         left, offset = left[written:], offset + written
 
 
-def sync(file: int) -> None:
+def fsync(file: int) -> None:
     """Make a file's content durable."""
     os.fsync(file)
 
@@ -52,7 +52,7 @@ def rename(path: Path, name: Path) -> None:
     path.replace(name)
 
 
-def sync_folder(path: Path) -> None:
+def fsync_dir(path: Path) -> None:
     """Make the names in a folder durable."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -61,7 +61,7 @@ def sync_folder(path: Path) -> None:
         os.close(folder)
 
 
-def left(path: str | os.PathLike[str]) -> int:
+def free_bytes(path: str | os.PathLike[str]) -> int:
     """Return the bytes that are left on the disk that a folder is on, or would be on if it were made."""
     folder = os.path.abspath(path)  # noqa: PTH100, pathlib is not worth loading for this
     while not os.path.exists(folder):  # noqa: PTH110, the same
@@ -92,7 +92,7 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def whole(path: Path, temporary: Path) -> Iterator[int]:
+def atomic_write(path: Path, temporary: Path) -> Iterator[int]:
     """Give the descriptor of a file to write, which appears whole or not at all, in place of one that may be there.
 
     Parameters
@@ -106,7 +106,7 @@ def whole(path: Path, temporary: Path) -> Iterator[int]:
     try:
         try:
             yield file
-            sync(file)
+            fsync(file)
         finally:
             os.close(file)
         rename(temporary, path)
@@ -114,14 +114,14 @@ def whole(path: Path, temporary: Path) -> Iterator[int]:
         with suppress(OSError):
             remove(temporary)
         raise
-    sync_folder(path.parent)
+    fsync_dir(path.parent)
 
 
-def replace(path: Path, data: bytes) -> None:
+def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Write a small file, which appears whole or not at all, in place of one that may be there."""
     temporary = path.with_name(f".{path.name}.tmp")
     remove(temporary)  # of a program that was killed
-    with whole(path, temporary) as file:
+    with atomic_write(path, temporary) as file:
         write(file, data, 0)
 
 
@@ -130,7 +130,7 @@ def read(file: int, nbytes: int, offset: int) -> bytearray:
     data = bytearray(nbytes)
     view, done = memoryview(data), 0
     while done < nbytes:
-        got = os.preadv(file, [view[done : done + AT_ONCE]], offset + done)
+        got = os.preadv(file, [view[done : done + MAX_IO_NBYTES]], offset + done)
         if not got:
             break
         done += got
@@ -140,7 +140,7 @@ def read(file: int, nbytes: int, offset: int) -> bytearray:
 
 
 @contextmanager
-def reported(what: str, instead: str) -> Iterator[None]:
+def as_output_error(what: str, instead: str) -> Iterator[None]:
     """Raise an `OutputError` for what the system refuses: ``cannot write {what}: reason. {instead}``."""
     try:
         yield

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """Write how many there are of something.
 
     >>> counted(1, "rank"), counted(4096, "rank")
@@ -24,7 +24,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def readable(nbytes: int) -> str:
+def format_bytes(nbytes: int) -> str:
     """Write a number of bytes, in decimal units.
 
     >>> readable(7), readable(640_000_000)
@@ -37,7 +37,7 @@ def readable(nbytes: int) -> str:
     return f"{number:.3g} {units[0]}" if number < 999.5 else f"{number:.2e} {units[0]}"  # noqa: PLR2004
 
 
-def lasting(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write a time span with as much precision as people need.
 
     >>> lasting(0.4), lasting(49), lasting(130), lasting(12000), lasting(200000)
@@ -53,10 +53,10 @@ def lasting(seconds: float) -> str:
     return f"{left} s"
 
 
-def rows_in_short(lower: int, upper: int) -> str:
+def format_rows(lower: int, upper: int) -> str:
     """Write which rows ``[lower, upper)`` are.
 
-    >>> rows_in_short(0, 3), rows_in_short(6, 7), rows_in_short(7, 7)
+    >>> format_rows(0, 3), format_rows(6, 7), format_rows(7, 7)
     ('rows 0–2', 'row 6', 'no rows')
     """
     if upper - lower > 1:
@@ -64,12 +64,12 @@ def rows_in_short(lower: int, upper: int) -> str:
     return f"row {lower}" if upper > lower else "no rows"
 
 
-def ranks_in_short(ranks: Sequence[int]) -> str:
+def format_ranks(ranks: Sequence[int]) -> str:
     """Write sorted ranks as people do.
 
-    >>> ranks_in_short([0, 1, 2, 5])
+    >>> format_ranks([0, 1, 2, 5])
     'ranks 0–2, 5'
-    >>> ranks_in_short([2])
+    >>> format_ranks([2])
     'rank 2'
     """
     runs: list[list[int]] = []

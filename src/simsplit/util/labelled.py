@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .optional import load
+from .optional import import_optional
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ def dataset(
         The time of every step, kept or not.
     attributes : mapping of str to str
     """
-    xarray = load("xarray", "a dataset needs xarray", "xarray")
+    xarray = import_optional("xarray", "a dataset needs xarray", "xarray")
     every = "time" if len(step_times) == len(times) else "step_time"
     variables: dict[str, Any] = {}
     coordinates = {"time": times} | ({every: step_times} if reductions else {})

@@ -11,7 +11,7 @@ import resource
 from contextlib import suppress
 
 from ..errors import InputError
-from .formatting import readable
+from .formatting import format_bytes
 
 
 def available(*, mapped: bool = False) -> int | None:
@@ -24,7 +24,7 @@ def available(*, mapped: bool = False) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
-def shared() -> int | None:
+def shm_available() -> int | None:
     """Return the bytes that are left in /dev/shm, or None where there is none."""
     try:
         disk = os.statvfs("/dev/shm")
@@ -33,7 +33,7 @@ def shared() -> int | None:
     return disk.f_bavail * disk.f_frsize
 
 
-def require(nbytes: int, what: str, instead: str, *, mapped: bool = False) -> None:
+def require_memory(nbytes: int, what: str, instead: str, *, mapped: bool = False) -> None:
     """Refuse what does not fit in memory.
 
     Parameters
@@ -54,7 +54,7 @@ def require(nbytes: int, what: str, instead: str, *, mapped: bool = False) -> No
     """
     left = available(mapped=mapped)
     if left is not None and nbytes > left:
-        raise InputError(f"{what} takes {readable(nbytes)}, but {readable(left)} of memory are left. {instead}")
+        raise InputError(f"{what} takes {format_bytes(nbytes)}, but {format_bytes(left)} of memory are left. {instead}")
 
 
 def _read(path: str) -> str:
@@ -86,7 +86,7 @@ def _control_group() -> int | None:
         folder = f"/sys/fs/cgroup/{own}".rstrip("/")
         with suppress(OSError, ValueError):  # a level without the memory controller, or without a limit
             limit = int(_read(f"{folder}/memory.max"))
-            used = int(_read(f"{folder}/memory.current")) - _given_back(f"{folder}/memory.stat")
+            used = int(_read(f"{folder}/memory.current")) - _reclaimable(f"{folder}/memory.stat")
             left.append(max(0, limit - used))
         if not own:  # in a container the top is its own group
             break
@@ -94,7 +94,7 @@ def _control_group() -> int | None:
     return min(left, default=None)
 
 
-def _given_back(path: str) -> int:
+def _reclaimable(path: str) -> int:
     """Return how much of what a group uses is files that nobody reads at the moment."""
     try:
         fields = dict(line.split(" ", 1) for line in _read(path).splitlines())

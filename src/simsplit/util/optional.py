@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import InputError
 
 
-def load(module: str, what: str, extra: str) -> Any:
+def import_optional(module: str, what: str, extra: str) -> Any:
     """Import a module of an optional package.
 
     Parameters

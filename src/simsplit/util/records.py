@@ -37,7 +37,7 @@ class Record:  # noqa: PLW1641, fields may be lists
     """
 
     _names: tuple[str, ...] = ()
-    _unshown: tuple[str, ...] = ()  # fields that are too long for people
+    _repr_exclude: tuple[str, ...] = ()  # fields that are too long for people
 
     def __init_subclass__(cls, *, frozen: bool = True) -> None:
         if Record in cls.__bases__:
@@ -74,5 +74,5 @@ class Record:  # noqa: PLW1641, fields may be lists
         return all(getattr(self, name) == getattr(other, name) for name in self._names)
 
     def __repr__(self) -> str:
-        shown = (f"{name}={getattr(self, name)!r}" for name in self._names if name not in self._unshown)
+        shown = (f"{name}={getattr(self, name)!r}" for name in self._names if name not in self._repr_exclude)
         return f"{type(self).__name__}({', '.join(shown)})"

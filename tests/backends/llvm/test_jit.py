@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit import Problem, kernels
-from simsplit.backends.llvm import NotCompilable, agrees, inexact
+from simsplit.backends.llvm import NotCompilable, inexact, passes_self_test
 from simsplit.backends.llvm.ir import ZERO
-from simsplit.backends.llvm.lowering import Values
+from simsplit.backends.llvm.lowering import NodeLowering
 from simsplit.kernels import Kernel, affine, expression
 from simsplit.kernels.tracing import INEXACT
 from tests.support.arrays import random_array
@@ -292,20 +292,20 @@ def test_zeros_of_one_sign_leave_nothing_to_numpy(monkeypatch: pytest.MonkeyPatc
     assert compiled_history(problem, stream=False).tobytes() == expected.tobytes()
 
 
-def lose_nan(values: Values, name: str, dtype: Any, one: str, other: str) -> str:
+def lose_nan(values: NodeLowering, name: str, dtype: Any, one: str, other: str) -> str:
     return values._choose("ule" if name == "minimum" else "uge", dtype, (one, other), one, other)
 
 
-def take_the_first(values: Values, name: str, dtype: Any, one: str, other: str) -> str:
+def take_the_first(values: NodeLowering, name: str, dtype: Any, one: str, other: str) -> str:
     return values._choose("ult" if name == "minimum" else "ugt", dtype, (other, one), other, one)
 
 
-def keep_the_sign(values: Values, _: str, dtype: Any, operands: list[str]) -> str:
+def keep_the_sign(values: NodeLowering, _: str, dtype: Any, operands: list[str]) -> str:
     one = values._call("llvm.copysign", dtype, [values._constant(dtype, 1), operands[0]])
     return values._choose("one", dtype, (operands[0], ZERO), one, operands[0])
 
 
-def take_the_greater(values: Values, _: str, dtype: Any, one: str, other: str) -> str:
+def take_the_greater(values: NodeLowering, _: str, dtype: Any, one: str, other: str) -> str:
     return values._call("llvm.maxnum", dtype, [one, other])
 
 
@@ -326,9 +326,9 @@ def test_the_check_before_a_run_finds_a_lost_nan_and_another_zero(
     parameters = {"p": np.zeros(shape[:1] if by_row else shape)} if "p)" in text or "p," in text else {}
     problem = Problem(np.zeros(shape), expression(text, **parameters), delta_t=1.0, steps=2)
     block = whole_block(problem, 0)
-    assert agrees(compiled(problem), shape[1:], block, [0.0, 1.0])
-    monkeypatch.setattr(Values, old, new)
-    assert not agrees(compiled(problem), shape[1:], block, [0.0, 1.0])
+    assert passes_self_test(compiled(problem), shape[1:], block, [0.0, 1.0])
+    monkeypatch.setattr(NodeLowering, old, new)
+    assert not passes_self_test(compiled(problem), shape[1:], block, [0.0, 1.0])
 
 
 @pytest.mark.parametrize("shape", [(), (7,), (100_000,), (3, 2)])
@@ -339,7 +339,7 @@ def test_the_check_before_a_run_finds_nothing_wrong_where_nothing_is(
 ) -> None:
     for bounds in (np.zeros(2, dtype), np.zeros((2, *shape), dtype)):
         problem = Problem(np.zeros((2, *shape), dtype), expression(text, p=bounds), delta_t=1.0, steps=2)
-        assert agrees(compiled(problem), shape, whole_block(problem, 0), [0.0, 1.0])
+        assert passes_self_test(compiled(problem), shape, whole_block(problem, 0), [0.0, 1.0])
 
 
 def test_a_number_that_changes_its_type_is_left_to_numpy() -> None:

@@ -75,7 +75,7 @@ def written(text: str) -> str:
 
 
 def test_code_runs() -> None:
-    (function,) = machine_code.loaded(machine_code.compiled(DOUBLE), ("double",), (ctypes.c_void_p,))
+    (function,) = machine_code.link(machine_code.compiled(DOUBLE), ("double",), (ctypes.c_void_p,))
     assert call(function, 3.0) == 7.5
 
 

@@ -100,7 +100,7 @@ def test_a_million_ranks_and_a_peta_row_take_no_longer_than_a_few(capsys: pytest
     found = json.loads(capsys.readouterr().out)
     assert found["rows"] == {"most": 10**9, "least": 10**9, "ranks_with_most": 10**6}
     assert found["bytes"]["scattered"] == 8 * (10**15 - 10**9)
-    assert found["largest_count"] == 10**15
+    assert found["max_count"] == 10**15
 
 
 def test_who_gets_how_much_is_said_of_all_ranks_in_short(
@@ -136,7 +136,7 @@ def test_counts_are_compared_with_what_libraries_take(
 ) -> None:
     monkeypatch.setattr("simsplit.cli.commands.plan.available", lambda: None)
     found = plan(capsys, "--ranks", 4, "--size", size, "--steps", 1)
-    assert found["counts"]["rows"] == found["largest_count"] == size
+    assert found["counts"]["rows"] == found["max_count"] == size
     assert found["counts"]["rows of a part"] == -(-size // 4)
     assert found["counts"]["displacement in rows"] == size - size // 4
     assert found["fits_32_bit_counts"] == fits
@@ -216,7 +216,7 @@ def test_of_a_history_that_all_ranks_write_rank_0_holds_a_tile(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, kind: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("simsplit.util.durable.left", lambda _: 10**12)
+    monkeypatch.setattr("simsplit.util.durable.free_bytes", lambda _: 10**12)
     sizes = ["--ranks", 4, "--size", 10**6, "--steps", 10**4, "--kernel", "x * 0.5", "--kind", kind]
     found = plan(capsys, *sizes, *more.split())
     assert (found["output"], found["history_on_rank_0"]) == (more.split()[1], False)
@@ -241,7 +241,7 @@ def test_rows_of_a_zarr_store_stay_together_in_chunks(
 def test_a_disk_that_is_too_small_is_told_also_to_programs(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simsplit.util.durable.left", lambda _: 279)
+    monkeypatch.setattr("simsplit.util.durable.free_bytes", lambda _: 279)
     folder = str(tmp_path / "not/there/yet")
     reason = f"the history takes 280 B, but 279 B are left on the disk of {folder}"
     with pytest.raises(InputError) as caught:

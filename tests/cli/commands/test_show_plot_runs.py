@@ -13,7 +13,7 @@ import pytest
 from simsplit import InputError, OutputError, StoppedError
 from simsplit.cli import main
 from simsplit.history.stored_array import stored_array
-from simsplit.rundir.recorded_run import open_run, spread, statistics
+from simsplit.rundir.recorded_run import evenly_spaced, open_run, statistics
 from tests.support.environment import forget_launchers
 
 MODEL = """
@@ -175,7 +175,7 @@ def test_statistics_leave_out_what_is_no_number_and_stand_great_values(tmp_path:
     assert (great.least, great.mean, great.greatest, great.not_numbers) == (1e200, 2e200, 3e200, 2)
     assert great.deviation == pytest.approx(1e200)
     assert close.deviation == pytest.approx(np.sqrt(1.25), rel=1e-12)
-    assert [spread(count, 3) for count in (0, 2, 3, 9)] == [[], [0, 1], [0, 1, 2], [0, 4, 8]]
+    assert [evenly_spaced(count, 3) for count in (0, 2, 3, 9)] == [[], [0, 1], [0, 1, 2], [0, 4, 8]]
 
 
 @pytest.mark.parametrize(

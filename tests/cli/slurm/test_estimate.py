@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from simsplit.cli.commands.plan import look
+from simsplit.cli.commands.plan import estimate
 from simsplit.cli.parser import parse
 from simsplit.cli.slurm import estimate as estimating
 from simsplit.cli.slurm.estimate import seconds
@@ -16,7 +16,7 @@ from simsplit.problem_file.settings import resolve
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from simsplit.cli.commands.plan import Outlook
+    from simsplit.cli.commands.plan import ResourceEstimate
     from simsplit.problem_file.settings import Settings
 
 _SLOW = """
@@ -31,7 +31,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """Let each row of each step take 0.1 ms; return for how many rows and steps the kernel was tried."""
     real, tried = estimating._try, []
 
-    def trying(settings: Settings, found: Outlook, rows: int, steps: int) -> float:
+    def trying(settings: Settings, found: ResourceEstimate, rows: int, steps: int) -> float:
         assert real(settings, found, rows, steps) >= 0
         tried.append((rows, steps))
         return 1e-4 * rows * steps
@@ -45,7 +45,7 @@ def estimate(ranks: int, *arguments: str) -> float:
     options = parse(["run", *arguments])
     assert options.error is None
     given = resolve(options, None)
-    return seconds(given, look(given, ranks, ranks))
+    return seconds(given, estimate(given, ranks, ranks))
 
 
 def test_it_follows_from_a_few_rows_and_steps(

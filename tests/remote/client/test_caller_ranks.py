@@ -18,7 +18,7 @@ import pytest
 from mpi4py import MPI
 
 from simsplit import remote
-from simsplit.errors import CallTimeoutError, GoneError, RefusedError, RemoteError
+from simsplit.errors import AccessDeniedError, CallTimeoutError, PeerGoneError, RemoteError
 from simsplit.remote.link import backoff as waiting
 from simsplit.remote.wire.frame import Frame, FrameKind
 from tests.support.launching import LIMIT
@@ -30,7 +30,7 @@ SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "10" if SIZE == 4 else "1"))  
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600 + 2 * SOAK)]
 
 
-def join(**settings: Any) -> remote.Here:
+def join(**settings: Any) -> remote.Session:
     """Join; a machine that is busy has time for everything but the limits that a test is about."""
     return remote.join(
         settings=remote.Settings(**{"lookup_wait": LIMIT, "leave_wait": LIMIT, "cancel_wait": LIMIT, **settings})
@@ -269,7 +269,7 @@ def test_the_passphrase_must_be_known() -> None:
             if rank % 2 == here.rank % 2:
                 assert proxy.add(1) == 2
             else:
-                with pytest.raises(RefusedError, match="passphrase"):
+                with pytest.raises(AccessDeniedError, match="passphrase"):
                     proxy.add(1)
 
 
@@ -281,7 +281,7 @@ def test_a_rank_that_fails_gives_an_error_and_all_leave() -> None:
                 here.wait_until(lambda: False, 0.2)
                 raise ZeroDivisionError
             proxy = here.proxy(f"MPI:c@{here.size - 1}")
-            with pytest.raises(GoneError, match="ended with ZeroDivisionError"):
+            with pytest.raises(PeerGoneError, match="ended with ZeroDivisionError"):
                 [proxy.add(1) for _ in range(10**6)]
 
     if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:
@@ -295,7 +295,7 @@ def test_a_rank_that_fails_gives_an_error_and_all_leave() -> None:
 class RandomCalls:
     """All kinds of calls, of which each checks its answer."""
 
-    def __init__(self, here: remote.Here, seed: int) -> None:
+    def __init__(self, here: remote.Session, seed: int) -> None:
         self.pick = random.Random(seed)
         self.rank = here.rank
         self.calculator = Calculator()
@@ -411,18 +411,21 @@ def test_ranks_that_call_each_other_at_random_go_on_when_one_fails(workers: int)
         failing = rounds % SIZE
         waiting = (failing + 1) % SIZE if rounds % 2 else None  # for what will not come
         rounds += 1
-        with suppress(ZeroDivisionError, GoneError), join(workers=workers, cancel_wait=60.0, leave_wait=60.0) as here:
+        with (
+            suppress(ZeroDivisionError, PeerGoneError),
+            join(workers=workers, cancel_wait=60.0, leave_wait=60.0) as here,
+        ):
             calls = RandomCalls(here, seed=here.rank + 10 * rounds)
             end = time.monotonic() + calls.pick.uniform(0.0, 0.2)
             while time.monotonic() < end:
                 try:
                     calls.make()
-                except GoneError:
+                except PeerGoneError:
                     gone += 1
             if here.rank == failing:
                 raise ZeroDivisionError
             if here.rank == waiting:
-                with pytest.raises(GoneError, match="ended with ZeroDivisionError"):
+                with pytest.raises(PeerGoneError, match="ended with ZeroDivisionError"):
                     here.request_loop(lambda: True)
         made += calls.made
         assert here.caller.idle

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from simsplit import remote
-from simsplit.errors import CallTimeoutError, CodecError, InputError, RefusedError, UnknownNameError
+from simsplit.errors import AccessDeniedError, CallTimeoutError, CodecError, InputError, UnknownNameError
 from simsplit.remote.client import streams
 from tests.support.launching import LIMIT
 from tests.support.remote_objects import Calculator, Changing, StateError, state_of
@@ -65,7 +65,7 @@ def source() -> Source:
 
 
 @pytest.fixture
-def ranks(source: Source) -> Iterator[list[remote.Here]]:
+def ranks(source: Source) -> Iterator[list[remote.Session]]:
     with remote.local(3, settings=SETTINGS) as ranks:
         ranks[1].serve(source, object="source")
         ranks[1].serve(Calculator(), object="calculator")
@@ -73,11 +73,11 @@ def ranks(source: Source) -> Iterator[list[remote.Here]]:
 
 
 @pytest.fixture
-def proxy(ranks: list[remote.Here]) -> Any:
+def proxy(ranks: list[remote.Session]) -> Any:
     return ranks[0].proxy("MPI:source@1")
 
 
-def test_a_generator_is_read_to_its_end(ranks: list[remote.Here], proxy: Any, source: Source) -> None:
+def test_a_generator_is_read_to_its_end(ranks: list[remote.Session], proxy: Any, source: Source) -> None:
     assert list(proxy.count(50)) == list(range(50))
     assert list(proxy.count(0)) == []
     assert list(proxy.listed()) == [1, 2, 3]
@@ -103,7 +103,7 @@ def test_items_that_take_long_are_not_held_back(proxy: Any, source: Source) -> N
     items.close()
 
 
-def test_a_reader_that_has_enough_closes_the_generator(ranks: list[remote.Here], proxy: Any, source: Source) -> None:
+def test_a_reader_that_has_enough_closes_the_generator(ranks: list[remote.Session], proxy: Any, source: Source) -> None:
     with proxy.count(100) as items:
         assert next(items) == 0
     ranks[0].ping(1)
@@ -134,9 +134,9 @@ def test_a_generator_that_nobody_reads_is_closed_after_its_lifetime(
     assert source.closed == 1
 
 
-def test_streams_are_limited_and_belong_to_who_asked(ranks: list[remote.Here], proxy: Any) -> None:
+def test_streams_are_limited_and_belong_to_who_asked(ranks: list[remote.Session], proxy: Any) -> None:
     streams = [proxy.count(10), proxy.count(10)]
-    with pytest.raises(RefusedError, match="2 streams open here already"):
+    with pytest.raises(AccessDeniedError, match="2 streams open here already"):
         proxy.count(10)
     assert next(ranks[2].proxy("MPI:source@1").count(10)) == 0
     thief = ranks[2].proxy("MPI:simsplit.streams@1")
@@ -152,7 +152,7 @@ def test_streams_are_limited_and_belong_to_who_asked(ranks: list[remote.Here], p
 # Batches
 
 
-def test_a_batch_is_one_message_and_each_call_has_its_outcome(ranks: list[remote.Here]) -> None:
+def test_a_batch_is_one_message_and_each_call_has_its_outcome(ranks: list[remote.Session]) -> None:
     calculator = ranks[0].proxy("MPI:calculator@1")
     calculator.add(1)
     before = ranks[1]._endpoint.received
@@ -178,7 +178,7 @@ def test_a_batch_is_one_message_and_each_call_has_its_outcome(ranks: list[remote
         failing.result()
 
 
-def test_a_batch_can_be_sent_by_hand_and_oneway(ranks: list[remote.Here]) -> None:
+def test_a_batch_can_be_sent_by_hand_and_oneway(ranks: list[remote.Session]) -> None:
     calculator = ranks[0].proxy("MPI:calculator@1")
     batch = remote.Batch(calculator)
     batch.note(1)
@@ -190,7 +190,7 @@ def test_a_batch_can_be_sent_by_hand_and_oneway(ranks: list[remote.Here]) -> Non
     assert calculator.noted() == [1, 2, 3]
 
 
-def test_a_batch_whose_block_raises_sends_nothing(ranks: list[remote.Here]) -> None:
+def test_a_batch_whose_block_raises_sends_nothing(ranks: list[remote.Session]) -> None:
     calculator = ranks[0].proxy("MPI:calculator@1")
     batch = remote.Batch(calculator)
     future = batch.note(1)
@@ -201,7 +201,7 @@ def test_a_batch_whose_block_raises_sends_nothing(ranks: list[remote.Here]) -> N
     assert calculator.noted() == []
 
 
-def test_a_batch_that_cannot_be_sent_fails_as_a_whole(ranks: list[remote.Here]) -> None:
+def test_a_batch_that_cannot_be_sent_fails_as_a_whole(ranks: list[remote.Session]) -> None:
     futures = []
     with pytest.raises(UnknownNameError), remote.Batch(ranks[0].proxy("MPI:other@1")) as batch:
         futures.append(batch.note(1))
@@ -296,7 +296,7 @@ def test_a_generator_that_is_asked_for_more_while_it_runs_refuses_and_nobody_wai
         def again(self) -> str:
             try:
                 return str(next(held[0]))
-            except RefusedError as error:
+            except AccessDeniedError as error:
                 return str(error)
 
     @remote.expose
@@ -314,7 +314,7 @@ def test_a_generator_that_is_asked_for_more_while_it_runs_refuses_and_nobody_wai
 
 
 @pytest.mark.parametrize("length", [6, 5000])
-def test_values_are_what_they_were_when_they_were_given(ranks: list[remote.Here], length: int) -> None:
+def test_values_are_what_they_were_when_they_were_given(ranks: list[remote.Session], length: int) -> None:
     proxy = ranks[0].proxy(ranks[1].serve(Changing(length)))
     assert [state_of(item) for item in proxy.steps(6)] == [(n, n) for n in range(1, 7)]
     with remote.Batch(proxy) as batch:
@@ -334,7 +334,7 @@ def test_values_are_what_they_were_when_they_were_given(ranks: list[remote.Here]
     assert proxy.kept() == [[n, n, [n]] for n in (1, 1, 2, 2, 3, 3)]
 
 
-def test_what_cannot_travel_in_a_batch_is_refused_where_it_is_given(ranks: list[remote.Here]) -> None:
+def test_what_cannot_travel_in_a_batch_is_refused_where_it_is_given(ranks: list[remote.Session]) -> None:
     proxy = ranks[0].proxy(ranks[1].serve(Changing(6)))
     with remote.Batch(proxy) as batch:
         with pytest.raises(CodecError, match=r"^args\[1\]\[0\] cannot travel"):
@@ -344,7 +344,7 @@ def test_what_cannot_travel_in_a_batch_is_refused_where_it_is_given(ranks: list[
     assert proxy.kept() == [[1.0, 1.0, [1]]]
 
 
-def test_an_item_that_cannot_travel_is_an_error_after_the_items_before_it(ranks: list[remote.Here]) -> None:
+def test_an_item_that_cannot_travel_is_an_error_after_the_items_before_it(ranks: list[remote.Session]) -> None:
     closed = []
 
     @remote.expose
@@ -367,7 +367,7 @@ def test_an_item_that_cannot_travel_is_an_error_after_the_items_before_it(ranks:
     assert list(items) == []
 
 
-def test_streams_that_are_left_make_room_for_others(ranks: list[remote.Here], proxy: Any, source: Source) -> None:
+def test_streams_that_are_left_make_room_for_others(ranks: list[remote.Session], proxy: Any, source: Source) -> None:
     for _ in range(20):
         for number in proxy.count(100):
             if number:

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from simsplit.errors import CodecError, RefusedError
+from simsplit.errors import AccessDeniedError, CodecError
 from simsplit.remote.link import endpoint as module
 from simsplit.remote.link.endpoint import Endpoint
 from simsplit.remote.wire.codec import Hooks, encode
-from simsplit.remote.wire.frame import LONGEST_HEAD, SMALL, Arrived, Flag, Frame, FrameKind
+from simsplit.remote.wire.frame import LONGEST_HEAD, SMALL, Flag, Frame, FrameKind, IncomingFrame
 from simsplit.transport.loopback import Loopback, loopback
 
 HOOKS = Hooks(inline=100)
@@ -44,7 +44,7 @@ class Pair:
         self.slow = Slow(1, one._boxes)
         del other
         self.port = one
-        self.came: deque[Arrived] = deque()
+        self.came: deque[IncomingFrame] = deque()
         self.sender = Endpoint(one, LIMIT, self.came.append)
         self.receiver = Endpoint(self.slow, limit, self.came.append)
 
@@ -129,7 +129,7 @@ def test_what_is_over_the_limit_is_let_go_of_and_the_next_frame_arrives() -> Non
     while pair.receiver.progress() | pair.sender.progress():
         pass
     refused, following = pair.came
-    with pytest.raises(RefusedError, match=r"20,1\d\d bytes; at most 20,000 are accepted.*MAX_MESSAGE_NBYTES"):
+    with pytest.raises(AccessDeniedError, match=r"20,1\d\d bytes; at most 20,000 are accepted.*MAX_MESSAGE_NBYTES"):
         refused.value(HOOKS)
     assert following.value(HOOKS) == "next"
     assert sent()
@@ -137,7 +137,7 @@ def test_what_is_over_the_limit_is_let_go_of_and_the_next_frame_arrives() -> Non
 
 
 def test_the_sender_keeps_to_its_own_limit(pair: Pair) -> None:
-    with pytest.raises(RefusedError, match="at most 1,000,000"):
+    with pytest.raises(AccessDeniedError, match="at most 1,000,000"):
         pair.send(np.zeros(10**6))
 
 
@@ -232,14 +232,14 @@ def test_memory_is_free_only_when_all_pieces_are_sent(pair: Pair, monkeypatch: p
 
 def test_buffers_that_are_not_wanted_are_let_go_of_without_memory_for_them() -> None:
     pair = Pair()
-    pair.receiver._refusal = lambda _: RefusedError("not wanted")
+    pair.receiver._refusal = lambda _: AccessDeniedError("not wanted")
     pair.send(np.arange(100.0))
     pair.send("next")
     while pair.receiver.progress():
         pass
     refused, following = pair.came
     assert refused.decoding is None
-    with pytest.raises(RefusedError, match="not wanted"):
+    with pytest.raises(AccessDeniedError, match="not wanted"):
         refused.value(HOOKS)
     assert following.value(HOOKS) == "next"
 

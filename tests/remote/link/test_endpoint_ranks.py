@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from simsplit.communicator import connect
-from simsplit.errors import RefusedError
+from simsplit.errors import AccessDeniedError
 from simsplit.remote.link.endpoint import Endpoint
 from simsplit.remote.wire.codec import Hooks, encode
-from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
+from simsplit.remote.wire.frame import Frame, FrameKind, IncomingFrame
 from simsplit.transport import open_port
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ HOOKS = Hooks(inline=1000)
 LIMIT = 6 * 10**7
 
 
-class Here:
+class Session:
     """An endpoint and what came to it."""
 
     def __init__(self) -> None:
         self.communicator = connect()
-        self.came: list[Arrived] = []
+        self.came: list[IncomingFrame] = []
         self.endpoint = Endpoint(open_port(self.communicator), LIMIT, self.came.append)
 
     def send(self, value: Any, destination: int, *, limit: int = LIMIT) -> Callable[[], bool]:
@@ -39,7 +39,7 @@ class Here:
         self.endpoint._max_nbytes = LIMIT
         return sent
 
-    def wait(self, count: int) -> list[Arrived]:
+    def wait(self, count: int) -> list[IncomingFrame]:
         while len(self.came) < count or self.endpoint.sending:
             self.endpoint.progress()
             time.sleep(0)
@@ -49,15 +49,15 @@ class Here:
 
 
 @pytest.fixture
-def here() -> Iterator[Here]:
-    here = Here()
+def here() -> Iterator[Session]:
+    here = Session()
     yield here
     here.communicator.bitwise_or(0)  # nobody gives the port back while another still sends
     here.endpoint.close()
 
 
 @pytest.mark.parametrize("length", [0, 10, 2000, 3_000_000])
-def test_arrays_arrive_whole_from_everyone(here: Here, length: int) -> None:
+def test_arrays_arrive_whole_from_everyone(here: Session, length: int) -> None:
     rank, size = here.endpoint.rank, here.endpoint.size
     for number in range(3):
         for destination in range(size):
@@ -72,11 +72,11 @@ def test_arrays_arrive_whole_from_everyone(here: Here, length: int) -> None:
             assert (other == number).all()
 
 
-def test_what_is_over_the_limit_is_let_go_of(here: Here) -> None:
+def test_what_is_over_the_limit_is_let_go_of(here: Session) -> None:
     other = (here.endpoint.rank + 1) % here.endpoint.size
     here.send(np.zeros(10**7), other, limit=10 * LIMIT)
     here.send("next", other)
     refused, following = here.wait(2)
-    with pytest.raises(RefusedError, match="at most"):
+    with pytest.raises(AccessDeniedError, match="at most"):
         refused.value(HOOKS)
     assert following.value(HOOKS) == "next"

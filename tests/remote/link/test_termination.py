@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from simsplit import remote
-from simsplit.errors import GoneError
+from simsplit.errors import PeerGoneError
 from simsplit.remote.link import endpoint
 from simsplit.remote.link import termination as leaving
 from simsplit.remote.wire.codec import Hooks, encode
-from simsplit.remote.wire.frame import Arrived, Frame, FrameKind
+from simsplit.remote.wire.frame import Frame, FrameKind, IncomingFrame
 from simsplit.transport.loopback import loopback
 from tests.support.launching import LIMIT
 from tests.support.remote_objects import Calculator
@@ -43,7 +43,7 @@ def run_ranks(
 
     def run(rank: int) -> None:
         try:
-            with remote.Here(ports[rank], settings) as here:
+            with remote.Session(ports[rank], settings) as here:
                 outcomes[rank] = programs[rank](here)
         except BaseException as error:  # noqa: BLE001, returned
             outcomes[rank] = error
@@ -70,12 +70,12 @@ def hurry(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[float]:
     return looks
 
 
-def server(here: remote.Here) -> None:
+def server(here: remote.Session) -> None:
     here.serve(Calculator(), object="c", name=f"c{here.rank}")
 
 
 def test_a_rank_serves_until_nobody_needs_it() -> None:
-    def client(here: remote.Here) -> list[int]:
+    def client(here: remote.Session) -> list[int]:
         calculator = here.proxy("MPINAME:c1")
         results = []
         for number in range(5):
@@ -89,7 +89,7 @@ def test_a_rank_serves_until_nobody_needs_it() -> None:
 def test_oneway_calls_that_are_on_their_way_are_carried_out() -> None:
     served = Calculator()
 
-    def client(here: remote.Here) -> None:
+    def client(here: remote.Session) -> None:
         calculator = here.proxy("MPINAME:c1")
         for number in range(100):
             calculator.note.oneway(number)
@@ -103,7 +103,7 @@ def test_a_chain_of_oneway_calls_ends_before_anyone_leaves() -> None:
 
     @remote.expose
     class Relay:
-        def __init__(self, here: remote.Here) -> None:
+        def __init__(self, here: remote.Session) -> None:
             self.here = here
 
         def pass_on(self, left: int) -> None:
@@ -113,7 +113,7 @@ def test_a_chain_of_oneway_calls_ends_before_anyone_leaves() -> None:
                 other = (self.here.rank + 1) % self.here.size
                 self.here.proxy(f"MPI:relay@{other}").pass_on.oneway(left - 1)
 
-    def program(here: remote.Here) -> None:
+    def program(here: remote.Session) -> None:
         here.serve(Relay(here), object="relay", name=f"r{here.rank}")
         if here.rank == 2:
             for rank in range(3):
@@ -125,7 +125,7 @@ def test_a_chain_of_oneway_calls_ends_before_anyone_leaves() -> None:
 
 
 def test_request_loop_ends_when_all_are_done() -> None:
-    def loop(here: remote.Here) -> str:
+    def loop(here: remote.Session) -> str:
         server(here)
         here.request_loop()
         return "over"
@@ -135,18 +135,18 @@ def test_request_loop_ends_when_all_are_done() -> None:
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_rank_that_fails_gives_an_error_to_its_callers(failing: int) -> None:
-    def fail(here: remote.Here) -> None:
+    def fail(here: remote.Session) -> None:
         served = Calculator()
         here.serve(served, object="c")
         here.wait_until(lambda: len(served.seen) == 2)
         raise ZeroDivisionError
 
-    def client(here: remote.Here) -> str:
+    def client(here: remote.Session) -> str:
         calculator = here.proxy(f"MPI:c@{failing}")
         calculator.note(1)
-        with pytest.raises(GoneError, match=rf"rank {failing} \(host .*\) ended with ZeroDivisionError"):
+        with pytest.raises(PeerGoneError, match=rf"rank {failing} \(host .*\) ended with ZeroDivisionError"):
             [calculator.add(1) for _ in range(10**6)]
-        with pytest.raises(GoneError, match="ended with"):
+        with pytest.raises(PeerGoneError, match="ended with"):
             calculator.add(1)
         return "fine"
 
@@ -160,14 +160,14 @@ def test_a_rank_that_fails_gives_an_error_to_its_callers(failing: int) -> None:
 def test_a_call_that_waits_when_its_server_fails_gets_an_error() -> None:
     asked = threading.Event()
 
-    def fail(here: remote.Here) -> None:
+    def fail(here: remote.Session) -> None:
         served = Calculator()
         here.serve(served, object="c")
         here.wait_until(lambda: bool(served.seen))
         assert asked.wait(LIMIT)
         raise ZeroDivisionError
 
-    def client(here: remote.Here) -> list[Any]:
+    def client(here: remote.Session) -> list[Any]:
         calculator = here.proxy("MPI:c@1")
         calculator.note(1)
         futures = [calculator.add.submit(1), calculator.add.submit(2)]
@@ -175,17 +175,17 @@ def test_a_call_that_waits_when_its_server_fails_gets_an_error() -> None:
         return [type(future.exception()) for future in futures]
 
     outcomes = run_ranks(client, fail)
-    assert outcomes[0] == [GoneError, GoneError]
+    assert outcomes[0] == [PeerGoneError, PeerGoneError]
 
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_rank_that_fails_waits_for_the_others_for_a_while_only(failing: int) -> None:
     left = threading.Event()
 
-    def fail(_here: remote.Here) -> None:
+    def fail(_here: remote.Session) -> None:
         raise ZeroDivisionError
 
-    def busy(_here: remote.Here) -> str:
+    def busy(_here: remote.Session) -> str:
         assert left.wait(LIMIT)  # neither calls nor serves until the other has left
         return "done"
 
@@ -197,13 +197,13 @@ def test_a_rank_that_fails_waits_for_the_others_for_a_while_only(failing: int) -
 
 
 def test_the_names_of_a_rank_that_is_gone_are_forgotten() -> None:
-    def fail(here: remote.Here) -> None:
+    def fail(here: remote.Session) -> None:
         served = Calculator()
         here.serve(served, name="c1")
         here.wait_until(lambda: bool(served.seen))
         raise ZeroDivisionError
 
-    def client(here: remote.Here) -> list[str]:
+    def client(here: remote.Session) -> list[str]:
         here.proxy("MPINAME:c1").note(1)
         here.wait_until(lambda: not here.names.list_names(), LIMIT)
         return list(here.names.list_names())
@@ -216,7 +216,7 @@ def test_a_message_that_was_lost_holds_nobody_up_for_ever(
 ) -> None:
     looks = hurry(monkeypatch, leaving)
 
-    def lossy(here: remote.Here) -> int:
+    def lossy(here: remote.Session) -> int:
         here._endpoint.sent += 1  # as if the other rank had dropped one
         return here.rank
 
@@ -226,7 +226,7 @@ def test_a_message_that_was_lost_holds_nobody_up_for_ever(
 
 
 def test_messages_of_the_agreement_that_are_none_do_no_harm() -> None:
-    def mischief(here: remote.Here) -> str:
+    def mischief(here: remote.Session) -> str:
         calculator = here.proxy("MPINAME:c0")
         for kind in (FrameKind.IDLE, FrameKind.CONFIRMED, FrameKind.CONFIRM, FrameKind.END):
             for value in (None, 5, [1], ["a", "b"], [1, 2, 3], [math.inf, 1], [3, math.inf, 1]):
@@ -251,13 +251,13 @@ def test_a_rank_that_fails_does_not_wait_for_a_request_that_never_ends() -> None
 
     begun = threading.Event()
 
-    def fail(here: remote.Here) -> None:
+    def fail(here: remote.Session) -> None:
         here.serve(Stuck(), object="stuck")
         assert begun.wait(LIMIT)
         raise ZeroDivisionError
 
-    def client(here: remote.Here) -> str:
-        with pytest.raises(GoneError, match="ended with ZeroDivisionError"):
+    def client(here: remote.Session) -> str:
+        with pytest.raises(PeerGoneError, match="ended with ZeroDivisionError"):
             here.proxy("MPI:stuck@1").wait()
         return "fine"
 
@@ -268,7 +268,7 @@ def test_a_rank_that_fails_does_not_wait_for_a_request_that_never_ends() -> None
 
 
 def test_an_array_on_its_way_to_a_rank_that_left_holds_nobody_up() -> None:
-    def fail(here: remote.Here) -> None:
+    def fail(here: remote.Session) -> None:
         served = Calculator()
         here.serve(served, object="c")
         here.wait_until(lambda: bool(served.seen))
@@ -278,12 +278,12 @@ def test_an_array_on_its_way_to_a_rank_that_left_holds_nobody_up() -> None:
 
     sent = threading.Event()
 
-    def client(here: remote.Here) -> str:
+    def client(here: remote.Session) -> str:
         calculator = here.proxy("MPI:c@1")
         calculator.note(1)
         future = calculator.echo.submit(np.ones(100_000))
         sent.set()
-        assert isinstance(future.exception(), GoneError)
+        assert isinstance(future.exception(), PeerGoneError)
         return "fine"
 
     outcomes = run_ranks(client, fail, settings=HASTY)
@@ -294,7 +294,7 @@ def test_an_array_on_its_way_to_a_rank_that_left_holds_nobody_up() -> None:
 def test_an_answer_that_nobody_fetches_any_more_holds_nobody_up() -> None:
     begun = threading.Event()
 
-    def serving(here: remote.Here) -> str:
+    def serving(here: remote.Session) -> str:
         @remote.expose
         class Slow:
             def large(self) -> np.ndarray:
@@ -306,7 +306,7 @@ def test_an_answer_that_nobody_fetches_any_more_holds_nobody_up() -> None:
         here.wait_until(begun.is_set)
         return "fine"
 
-    def fail(here: remote.Here) -> None:
+    def fail(here: remote.Session) -> None:
         here.proxy("MPI:slow@0").large.submit()
         here._endpoint.progress = lambda: False  # type: ignore[method-assign]  # from now on it takes nothing
         assert begun.wait(LIMIT)
@@ -318,12 +318,12 @@ def test_an_answer_that_nobody_fetches_any_more_holds_nobody_up() -> None:
 
 
 def test_a_call_after_all_have_agreed_to_leave_is_an_error() -> None:
-    def late(here: remote.Here) -> str:
+    def late(here: remote.Session) -> str:
         calculator = here.proxy("MPINAME:c1")
         calculator.add(1)
         here.request_loop()
         for call in (calculator.add, here.proxy("MPI:c@2").add):
-            with pytest.raises(GoneError, match="the ranks have left"):
+            with pytest.raises(PeerGoneError, match="the ranks have left"):
                 call(1)
         return "fine"
 
@@ -336,7 +336,7 @@ def test_a_message_counts_as_received_only_once_it_is_sorted() -> None:
         calculator.add(1)
         accept, counted = there._endpoint._accept, []
 
-        def note(arrived: Arrived) -> None:
+        def note(arrived: IncomingFrame) -> None:
             counted.append(there._endpoint.received)
             accept(arrived)
 
@@ -350,18 +350,18 @@ def test_a_message_counts_as_received_only_once_it_is_sorted() -> None:
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("way", ["loop", "wait", "method", "future"])
 def test_who_waits_for_a_rank_that_failed_gets_an_error(way: str, workers: int) -> None:
-    def fail(here: remote.Here) -> None:
+    def fail(here: remote.Session) -> None:
         here.wait_until(lambda: False, 0.1)
         raise ZeroDivisionError
 
-    def wait(here: remote.Here) -> str:
+    def wait(here: remote.Session) -> str:
         @remote.expose
         class Waits:
             def wait(self) -> None:
                 here.wait_until(lambda: False)
 
         here.serve(Waits(), object="w")
-        with pytest.raises(GoneError, match=r"rank 1 \(host .*\) ended with ZeroDivisionError"):
+        with pytest.raises(PeerGoneError, match=r"rank 1 \(host .*\) ended with ZeroDivisionError"):
             if way == "loop":
                 here.request_loop(lambda: True)
             elif way == "wait":
@@ -380,7 +380,7 @@ def test_who_waits_for_a_rank_that_failed_gets_an_error(way: str, workers: int) 
 def test_a_head_without_its_arrays_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = hurry(monkeypatch, endpoint)
 
-    def faulty(here: remote.Here) -> int:
+    def faulty(here: remote.Session) -> int:
         frame = Frame(FrameKind.REQUEST, 10**6, "c", "echo", buffers=[memoryview(bytes(50_000))])
         for rank in range(3):
             here._endpoint._port.send(frame.pack(32766)[0], rank, 0)
@@ -394,14 +394,14 @@ def test_a_head_without_its_arrays_holds_nobody_up(monkeypatch: pytest.MonkeyPat
 def test_root_lets_nobody_go_while_a_rank_that_had_reported_is_at_work_again(active: int) -> None:
     sent: list[tuple[int, int]] = []
     own: list[tuple[int, int] | None] = [(2, 2)]
-    root = leaving.Leaving(
+    root = leaving.TerminationDetector(
         0, 3, lambda frame, rank: sent.append((frame.kind, rank)), lambda: own[0], lambda *_: None, LIMIT
     )
     root.passive = True
 
     def take(kind: FrameKind, rank: int, *value: int) -> None:
         frame = Frame(kind, body=encode(list(value), Hooks()).body)
-        root.accept(Arrived(frame.pack(1)[0], rank))
+        root.accept(IncomingFrame(frame.pack(1)[0], rank))
         root.work()
 
     def confirm(wave: int) -> None:
@@ -434,14 +434,14 @@ def test_root_lets_nobody_go_while_a_rank_that_had_reported_is_at_work_again(act
 
 def test_root_lets_nobody_go_by_a_report_that_came_amid_a_round() -> None:
     sent: list[tuple[int, int]] = []
-    root = leaving.Leaving(
+    root = leaving.TerminationDetector(
         0, 3, lambda frame, rank: sent.append((frame.kind, rank)), lambda: (2, 2), lambda *_: None, LIMIT
     )
     root.passive = True
 
     def take(kind: FrameKind, rank: int, *value: int) -> None:
         frame = Frame(kind, body=encode(list(value), Hooks()).body)
-        root.accept(Arrived(frame.pack(1)[0], rank))
+        root.accept(IncomingFrame(frame.pack(1)[0], rank))
         root.work()
 
     for _ in range(3):

@@ -13,7 +13,7 @@ from simsplit import remote
 from simsplit.communicator import interrupts
 from simsplit.errors import InputError, RemoteError
 from simsplit.remote.link.backoff import wait_until
-from simsplit.remote.link.workers import Threads
+from simsplit.remote.link.workers import WorkerPool
 from tests.support.launching import LIMIT
 
 
@@ -24,7 +24,7 @@ def test_a_request_that_came_before_its_worker_is_carried_out() -> None:
         served.set()
         return True
 
-    threads = Threads(remote.Settings(workers=1), True, lambda **_: False, serve_one)
+    threads = WorkerPool(remote.Settings(workers=1), True, lambda **_: False, serve_one)
     assert threads.wanted
     threads.wake()
     threads.start_service(serve=False)
@@ -33,7 +33,7 @@ def test_a_request_that_came_before_its_worker_is_carried_out() -> None:
 
 
 def test_no_thread_is_started_where_mpi_has_none() -> None:
-    threads = Threads(remote.Settings(), False, lambda **_: False, lambda: False)
+    threads = WorkerPool(remote.Settings(), False, lambda **_: False, lambda: False)
     with pytest.raises(InputError, match="MPI was started for one thread only"):
         threads.start_service(serve=True)
 

@@ -19,12 +19,12 @@ QUICK = remote.Settings(lookup_wait=0.05)
 
 
 @pytest.fixture
-def ranks() -> Iterator[list[remote.Here]]:
+def ranks() -> Iterator[list[remote.Session]]:
     with remote.local(3, settings=QUICK, name_server=1) as ranks:
         yield ranks
 
 
-def test_names_are_registered_found_listed_and_forgotten(ranks: list[remote.Here]) -> None:
+def test_names_are_registered_found_listed_and_forgotten(ranks: list[remote.Session]) -> None:
     for here in ranks:
         here.serve(Calculator(), object="c", name=f"calculator_{here.rank}", tags=["fast", f"rank{here.rank}"])
     names = ranks[0].names
@@ -41,7 +41,7 @@ def test_names_are_registered_found_listed_and_forgotten(ranks: list[remote.Here
     assert list(names.list_names()) == ["calculator_1"]
 
 
-def test_a_name_is_taken_over_unless_it_is_to_be_safe(ranks: list[remote.Here]) -> None:
+def test_a_name_is_taken_over_unless_it_is_to_be_safe(ranks: list[remote.Session]) -> None:
     ranks[0].serve(Calculator(), object="a", name="calc")
     ranks[2].serve(Calculator(), object="b", name="calc")
     assert str(ranks[1].resolve("MPINAME:calc")) == "MPI:b@2"
@@ -50,7 +50,7 @@ def test_a_name_is_taken_over_unless_it_is_to_be_safe(ranks: list[remote.Here]) 
     ranks[1].names.register("calc", "MPI:b@2", safe=True)
 
 
-def test_what_is_not_registered_is_named_with_what_is(ranks: list[remote.Here]) -> None:
+def test_what_is_not_registered_is_named_with_what_is(ranks: list[remote.Session]) -> None:
     ranks[0].serve(Calculator(), name="known")
     with pytest.raises(UnknownNameError, match=r"nothing is registered as MPINAME:other\. Names: known\."):
         ranks[2].proxy("MPINAME:other")
@@ -61,7 +61,7 @@ def test_what_is_not_registered_is_named_with_what_is(ranks: list[remote.Here]) 
 
 
 @pytest.mark.parametrize("arguments", [("", "MPI:a@0"), ("a", "MPINAME:b"), ("a", "x"), ("a", "MPI:a@0", ["b,c"])])
-def test_wrong_arguments_are_refused(ranks: list[remote.Here], arguments: tuple[str, ...]) -> None:
+def test_wrong_arguments_are_refused(ranks: list[remote.Session], arguments: tuple[str, ...]) -> None:
     with pytest.raises(InputError):
         ranks[0].names.register(*arguments)  # type: ignore[arg-type]
 

@@ -27,7 +27,7 @@ from hypothesis.extra import numpy as hnp
 from simsplit.errors import CodecError, InputError, RemoteError
 from simsplit.remote.wire.codec import Decoding, Gathering, Hooks, decode, encode
 from simsplit.remote.wire.encoder import DEEPEST
-from simsplit.remote.wire.values import Kind, Registry
+from simsplit.remote.wire.values import Registry, ValueType
 
 registry = Registry()
 
@@ -366,8 +366,8 @@ def test_a_dataclass_comes_back_as_it_is_without_its_init() -> None:
     ],
 )
 def test_a_dataclass_with_other_fields_is_refused(parts: list[Any], why: str) -> None:
-    refuse(special(Kind.DATACLASS, f"{__name__}:Point", *parts), why)
-    refuse(special(Kind.DATACLASS, f"{__name__}:Colour"), "is no dataclass")
+    refuse(special(ValueType.DATACLASS, f"{__name__}:Point", *parts), why)
+    refuse(special(ValueType.DATACLASS, f"{__name__}:Colour"), "is no dataclass")
 
 
 @pytest.mark.parametrize("text", ["", "a", "a\0", "\0", "ä\0b"])
@@ -510,12 +510,12 @@ def test_a_pair_of_twice_the_same_pair_takes_no_more_than_it_has() -> None:
     assert result == (1, 2)
 
 
-def special(kind: Kind, *rest: Any) -> list[Any]:
+def special(kind: ValueType, *rest: Any) -> list[Any]:
     return [msgspec.msgpack.Ext(int(kind), b""), *rest]
 
 
 def same_as(number: int) -> list[Any]:
-    return special(Kind.SAME, number)
+    return special(ValueType.SAME, number)
 
 
 def refuse(tree: Any, match: str) -> None:
@@ -523,15 +523,17 @@ def refuse(tree: Any, match: str) -> None:
         decode(msgspec.msgpack.encode([[], tree]), HOOKS)
 
 
-@pytest.mark.parametrize("around", [Kind.SET, Kind.FROZENSET, Kind.DICT])
+@pytest.mark.parametrize("around", [ValueType.SET, ValueType.FROZENSET, ValueType.DICT])
 @pytest.mark.parametrize("pair", ["tuple", "dataclass"])
-def test_what_would_take_for_ever_to_hash_is_refused(around: Kind, pair: str) -> None:
+def test_what_would_take_for_ever_to_hash_is_refused(around: ValueType, pair: str) -> None:
     """A pair of twice the same pair, sixty times over: its hash looks at 2**60 values."""
 
     def two(one: Any, other: Any) -> list[Any]:
         name = f"{__name__}:Pair"
         return (
-            special(Kind.TUPLE, one, other) if pair == "tuple" else special(Kind.DATACLASS, name, "a", one, "b", other)
+            special(ValueType.TUPLE, one, other)
+            if pair == "tuple"
+            else special(ValueType.DATACLASS, name, "a", one, "b", other)
         )
 
     ladder = [two(1, 2), *(two(same_as(number), same_as(number)) for number in range(1, 60))]
@@ -540,7 +542,7 @@ def test_what_would_take_for_ever_to_hash_is_refused(around: Kind, pair: str) ->
 
 
 def test_a_chain_of_tuples_that_is_too_long_is_refused() -> None:
-    chain = [special(Kind.TUPLE, 1), *(special(Kind.TUPLE, same_as(number)) for number in range(1, 10_000))]
+    chain = [special(ValueType.TUPLE, 1), *(special(ValueType.TUPLE, same_as(number)) for number in range(1, 10_000))]
     refuse(chain, "nested more than")
     cells: list[Any] = [()]
     for number in range(300):
@@ -551,14 +553,14 @@ def test_a_chain_of_tuples_that_is_too_long_is_refused() -> None:
 
 @pytest.mark.parametrize("number", [-1, 1, 2**63, True, None, "0", [0], 0.0])
 def test_a_number_that_no_object_has_is_refused(number: Any) -> None:
-    refuse([special(Kind.SAME, number)], "not a value")
-    refuse([special(Kind.WITHIN, number)], "not a value")
+    refuse([special(ValueType.SAME, number)], "not a value")
+    refuse([special(ValueType.WITHIN, number)], "not a value")
 
 
 def test_a_message_that_came_is_never_shown_in_full() -> None:
     """What is shown of it would be longer than any memory."""
-    ladder = [special(Kind.TUPLE, 1), *(special(Kind.TUPLE, same_as(n), same_as(n)) for n in range(1, 60))]
-    for kind in Kind:
+    ladder = [special(ValueType.TUPLE, 1), *(special(ValueType.TUPLE, same_as(n), same_as(n)) for n in range(1, 60))]
+    for kind in ValueType:
         for rest in (
             [same_as(60)],
             [same_as(60), 1, None],
@@ -567,7 +569,7 @@ def test_a_message_that_came_is_never_shown_in_full() -> None:
         ):
             with suppress(CodecError):
                 decode(msgspec.msgpack.encode([[], [*ladder, special(kind, *rest)]]), HOOKS)
-    refuse(special(Kind.FRACTION, "1e999999999", 1), "cannot be interpreted as an integer")
+    refuse(special(ValueType.FRACTION, "1e999999999", 1), "cannot be interpreted as an integer")
 
 
 def test_values_are_taken_one_by_one_as_they_are() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simsplit.errors import CodecError
-from simsplit.remote.wire.frame import LAST_TAG, LONGEST_HEAD, Arrived, Flag, Frame, FrameKind
+from simsplit.remote.wire.frame import LAST_TAG, LONGEST_HEAD, Flag, Frame, FrameKind, IncomingFrame
 
 FRAMES = st.builds(
     Frame,
@@ -27,7 +27,7 @@ FRAMES = st.builds(
 @given(FRAMES, st.integers(1, LAST_TAG))
 def test_a_frame_is_read_as_it_was_packed(frame: Frame, tag: int) -> None:
     data, buffers = frame.pack(tag)
-    head = Arrived(data, 0)
+    head = IncomingFrame(data, 0)
     assert (head.kind, head.correlation, head.object, head.method) == (
         frame.kind,
         frame.correlation,
@@ -49,7 +49,7 @@ def test_the_layout_is_the_one_that_is_documented() -> None:
 def test_a_long_body_travels_apart() -> None:
     frame = Frame(FrameKind.RESULT, body=b"x" * LONGEST_HEAD, buffers=[memoryview(b"abc")])
     data, buffers = frame.pack(1)
-    head = Arrived(data, 0)
+    head = IncomingFrame(data, 0)
     assert len(data) < 100
     assert head.flags & Flag.BODY_APART
     assert head.sizes == (LONGEST_HEAD, 3)
@@ -63,13 +63,13 @@ def test_a_damaged_frame_is_refused_or_still_one(frame: Frame, data: st.DataObje
     for _ in range(data.draw(st.integers(1, 4))):
         packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
     with suppress(CodecError):
-        Arrived(bytes(packed), 0)
+        IncomingFrame(bytes(packed), 0)
 
 
 @given(st.binary(max_size=100), st.booleans())
 def test_no_bytes_do_more_than_be_refused(data: bytes, begun: bool) -> None:
     with suppress(CodecError):
-        Arrived(b"SSRO\1" + data if begun else data, 0)
+        IncomingFrame(b"SSRO\1" + data if begun else data, 0)
 
 
 @given(FRAMES)
@@ -77,7 +77,7 @@ def test_a_frame_that_is_cut_or_too_long_is_refused(frame: Frame) -> None:
     data, _ = frame.pack(1)
     for wrong in (data[:-1], data + b"x", data[:31], b""):
         with pytest.raises(CodecError, match="not a frame"):
-            Arrived(bytes(wrong), 0)
+            IncomingFrame(bytes(wrong), 0)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_a_frame_that_is_cut_or_too_long_is_refused(frame: Frame) -> None:
 )
 def test_a_wrong_field_is_refused(offset: int, value: int) -> None:
     data, _ = Frame(FrameKind.REQUEST, 1, "o", "m", body=b"b", buffers=[memoryview(b"1")]).pack(300)
-    Arrived(data, 0)
+    IncomingFrame(data, 0)
     wrong = bytearray(data)
     wrong[offset] = value
     if offset == 22:
         wrong[23] = 0
     with pytest.raises(CodecError, match="not a frame"):
-        Arrived(bytes(wrong), 0)
+        IncomingFrame(bytes(wrong), 0)

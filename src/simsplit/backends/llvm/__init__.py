@@ -6,17 +6,17 @@ Nothing here is imported before a run is large enough.
 from ...kernels.tracing import NotCompilable
 from . import object_code as machine_code
 from .codegen import assembly
-from .jit import Compiled, agrees, count_operations, inexact, traced
-from .loop_spec import Loop
+from .jit import CompiledKernel, count_operations, inexact, passes_self_test, traced
+from .loop_spec import LoopSpec
 
 __all__ = [
-    "Compiled",
-    "Loop",
+    "CompiledKernel",
+    "LoopSpec",
     "NotCompilable",
-    "agrees",
     "assembly",
     "count_operations",
     "inexact",
     "machine_code",
+    "passes_self_test",
     "traced",
 ]

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .ir import BOOL, ZERO, Text, memory, type_of, vector_of
+from .ir import BOOL, ZERO, IRBuilder, memory, type_of, vector_of
 from .loop_spec import VECTOR
-from .lowering import Items, Values
+from .lowering import LaneContext, NodeLowering
 
 if TYPE_CHECKING:
-    from .loop_spec import Loop
+    from .loop_spec import LoopSpec
 
 _SIGNATURE = (
     "ptr %out, i64 %step_bytes, ptr %x, ptr %table, ptr %arrays, i64 %steps, i64 %outer, i64 %inner, i64 %first, "
@@ -24,7 +24,7 @@ _SIGNATURE = (
 )
 
 
-def assembly(loop: Loop) -> str:
+def assembly(loop: LoopSpec) -> str:
     """Return a module with the functions ``plain`` and ``stream``; the latter writes past the cache.
 
     Both are ``void (out, step_bytes, x, table, arrays, steps, outer, inner, first, flags, heads)``: pointers and
@@ -39,10 +39,10 @@ def assembly(loop: Loop) -> str:
     return "\n".join([*declared, *functions, "!0 = !{i32 1}", ""])
 
 
-class _Function(Text):
+class _Function(IRBuilder):
     """Writes one function."""
 
-    def __init__(self, loop: Loop, *, stream: bool) -> None:
+    def __init__(self, loop: LoopSpec, *, stream: bool) -> None:
         super().__init__()
         self.loop = loop
         self.stream = stream
@@ -100,7 +100,7 @@ class _Function(Text):
         tail = self.value(f"add i64 {head}, {whole}")
         for begin, end, lanes in (*ends, (head, tail, width), (tail, items, 1)):
             with self.counting("i", begin, end, lanes) as i:
-                values = Values(self, self.loop, Items(lanes, source, numbers, o, base, i))
+                values = NodeLowering(self, self.loop, LaneContext(lanes, source, numbers, o, base, i))
                 results = [values.of(node) for node in self.loop.results]
                 self.note(results, values.doubts, lanes)
                 for place in dict.fromkeys(filter(None, (target, scratch))):

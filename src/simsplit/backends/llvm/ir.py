@@ -31,7 +31,7 @@ def type_of(dtype: np.dtype[Any], lanes: int) -> str:
     return vector_of("i1" if dtype.kind == "b" else memory(dtype), lanes)
 
 
-class Text:
+class IRBuilder:
     """Instructions as they are written, one behind the other.
 
     Attributes

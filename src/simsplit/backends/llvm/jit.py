@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...kernels.base import Block
-from ...kernels.tracing import INEXACT, NotCompilable, Trace, Traced, Varying, converted
+from ...kernels.tracing import INEXACT, NotCompilable, StepScalar, Trace, TracedArray, cast_scalar
 from . import object_code as machine_code
-from .loop_spec import VECTOR, Loop
+from .loop_spec import VECTOR, LoopSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,19 +41,19 @@ class _TracedBlock(Block):
     def __init__(self, trace: Trace, block: Block, parameters: Mapping[str, Any]) -> None:
         super().__init__(block.k, block.t, block.delta_t, (block.lower, block.upper), parameters)
         self._trace = trace
-        self.k: Any = Varying.variable("k", block.k)
-        self.t: Any = Varying.variable("t", block.t)
+        self.k: Any = StepScalar.variable("k", block.k)
+        self.t: Any = StepScalar.variable("t", block.t)
 
     @property
     def row(self) -> Any:
-        return Traced(self._trace, (self._trace.node("row", np.dtype(np.int64)),), component=False)
+        return TracedArray(self._trace, (self._trace.node("row", np.dtype(np.int64)),), component=False)
 
     @property
     def random(self) -> Any:
         raise NotCompilable("random numbers are left to NumPy")
 
 
-def traced(kernel: Kernel, x: Array, block: Block, dtype: np.dtype[Any]) -> Loop:
+def traced(kernel: Kernel, x: Array, block: Block, dtype: np.dtype[Any]) -> LoopSpec:
     """Write down what a kernel does.
 
     Parameters
@@ -88,13 +88,13 @@ def traced(kernel: Kernel, x: Array, block: Block, dtype: np.dtype[Any]) -> Loop
     try:
         with np.errstate(all="ignore"):
             result = kernel.trace(
-                Traced(trace, nodes, component=bool(components)), _TracedBlock(trace, block, parameters), dtype
+                TracedArray(trace, nodes, component=bool(components)), _TracedBlock(trace, block, parameters), dtype
             )
     except NotCompilable:
         raise
     except Exception as error:  # it may be no fault with arrays, and if it is, NumPy says it better
         raise NotCompilable(f"it cannot be written down: {type(error).__name__}: {error}") from error
-    if not isinstance(result, Traced):
+    if not isinstance(result, TracedArray):
         raise NotCompilable("its result does not depend on its rows")
     results = tuple(trace.cast(node, dtype) for node in result.nodes)
     if len(results) != len(nodes):
@@ -103,10 +103,10 @@ def traced(kernel: Kernel, x: Array, block: Block, dtype: np.dtype[Any]) -> Loop
         raise NotCompilable(f"it makes {dtype} of a state of {x.dtype}")
     modes = tuple(by_row[name] for name in trace.parameters)
     nested = inner > 1 and ("row" in trace.operations or any(modes))
-    return Loop(kernel.kind, trace, results, x.dtype, nested, modes if nested else (False,) * len(modes))
+    return LoopSpec(kernel.kind, trace, results, x.dtype, nested, modes if nested else (False,) * len(modes))
 
 
-def count_operations(loop: Loop) -> int:
+def count_operations(loop: LoopSpec) -> int:
     """Return how many operations it takes for each value: what NumPy would do in as many passes."""
     seen: set[int] = set()
     todo = list(loop.results)
@@ -118,19 +118,19 @@ def count_operations(loop: Loop) -> int:
     return -(-len(seen) // loop.components)
 
 
-def inexact(loop: Loop) -> list[str]:
+def inexact(loop: LoopSpec) -> list[str]:
     """Return the functions in it whose last bit may be another than NumPy's."""
     return sorted(loop.trace.operations & INEXACT)
 
 
-class Compiled:
+class CompiledKernel:
     """A kernel's steps as machine code.
 
     Parameters
     ----------
     kernel : Kernel
         What computes the blocks that are left to NumPy.
-    loop : Loop
+    loop : LoopSpec
     code : bytes
         The object code of its assembly.
 
@@ -140,11 +140,11 @@ class Compiled:
         The functions in it whose last bit may be another than NumPy's.
     """
 
-    def __init__(self, kernel: Kernel, loop: Loop, code: bytes) -> None:
+    def __init__(self, kernel: Kernel, loop: LoopSpec, code: bytes) -> None:
         self.kernel = kernel
         self.loop = loop
         self.inexact = inexact(loop)
-        self._plain, self._stream = machine_code.loaded(code, ("plain", "stream"), _ARGUMENTS)
+        self._plain, self._stream = machine_code.link(code, ("plain", "stream"), _ARGUMENTS)
         numbers = loop.trace.numbers
         self._size = loop.components * loop.results[0].dtype.itemsize
         self._row = np.dtype({
@@ -155,8 +155,8 @@ class Compiled:
         })  # fmt: skip
         self._constant = np.zeros(1, self._row)
         for index, (value, dtype) in enumerate(numbers):
-            if not isinstance(value, Varying):
-                self._constant[f"n{index}"] = converted(value, dtype)
+            if not isinstance(value, StepScalar):
+                self._constant[f"n{index}"] = cast_scalar(value, dtype)
 
     def advance(
         self, x: Array, block: Block, steps: range, times: Sequence[float], out: Array, *, stream: bool = False
@@ -208,7 +208,7 @@ class Compiled:
         """Return the numbers of each step, or None if one of them is of another type than it was."""
         table = np.repeat(self._constant, len(times))
         for index, (value, dtype) in enumerate(self.loop.trace.numbers):
-            if not isinstance(value, Varying):
+            if not isinstance(value, StepScalar):
                 continue
             column = times
             if value.name != "t":
@@ -216,7 +216,7 @@ class Compiled:
                 if any(type(each) is not type(value.sample) for each in column):
                     return None
             try:
-                table[f"n{index}"] = converted(column, dtype)
+                table[f"n{index}"] = cast_scalar(column, dtype)
             except OverflowError:  # what NumPy's loop says too
                 return None
         return table
@@ -266,7 +266,7 @@ def _address(array: Array) -> int:
     return int(array.ctypes.data)
 
 
-def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequence[float]) -> bool:
+def passes_self_test(compiled: CompiledKernel, row: tuple[int, ...], block: Block, times: Sequence[float]) -> bool:
     """Return whether the code gives NumPy's bits for values that are easily confused, on this machine.
 
     Which NaN it gives does not matter: NumPy computes those blocks again. That it gives one does, as do signs of zero.
@@ -274,7 +274,7 @@ def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequen
 
     Parameters
     ----------
-    compiled : Compiled
+    compiled : CompiledKernel
     row : tuple of int
         The shape of a row.
     block : Block
@@ -285,13 +285,13 @@ def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequen
     loop = compiled.loop
     last = row[-1:] if getattr(compiled.kernel, "components", ()) else ()
     rows, width = (_TRIED // 8, (_WIDTH,)) if loop.nested else (_TRIED, ())
-    x = _confusing((rows, *width), last, loop.dtype, 0)
+    x = _edge_cases((rows, *width), last, loop.dtype, 0)
     modes = dict(zip(loop.trace.parameters, loop.by_row, strict=True))
     parameters = dict(block.parameters)
     for number, (name, by_row) in enumerate(modes.items(), 1):
         value = parameters[name]
         its = [1 if by_row else each for each in width]
-        parameters[name] = _confusing((rows, *its), value.shape[-1:] if last else (), value.dtype, number)
+        parameters[name] = _edge_cases((rows, *its), value.shape[-1:] if last else (), value.dtype, number)
     suspects = np.flatnonzero(_wrong(compiled, x, _whole(block, rows, parameters), times, alone=False))
     # A row may differ in a block that is left to NumPy for the sake of another row, so it is tried once more alone.
     many = 1 + 2 * VECTOR  # enough for vectors, and for what is left over
@@ -305,7 +305,9 @@ def agrees(compiled: Compiled, row: tuple[int, ...], block: Block, times: Sequen
     return True
 
 
-def _wrong(compiled: Compiled, x: Array, block: Block, times: Sequence[float], *, alone: bool) -> npt.NDArray[np.bool_]:
+def _wrong(
+    compiled: CompiledKernel, x: Array, block: Block, times: Sequence[float], *, alone: bool
+) -> npt.NDArray[np.bool_]:
     """Return which rows differ from NumPy's; `alone` without those that are left to NumPy, as they should be."""
     wrong: npt.NDArray[np.bool_] = np.zeros(len(x), np.bool_)
     steps = range(len(times))
@@ -329,7 +331,7 @@ def _wrong(compiled: Compiled, x: Array, block: Block, times: Sequence[float], *
     return wrong
 
 
-def _confusing(shape: tuple[int, ...], last: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array:
+def _edge_cases(shape: tuple[int, ...], last: tuple[int, ...], dtype: np.dtype[Any], turn: int) -> Array:
     """Return values that are easily confused, or lost: the same for a row, but along the last axis, if there is one.
 
     Of two turns, every pair of values occurs.

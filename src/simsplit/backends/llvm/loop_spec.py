@@ -15,7 +15,7 @@ BLOCK = 16 * 2**10  # bytes of a block: it stays in the first-level cache from s
 
 
 @dataclass(frozen=True)
-class Loop:
+class LoopSpec:
     """What is to be compiled.
 
     Attributes

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...kernels.tracing import COMPARISONS, INEXACT, NotCompilable, Varying, converted
+from ...kernels.tracing import COMPARISONS, INEXACT, NotCompilable, StepScalar, cast_scalar
 from .ir import BOOL, ZERO, memory, type_of
 
 if TYPE_CHECKING:
     from ...kernels.tracing import Node
-    from .ir import Text
-    from .loop_spec import Loop
+    from .ir import IRBuilder
+    from .loop_spec import LoopSpec
 
     Dtype = np.dtype[Any]
 
@@ -32,7 +32,7 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class LaneContext:
     """Some items of one step of a block, as the code knows them: the names of values and addresses.
 
     Attributes
@@ -55,15 +55,15 @@ class Items:
     item: str
 
 
-class Values:
+class NodeLowering:
     """The values of the graph for some items, each written once.
 
     Parameters
     ----------
-    text : Text
+    text : IRBuilder
         Where the instructions go.
-    loop : Loop
-    items : Items
+    loop : LoopSpec
+    items : LaneContext
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Values:
         Truth values for the items: whether NumPy may give zero another sign. It depends on its version and its loop.
     """
 
-    def __init__(self, text: Text, loop: Loop, items: Items) -> None:
+    def __init__(self, text: IRBuilder, loop: LoopSpec, items: LaneContext) -> None:
         self._text = text
         self._loop = loop
         self._items = items
@@ -241,7 +241,7 @@ class Values:
     def _is_no_zero(self, node: Node) -> bool:
         """Return whether it is the same number at all steps, and not zero."""
         number = self._loop.trace.numbers[node.index][0] if node.operation == "number" else 0
-        return not isinstance(number, Varying) and bool(converted(number, node.dtype))
+        return not isinstance(number, StepScalar) and bool(cast_scalar(number, node.dtype))
 
     def _classify(self, name: str, dtype: Dtype, operands: list[str]) -> str:
         kind = self._type(dtype)

@@ -104,7 +104,7 @@ def _optimize(module: ModuleRef, machine: TargetMachine) -> None:
 
 
 @lru_cache(maxsize=64)
-def loaded(code: bytes, names: tuple[str, ...], arguments: tuple[Any, ...]) -> tuple[Callable[..., None], ...]:
+def link(code: bytes, names: tuple[str, ...], arguments: tuple[Any, ...]) -> tuple[Callable[..., None], ...]:
     """Return functions of object code.
 
     Parameters

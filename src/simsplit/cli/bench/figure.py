@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...display import figure as picture
-from ...util.formatting import counted
+from ...util.formatting import pluralize
 from .measure import CEILING
 
 
@@ -22,8 +22,8 @@ def draw(found: dict[str, Any], path: str) -> None:
     _draw_rates(rates, found)
     _draw_scaling(scaling, found)
     figure.suptitle(
-        f"{counted(found['steps'], 'step')} × {found['rows']:,} float64 to rank 0 · "
-        f"{counted(found['ranks'], 'rank')} on {counted(found['nodes'], 'node')} · {found['mpi'] or 'no MPI'}",
+        f"{pluralize(found['steps'], 'step')} × {found['rows']:,} float64 to rank 0 · "
+        f"{pluralize(found['ranks'], 'rank')} on {pluralize(found['nodes'], 'node')} · {found['mpi'] or 'no MPI'}",
         fontsize="medium",
     )
     picture.save(figure, path)

@@ -19,7 +19,7 @@ from ...problem import Problem
 from ...runs.destinations import Memory
 from ...runs.options import RunOptions
 from ...runs.pipeline import execute
-from ...util.memory_limits import require
+from ...util.memory_limits import require_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,7 +193,7 @@ def _initial(communicator: Communicator, work: Work) -> Array | None:
         part = bounds(work.rows, communicator.size)[communicator.rank]
         own = (part[1] - part[0]) * (work.steps + 2) * _WORD
         whole = work.nbytes + 3 * work.rows * _WORD if communicator.rank == 0 else 0
-        require(own + whole, "measuring on this rank", "Choose a smaller --size or fewer --steps.")
+        require_memory(own + whole, "measuring on this rank", "Choose a smaller --size or fewer --steps.")
         return np.arange(float(work.rows)) if communicator.rank == 0 else None
 
 
@@ -213,10 +213,10 @@ def _measure(
     communicator: Communicator, program: Program, measured: Measured, second: Measured, *, count: bool
 ) -> None:
     """Run a program once between two barriers. Collective."""
-    communicator.bitwise_or(0)  # a barrier
+    communicator.allreduce_or(0)  # a barrier
     begun = perf_counter()
     once = program()
-    communicator.bitwise_or(0)
+    communicator.allreduce_or(0)
     seconds = perf_counter() - begun
     slowest = max(communicator.allgather(seconds if once.second is None else seconds - once.second))
     slowest_second = None if once.second is None else max(communicator.allgather(once.second))
@@ -239,7 +239,7 @@ def _fill(communicator: Communicator, work: Work) -> Once:
     with Agreement(communicator):
         memory = np.empty((upper - lower) * work.steps)
         ctypes.memset(memory.ctypes.data, 1, memory.nbytes)
-    communicator.bitwise_or(0)
+    communicator.allreduce_or(0)
     begun = perf_counter()
     ctypes.memset(memory.ctypes.data, 2, memory.nbytes)
     return Once("memset", second=perf_counter() - begun)

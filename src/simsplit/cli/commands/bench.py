@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from ..._version import __version__
 from ...communicator import Agreement, interrupts
 from ...errors import InputError
-from ...util.formatting import counted, readable, say
+from ...util.formatting import format_bytes, pluralize, say
 from ..bench.measure import CEILING, PLAIN, Work, programs, scaling
-from .run import meet
+from .run import connect_ranks
 
 if TYPE_CHECKING:
     from ...communicator import Communicator
@@ -40,7 +40,7 @@ def command(options: Options) -> None:
         On every rank.
     """
     with interrupts.held():
-        communicator = meet(options)
+        communicator = connect_ranks(options)
         work = Work(options.size or _SIZE, options.steps or _STEPS, options.rounds)
         with Agreement(communicator):
             if options.plot is not None and communicator.rank == 0:
@@ -110,11 +110,11 @@ def _compared(each: dict[str, Any], scaled: list[dict[str, Any]]) -> dict[str, f
 
 def lines(found: dict[str, Any]) -> list[str]:
     """Write it for people."""
-    ranks, nodes = counted(found["ranks"], "rank"), counted(found["nodes"], "node")
-    history = f"{counted(found['steps'], 'step')} × {found['rows']:,} float64, {readable(found['bytes'])}"
+    ranks, nodes = pluralize(found["ranks"], "rank"), pluralize(found["nodes"], "node")
+    history = f"{pluralize(found['steps'], 'step')} × {found['rows']:,} float64, {format_bytes(found['bytes'])}"
     where = f"{ranks} on {nodes} · {found['mpi'] or 'no MPI'}"
     table = [
-        f"simsplit {found['simsplit']} · {history} · {where} · medians of {counted(found['rounds'], 'round')}",
+        f"simsplit {found['simsplit']} · {history} · {where} · medians of {pluralize(found['rounds'], 'round')}",
         "",
         f"{'':26}{'ms':>9}{'GB/s':>8}{'of fill':>9}{'× plain':>9}{'communication':>15}",
     ]

@@ -18,9 +18,9 @@ from ..._version import __version__
 from ...backends.llvm import object_code as machine_code
 from ...communicator import Agreement
 from ...communicator import launchers as launch
-from ...util.formatting import counted, ranks_in_short, readable, say
-from ...util.memory_limits import available, shared
-from .run import meet
+from ...util.formatting import format_bytes, format_ranks, pluralize, say
+from ...util.memory_limits import available, shm_available
+from .run import connect_ranks
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -49,7 +49,7 @@ def command(options: Options) -> None:
     SimsplitError
         On every rank, if the ranks cannot work together.
     """
-    communicator = meet(options)
+    communicator = connect_ranks(options)
     with Agreement(communicator):
         mine = facts()
     everyone = communicator.allgather({**mine, "host": communicator.host, "mpi": communicator.library})
@@ -77,7 +77,7 @@ def facts() -> dict[str, Any]:
         "blas_threads": _blas_threads(),
         "threads": {name: os.environ[name] for name in _THREADS if name in os.environ},
         "memory": available(),
-        "shared_memory": shared(),
+        "shared_memory": shm_available(),
         "compiler": {"missing": machine_code.missing(), "folder": machine_code.folder()},
         "launcher": None if (launcher := launch.detect()) is None else f"{launcher.name} ({launcher.variable})",
     }
@@ -160,7 +160,7 @@ def _unfit(everyone: list[dict[str, Any]]) -> list[str]:
         ranks = [rank for rank, each in enumerate(everyone) if name in each["broken"]]
         at = everyone[ranks[0]]
         warnings.append(
-            f"{name} {at['versions'].get(name, '')} is installed, but cannot be imported on {ranks_in_short(ranks)}: "
+            f"{name} {at['versions'].get(name, '')} is installed, but cannot be imported on {format_ranks(ranks)}: "
             f"{at['broken'][name]}. Upgrade it: pip install --upgrade {name}"
         )
     return warnings
@@ -175,7 +175,7 @@ def _mixed(everyone: list[dict[str, Any]]) -> list[str]:
         other = [rank for rank, version in enumerate(versions) if version != versions[0]]
         if other:
             warnings.append(
-                f"{name} is {versions[0]} on rank 0, but {versions[other[0]]} on {ranks_in_short(other)}: "
+                f"{name} is {versions[0]} on rank 0, but {versions[other[0]]} on {format_ranks(other)}: "
                 "start all ranks from one environment"
             )
     return warnings
@@ -186,18 +186,20 @@ def _node(host: str, ranks: list[int], everyone: list[dict[str, Any]]) -> list[s
     first = everyone[ranks[0]]
     cores, warnings = first["node_cores"], []
     if len(ranks) > cores:
-        warnings.append(f"{counted(len(ranks), 'rank')} on the {counted(cores, 'core')} of {host}: start fewer there")
+        warnings.append(
+            f"{pluralize(len(ranks), 'rank')} on the {pluralize(cores, 'core')} of {host}: start fewer there"
+        )
     asked = first["threads"].get("OMP_NUM_THREADS", "").partition(",")[0]
     threads = first["blas_threads"] or (int(asked) if asked.isdecimal() else first["cores"])
     if len(ranks) > 1 and len(ranks) * threads > max(cores, len(ranks)):
         warnings.append(
-            f"{counted(len(ranks), 'rank')} × {counted(threads, 'thread')} on the {counted(cores, 'core')} of {host}: "
+            f"{pluralize(len(ranks), 'rank')} × {pluralize(threads, 'thread')} on the {pluralize(cores, 'core')} of {host}: "
             f"NumPy's libraries may start too many. Set OMP_NUM_THREADS={max(1, cores // len(ranks))}"
         )
     shared = first["shared_memory"]
     if shared is not None and shared < _LITTLE_SHARED and len(ranks) > 1:
         warnings.append(
-            f"/dev/shm of {host} has {readable(shared)} left, which MPI libraries need for messages within a node: "
+            f"/dev/shm of {host} has {format_bytes(shared)} left, which MPI libraries need for messages within a node: "
             "remove what earlier jobs left there, or enlarge it"
         )
     return warnings
@@ -223,9 +225,9 @@ def lines(found: dict[str, Any]) -> list[str]:
         *([f"without   {', '.join(missing)} (optional)"] if (missing := found["not_installed"]) else []),
         f"MPI       {found['mpi'] or 'none: one process'}{_level(found)}",
         f"launcher  {found['launcher'] or 'none'}",
-        f"ranks     {counted(found['ranks'], 'rank')} on {counted(len(found['nodes']), 'node')}",
+        f"ranks     {pluralize(found['ranks'], 'rank')} on {pluralize(len(found['nodes']), 'node')}",
         *(
-            f"node      {host}: {counted(ranks, 'rank')} on {counted(found['cores'][host], 'core')}, "
+            f"node      {host}: {pluralize(ranks, 'rank')} on {pluralize(found['cores'][host], 'core')}, "
             f"{_left(found['memory'][host])} of memory left, {_left(found['shared_memory'][host])} in /dev/shm"
             for host, ranks in found["nodes"].items()
         ),
@@ -253,4 +255,4 @@ def _compiler(found: dict[str, Any]) -> str:
 
 
 def _left(nbytes: int | None) -> str:
-    return "an unknown amount" if nbytes is None else readable(nbytes)
+    return "an unknown amount" if nbytes is None else format_bytes(nbytes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...bounds import part
-from ...communicator.serial import SingleProcess
+from ...communicator.serial import SerialCommunicator
 from ...engine import Plan
 from ...errors import InputError
 from ...history.history_file import plan_for_format
@@ -22,9 +22,9 @@ from ...problem_file.settings import resolve
 from ...runs.options import kind_of
 from ...runs.setup import history_dtype
 from ...util import durable
-from ...util.dtypes import spelled
-from ...util.formatting import counted, readable, say
-from ...util.memory_limits import available, shared
+from ...util.dtypes import dtype_label
+from ...util.formatting import format_bytes, pluralize, say
+from ...util.memory_limits import available, shm_available
 from .run import read, require_apart, run_options_of
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _INT64 = 2**63 - 1
 
 
 @dataclass(frozen=True)
-class Outlook:
+class ResourceEstimate:
     """What a run would take.
 
     Attributes
@@ -115,10 +115,10 @@ class Outlook:
         reasons = []
         if self.left is not None and self.node > self.left:
             reasons.append(
-                f"the node of rank 0 needs {readable(self.node)}, but {readable(self.left)} of memory are left here"
+                f"the node of rank 0 needs {format_bytes(self.node)}, but {format_bytes(self.left)} of memory are left here"
             )
         if self.disk is not None and self.plan.history_nbytes > self.disk:
-            history, left = readable(self.plan.history_nbytes), readable(self.disk)
+            history, left = format_bytes(self.plan.history_nbytes), format_bytes(self.disk)
             reasons.append(f"the history takes {history}, but {left} are left on the disk of {self.output}")
         if self.count > _INT64:
             reasons.append(f"a count of {self.count:,} is more than any MPI library takes")
@@ -138,18 +138,18 @@ def command(options: Options) -> None:
     settings = resolve(options, None if options.problem is None else read(options.problem))
     ranks = options.ranks or 1
     if options.expect_ranks not in (None, ranks) or (options.serial and ranks > 1):
-        raise InputError(f"the plan is for {counted(ranks, 'rank')}: leave out --serial and --expect-ranks")
+        raise InputError(f"the plan is for {pluralize(ranks, 'rank')}: leave out --serial and --expect-ranks")
     require_apart(settings, options.problem)
     run_options_of(options, settings)  # which refuses what does not go together
     per_node = min(ranks, options.ranks_per_node or os.cpu_count() or 1)
-    found = look(settings, ranks, per_node, via=options.via)
+    found = estimate(settings, ranks, per_node, via=options.via)
     if options.json or not options.quiet:
         say(json.dumps(as_json(found)) if options.json else "\n".join(as_table(found)))
     if found.obstacles:
         raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
 
 
-def look(settings: Settings, ranks: int, ranks_per_node: int, *, via: str = "collective") -> Outlook:
+def estimate(settings: Settings, ranks: int, ranks_per_node: int, *, via: str = "collective") -> ResourceEstimate:
     """Find out what a run would take; of the initial array only the header is read."""
     kind = kind_of(settings.output)
     on_root = kind in ("memory", "npy")
@@ -169,10 +169,10 @@ def look(settings: Settings, ranks: int, ranks_per_node: int, *, via: str = "col
     plan = Plan(shape, dtype, history_dtype(problem, row), settings.steps, ranks, keep=settings.keep)
     if not on_root:
         file = (settings.format or "npy") if kind == "directory" else kind
-        first_step = plan.replace(
+        data_offset = plan.replace(
             steps=min(1, plan.steps)
         )  # what a file can hold, and its chunks, do not depend on more
-        plan = plan.replace(grain=plan_for_format(problem, SingleProcess(), first_step, file).grain)
+        plan = plan.replace(grain=plan_for_format(problem, SerialCommunicator(), data_offset, file).grain)
     second = plan.part_shape(min(1, ranks - 1))[0]
     by_row = sum(value[:1].nbytes for value in kernel.parameters.values() if isinstance(value, np.ndarray))
     tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
@@ -181,7 +181,7 @@ def look(settings: Settings, ranks: int, ranks_per_node: int, *, via: str = "col
     held = plan.history_nbytes if on_root else min(tile, plan.history_nbytes)
     if via == "remote":  # rank 0 has all rows of a step, of a file one at a time
         held = step + (plan.history_nbytes if on_root else step)
-    return Outlook(
+    return ResourceEstimate(
         problem=problem,
         plan=plan,
         ranks_per_node=ranks_per_node,
@@ -191,7 +191,7 @@ def look(settings: Settings, ranks: int, ranks_per_node: int, *, via: str = "col
         root=plan.initial_nbytes + by_row * shape[0] + held + state * plan.longest,
         other=(plan.row_nbytes + by_row + state) * second + tile if ranks > 1 else 0,
         left=available(),
-        shared=shared(),
+        shared=shm_available(),
         disk=_disk(settings.output),
     )
 
@@ -201,7 +201,7 @@ def _disk(output: str | None) -> int | None:
     if output is None:
         return None
     try:
-        return durable.left(output if kind_of(output) == "directory" else Path(output).absolute().parent)
+        return durable.free_bytes(output if kind_of(output) == "directory" else Path(output).absolute().parent)
     except OSError:
         return None
 
@@ -239,7 +239,7 @@ def _first_row(name: str, value: Any, rows: int) -> Any:
         return value
     if len(array) != rows:
         raise InputError(
-            f"parameter {name} has {counted(len(array), 'row')}, but the array has {rows:,}. Give each row a value."
+            f"parameter {name} has {pluralize(len(array), 'row')}, but the array has {rows:,}. Give each row a value."
         )
     return array[:1] if rows else None
 
@@ -257,7 +257,7 @@ def _header(path: str, what: str = "the input") -> Any:
         return read_npy(path, what)
 
 
-def as_json(found: Outlook) -> dict[str, Any]:
+def as_json(found: ResourceEstimate) -> dict[str, Any]:
     """Return the plan for programs."""
     plan = found.plan
     return {
@@ -265,8 +265,8 @@ def as_json(found: Outlook) -> dict[str, Any]:
         "kind": found.problem.kernel.kind,
         "note": found.problem.doubt,
         "shape": list(plan.shape),
-        "dtype": spelled(plan.dtype),
-        "history_dtype": spelled(plan.history_dtype),
+        "dtype": dtype_label(plan.dtype),
+        "history_dtype": dtype_label(plan.history_dtype),
         "steps": plan.steps,
         "kept_steps": len(plan.kept),
         "ranks": plan.ranks,
@@ -290,48 +290,50 @@ def as_json(found: Outlook) -> dict[str, Any]:
             "disk_left": found.disk,
         },
         "counts": found.counts,
-        "largest_count": found.count,
+        "max_count": found.count,
         "fits_32_bit_counts": found.count <= _INT32,
         "fits": not found.obstacles,
         "obstacles": found.obstacles,
     }
 
 
-def as_table(found: Outlook) -> list[str]:
+def as_table(found: ResourceEstimate) -> list[str]:
     """Return the plan for people."""
     plan, kernel = found.plan, found.problem.kernel
     row = " × ".join(["", *map(str, plan.shape[1:])])
     length, longer = divmod(plan.shape[0], plan.ranks)
     if plan.grain > 1:
-        chunks = f"in chunks of {counted(plan.grain, 'row')}"
-        parts = f"at most {_rows(plan, plan.longest)} on each of {counted(plan.ranks, 'rank')}, {chunks}"
+        chunks = f"in chunks of {pluralize(plan.grain, 'row')}"
+        parts = f"at most {_rows(plan, plan.longest)} on each of {pluralize(plan.ranks, 'rank')}, {chunks}"
     elif longer:
-        others = f"{length:,} ({readable(plan.row_nbytes * length)}) on {_ranks(longer, plan.ranks)}"
+        others = f"{length:,} ({format_bytes(plan.row_nbytes * length)}) on {_ranks(longer, plan.ranks)}"
         parts = f"{_rows(plan, length + 1)} on {_ranks(0, longer)}, {others}"
     else:
-        parts = f"{_rows(plan, length)} on each of {counted(plan.ranks, 'rank')}"
+        parts = f"{_rows(plan, length)} on each of {pluralize(plan.ranks, 'rank')}"
     counts = "fits every MPI library" if found.count <= _INT32 else "split where the MPI library has 32-bit counts"
-    left = "" if found.left is None else f" of the {readable(found.left)} that are left here"
-    shared = "" if found.shared is None else f" · /dev/shm: {readable(found.shared)} left, none needed"
+    left = "" if found.left is None else f" of the {format_bytes(found.left)} that are left here"
+    shared = "" if found.shared is None else f" · /dev/shm: {format_bytes(found.shared)} left, none needed"
     verdict = "fits" if not found.obstacles else f"does not fit: {'; '.join(found.obstacles)}"
-    on_node = counted(min(found.ranks_per_node, plan.ranks), "rank")
-    history = [readable(plan.history_nbytes) + (" on rank 0" if found.on_root else ", written by all ranks")]
+    on_node = pluralize(min(found.ranks_per_node, plan.ranks), "rank")
+    history = [format_bytes(plan.history_nbytes) + (" on rank 0" if found.on_root else ", written by all ranks")]
     if found.output is not None:
-        history.append(f"in {found.output}" + ("" if found.disk is None else f", {readable(found.disk)} left there"))
+        history.append(
+            f"in {found.output}" + ("" if found.disk is None else f", {format_bytes(found.disk)} left there")
+        )
     of_all = "" if len(plan.kept) == plan.steps else f" of {plan.steps:,}"
-    steps = counted(len(plan.kept), "step") + of_all
-    nodes = f" · each other node: {readable(found.other_node)}" if found.other_node else ""
-    parameters = f", {readable(found.by_row * plan.shape[0])} of them by row" if found.by_row else ""
-    moves = f"{readable(found.scattered)} from rank 0 at the start"
+    steps = pluralize(len(plan.kept), "step") + of_all
+    nodes = f" · each other node: {format_bytes(found.other_node)}" if found.other_node else ""
+    parameters = f", {format_bytes(found.by_row * plan.shape[0])} of them by row" if found.by_row else ""
+    moves = f"{format_bytes(found.scattered)} from rank 0 at the start"
     if found.on_root:
-        moves += f" · {readable(found.gathered)} to it each step"
+        moves += f" · {format_bytes(found.gathered)} to it each step"
     lines = {
-        "array": f"{counted(plan.shape[0], 'row')}{row}, {spelled(plan.dtype)} · {readable(plan.initial_nbytes)}",
-        "kernel": f"{kernel.name}, {kernel.kind}, {counted(len(kernel.parameters), 'parameter')}{parameters}",
-        "history": f"{steps} of {spelled(plan.history_dtype)} · {' · '.join(history)}",
+        "array": f"{pluralize(plan.shape[0], 'row')}{row}, {dtype_label(plan.dtype)} · {format_bytes(plan.initial_nbytes)}",
+        "kernel": f"{kernel.name}, {kernel.kind}, {pluralize(len(kernel.parameters), 'parameter')}{parameters}",
+        "history": f"{steps} of {dtype_label(plan.history_dtype)} · {' · '.join(history)}",
         "parts": parts,
-        "memory": f"rank 0: {readable(found.root)} · each other: {readable(found.other)}",
-        "node": f"{on_node}, with rank 0: {readable(found.node)}{left}{nodes}{shared}",
+        "memory": f"rank 0: {format_bytes(found.root)} · each other: {format_bytes(found.other)}",
+        "node": f"{on_node}, with rank 0: {format_bytes(found.node)}{left}{nodes}{shared}",
         "moves": moves,
         "counts": f"{', '.join(f'{name} {count:,}' for name, count in found.counts.items())}: {counts}",
         "verdict": verdict,
@@ -342,7 +344,7 @@ def as_table(found: Outlook) -> list[str]:
 
 def _rows(plan: Plan, rows: int) -> str:
     """Write how many rows a rank has, and of how many bytes."""
-    return f"{counted(rows, 'row')} ({readable(plan.row_nbytes * rows)})"
+    return f"{pluralize(rows, 'row')} ({format_bytes(plan.row_nbytes * rows)})"
 
 
 def _ranks(first: int, end: int) -> str:

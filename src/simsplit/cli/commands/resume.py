@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...communicator import Turn
 from ...runs.api import resume_into
 from ...util.formatting import say
-from .run import meet, spelled, tell
+from .run import connect_ranks, spelled, tell
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -23,7 +23,7 @@ def command(options: Options) -> None:
         On every rank.
     """
     with Turn(None, serial=options.serial):  # no kernel may run on its own ranks
-        communicator = meet(options)
+        communicator = connect_ranks(options)
         folder = str(Path(str(options.name)))
         found = resume_into(
             folder,

@@ -14,7 +14,7 @@ from ...problem_file.settings import resolve
 from ...runs.api import destination_of, run_into
 from ...runs.destinations import reduced_path, require_identical
 from ...runs.options import checked_options, kind_of
-from ...util.formatting import ranks_in_short, say
+from ...util.formatting import format_ranks, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def command(options: Options) -> None:
 
 
 def _command(options: Options) -> None:
-    communicator = meet(options)
+    communicator = connect_ranks(options)
     text = None
     with Agreement(communicator):
         if options.problem is not None and communicator.rank == 0:
@@ -140,7 +140,7 @@ def _sources(settings: Settings, file: str | None) -> Iterator[tuple[str, Path]]
         yield f"the module {file}", Path(file)
 
 
-def meet(options: Options) -> Communicator:
+def connect_ranks(options: Options) -> Communicator:
     """Return the communicator of the command's ranks. Collective.
 
     Raises
@@ -156,7 +156,7 @@ def meet(options: Options) -> Communicator:
     communicator = connect(serial=alone, expect_ranks=expected)
     with Agreement(communicator):
         if misled and launcher is not None:
-            raise launch.not_serial(launcher)
+            raise launch.not_serial_error(launcher)
         if options.error is not None:
             raise options.error
     everyone = communicator.allgather(repr(options))
@@ -164,7 +164,7 @@ def meet(options: Options) -> Communicator:
         wrong = [rank for rank, text in enumerate(everyone) if text != everyone[0]]
         if wrong:
             raise InputError(
-                f"the options on {ranks_in_short(wrong)} are not those of rank 0. Give every rank the same options."
+                f"the options on {format_ranks(wrong)} are not those of rank 0. Give every rank the same options."
             )
     return communicator
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...rundir.recorded_run import PastRun, runs_in
-from ...util.dtypes import from_json, spelled
+from ...rundir.recorded_run import RecordedRun, runs_in
+from ...util.dtypes import dtype_label, from_json
 from ...util.formatting import say
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(options: Options) -> None:
     say("\n".join(table))
 
 
-def _row(run: PastRun) -> list[str]:
+def _row(run: RecordedRun) -> list[str]:
     record = run.record
     attempts = record["attempts"]
     seconds = sum(each["seconds"]["total"] for each in attempts if each["seconds"] is not None)
@@ -47,7 +47,7 @@ def _row(run: PastRun) -> list[str]:
         str(run.path),
         run.status,
         record["problem"]["kernel"],
-        "×".join(map(str, record["history"]["shape"][1:])) + f" {spelled(from_json(record['history']['dtype']))}",
+        "×".join(map(str, record["history"]["shape"][1:])) + f" {dtype_label(from_json(record['history']['dtype']))}",
         f"{record['position']}/{record['problem']['steps']}",
         str(attempts[-1]["ranks"]) if attempts else "",
         attempts[0]["started"][:19] if attempts else "",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...communicator import launchers as launch
-from ...rundir.recorded_run import PastRun, Statistics, open_run, spread, statistics
-from ...util.dtypes import from_json, spelled
-from ...util.formatting import counted, lasting, say
+from ...rundir.recorded_run import RecordedRun, Statistics, evenly_spaced, open_run, statistics
+from ...util.dtypes import dtype_label, from_json
+from ...util.formatting import format_duration, pluralize, say
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -37,26 +37,26 @@ def command(options: Options) -> None:
     say("\n".join(lines(run)))
 
 
-def lines(run: PastRun) -> list[str]:
+def lines(run: RecordedRun) -> list[str]:
     """Return what is printed."""
     text = [*_what(run), "", *_attempts(run)]
     if not run.complete:
         return [*text, "", "no step is complete yet"]
     history, times = run.history(), run.times()
     if history.dtype.names is not None:
-        return [*text, "", f"values with fields, {spelled(history.dtype)}: no statistics"]
-    shown = spread(run.complete, _STEPS)
-    found = {k: statistics(history, k) for k in {*shown, *spread(run.complete, _WIDTH)}}
+        return [*text, "", f"values with fields, {dtype_label(history.dtype)}: no statistics"]
+    shown = evenly_spaced(run.complete, _STEPS)
+    found = {k: statistics(history, k) for k in {*shown, *evenly_spaced(run.complete, _WIDTH)}}
     return [
         *text,
         "",
         *_table(run, {k: found[k] for k in shown}, times),
         "",
-        *_plot(run, {k: found[k] for k in spread(run.complete, _WIDTH)}, times),
+        *_plot(run, {k: found[k] for k in evenly_spaced(run.complete, _WIDTH)}, times),
     ]
 
 
-def _what(run: PastRun) -> list[str]:
+def _what(run: RecordedRun) -> list[str]:
     record, problem = run.record, run.record["problem"]
     parameters = ", ".join(f"{name} {value}" for name, value in problem["parameters"].items())
     kernel = ": ".join(filter(None, (problem["kernel"], problem["formula"])))
@@ -65,7 +65,7 @@ def _what(run: PastRun) -> list[str]:
         f"{run.path} · {status(run)}",
         f"{problem['kind']} kernel {kernel}" + (f" · {parameters}" if parameters else ""),
         (
-            f"{shape} of {spelled(from_json(record['history']['dtype']))} · {counted(problem['steps'], 'step')} of "
+            f"{shape} of {dtype_label(from_json(record['history']['dtype']))} · {pluralize(problem['steps'], 'step')} of "
             f"{problem['delta_t']:g} from {problem['start_time']:g} · history {run.file.name}, "
             f"{run.complete:,} of {record['history']['shape'][0]:,} complete"
         ),
@@ -78,7 +78,7 @@ def _what(run: PastRun) -> list[str]:
     return lines
 
 
-def status(run: PastRun) -> str:
+def status(run: RecordedRun) -> str:
     """Return how a run ended, with the reason if there is one."""
     attempt = run.record["attempts"][-1] if run.record["attempts"] else {}
     exit_ = attempt.get("exit") or {}
@@ -86,22 +86,22 @@ def status(run: PastRun) -> str:
     return run.status + (f": {why}" if why else "")
 
 
-def _attempts(run: PastRun) -> list[str]:
+def _attempts(run: RecordedRun) -> list[str]:
     text = []
     for attempt in run.record["attempts"]:
         begin, end = attempt["from_step"], attempt["to_step"]
         steps = f"steps {begin:,} to {'?' if end is None else f'{end:,}'}" if end is None or end > begin else "no steps"
-        seconds = "" if attempt["seconds"] is None else f" in {lasting(attempt['seconds']['total'])}"
+        seconds = "" if attempt["seconds"] is None else f" in {format_duration(attempt['seconds']['total'])}"
         exit_ = attempt["exit"] or {"status": "?"}
         text.append(
             f"{attempt['started']} · {steps}{seconds} · "
-            f"{counted(attempt['ranks'], 'rank')} on {', '.join(attempt['hosts'])} · {attempt['mpi'] or 'no MPI'} · "
+            f"{pluralize(attempt['ranks'], 'rank')} on {', '.join(attempt['hosts'])} · {attempt['mpi'] or 'no MPI'} · "
             f"exit status {exit_['status']}"
         )
     return text
 
 
-def _table(run: PastRun, found: dict[int, Statistics], times: Any) -> list[str]:
+def _table(run: RecordedRun, found: dict[int, Statistics], times: Any) -> list[str]:
     head = [run.label("t", "time_unit"), *(run.label(word, "unit") for word in ("min", "mean", "max", "std"))]
     rows = [["step", *head]]
     for k, each in found.items():
@@ -111,11 +111,11 @@ def _table(run: PastRun, found: dict[int, Statistics], times: Any) -> list[str]:
     wrong = {k: each.not_numbers for k, each in found.items() if each.not_numbers}
     if wrong:
         first = min(wrong)
-        text.append(f"not finite: {counted(wrong[first], 'value')} of step {_step(run, first)}, left out above")
+        text.append(f"not finite: {pluralize(wrong[first], 'value')} of step {_step(run, first)}, left out above")
     return text
 
 
-def _step(run: PastRun, k: int) -> int:
+def _step(run: RecordedRun, k: int) -> int:
     """Return which step entry `k` of the history is."""
     start, _, stride = run.record["history"]["steps"]
     return int(start + k * stride)
@@ -127,7 +127,7 @@ def aligned(rows: list[list[str]]) -> list[str]:
     return ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
 
 
-def _plot(run: PastRun, found: dict[int, Statistics], times: Any) -> list[str]:
+def _plot(run: RecordedRun, found: dict[int, Statistics], times: Any) -> list[str]:
     """Draw the mean over time, between the least and the greatest value."""
     values = [each for each in found.values() if np.isfinite(each.mean)]
     if not values:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 import numpy as np
 
 from ..._version import __version__
-from ...engine import Rows
-from ...engine.verify import Trajectory
-from ...util.dtypes import spelled
-from ...util.formatting import counted, readable, rows_in_short
+from ...engine import LocalPart
+from ...engine.verify import ReferenceSolution
+from ...util.dtypes import dtype_label
+from ...util.formatting import format_bytes, format_rows, pluralize
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -41,7 +41,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "kind": problem.kernel.kind,
             "parameters": {name: _as_json(value) for name, value in problem.kernel.parameters.items()},
             "shape": list(initial.shape),
-            "dtype": spelled(initial.dtype),
+            "dtype": dtype_label(initial.dtype),
             "delta_t": problem.delta_t,
             "start_time": problem.start_time,
             "steps": problem.steps,
@@ -80,16 +80,16 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
     assert problem.initial is not None  # noqa: S101, for the type checker: root has the array
     assert result.history is not None  # noqa: S101, the same
     nodes = len(set(result.hosts))
-    ranks = counted(result.ranks, "rank")
+    ranks = pluralize(result.ranks, "rank")
     kernel = problem.kernel
     words = [f"{kernel.name}: {kernel.formula}" if kernel.formula else kernel.name, *_parameters(problem)]
     head = (
-        f"simsplit {__version__} · {ranks} on {counted(nodes, 'node')} · {result.library or 'no MPI'} · "
+        f"simsplit {__version__} · {ranks} on {pluralize(nodes, 'node')} · {result.library or 'no MPI'} · "
         f"{kernel.kind} kernel {', '.join(words)}"
     )
     lines = [
         head,
-        f"{_array(problem.initial)} · {_how_many(problem)} · {_who(result.bounds)}",
+        f"{_array(problem.initial)} · {_count_text(problem)} · {_who(result.bounds)}",
         "",
         *_steps(problem, result, ranks),
         *_reductions(problem, result),
@@ -119,18 +119,18 @@ def _as_json(value: Any) -> Any:
 
 def _array(array: Array) -> str:
     row = " × ".join(str(length) for length in array.shape[1:])
-    return f"{counted(len(array), 'row')} of {row + ' ' if row else ''}{spelled(array.dtype)}"
+    return f"{pluralize(len(array), 'row')} of {row + ' ' if row else ''}{dtype_label(array.dtype)}"
 
 
-def _how_many(problem: Problem) -> str:
-    steps, kept = counted(problem.steps, "step"), problem.keep
+def _count_text(problem: Problem) -> str:
+    steps, kept = pluralize(problem.steps, "step"), problem.keep
     if kept == "all":
         return steps
     return f"{steps}, of which {len(problem.kept):,} kept ({kept})"
 
 
 def _who(bounds: list[tuple[int, int]]) -> str:
-    words = [f"{rank}: {rows_in_short(lower, upper)}" for rank, (lower, upper) in enumerate(bounds)]
+    words = [f"{rank}: {format_rows(lower, upper)}" for rank, (lower, upper) in enumerate(bounds)]
     if len(words) > _RANKS:
         words[_EDGE:-_EDGE] = ["…"]
     return "rank " + " · ".join(words)
@@ -213,8 +213,8 @@ def _one_process(problem: Problem, shown: list[int], history: Array) -> list[Arr
     results = [np.empty(history.shape[1:], history.dtype) for _ in shown]
     for lower, upper in ends:
         own = {name: _rows(value, lower, upper) for name, value in problem.kernel.parameters.items()}
-        rows = Rows(problem, lower, problem.initial[lower:upper], own)
-        trajectory = Trajectory(rows, lower, upper, history.dtype)
+        rows = LocalPart(problem, lower, problem.initial[lower:upper], own)
+        trajectory = ReferenceSolution(rows, lower, upper, history.dtype)
         for k, result in zip(shown, results, strict=True):
             result[lower:upper] = trajectory.at(k)
     return results
@@ -227,7 +227,7 @@ def _rows(parameter: Any, lower: int, upper: int) -> Any:
 def _summary(result: Result, output: str | None) -> str:
     seconds = result.timings
     parts = [f"{name} {_seconds(getattr(seconds, name))}" for name in ("scatter", "compute", "gather")]
-    history = f"history {readable(result.nbytes['history'])}"
+    history = f"history {format_bytes(result.nbytes['history'])}"
     if result.rate:
         history += f", {result.rate / 1e9:.3g} GB/s"
     parts.append(history)

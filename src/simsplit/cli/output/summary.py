@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..._version import __version__
 from ...runs.options import kind_of
-from ...util.formatting import counted, lasting, readable
+from ...util.formatting import format_bytes, format_duration, pluralize
 
 if TYPE_CHECKING:
     from ...problem import Problem
@@ -26,11 +26,11 @@ def summary(problem: Problem, result: Result, output: str) -> list[str]:
     )
     nbytes = result.nbytes["history"]
     kernel = ": ".join(filter(None, (problem.kernel.name, problem.kernel.formula)))
-    what = f"{kernel} · {counted(problem.steps, 'step')}"
-    where_from = f"{counted(result.ranks, 'rank')} on {counted(len(set(result.hosts)), 'node')}"
+    what = f"{kernel} · {pluralize(problem.steps, 'step')}"
+    where_from = f"{pluralize(result.ranks, 'rank')} on {pluralize(len(set(result.hosts)), 'node')}"
     lines = [
         f"simsplit {__version__} · {where_from} · {result.library or 'no MPI'} · {problem.kernel.kind} kernel {what}",
-        f"{lasting(total)} · history {readable(nbytes)} at {readable(round(nbytes / total))}/s · {shares}",
+        f"{format_duration(total)} · history {format_bytes(nbytes)} at {format_bytes(round(nbytes / total))}/s · {shares}",
         where,
     ]
     if result.note is not None:

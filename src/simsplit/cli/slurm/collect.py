@@ -12,7 +12,7 @@ import numpy as np
 from ...display import figure as picture
 from ...errors import InputError
 from ...rundir.directory import OURS
-from ...rundir.recorded_run import PastRun, runs_in, spread, statistics
+from ...rundir.recorded_run import RecordedRun, evenly_spaced, runs_in, statistics
 from ...util import durable as disk
 from ...util.formatting import say
 
@@ -47,13 +47,13 @@ def command(options: Options) -> None:
     if options.output is None:
         say(text, exact=True)
     else:
-        with disk.reported(f"the table {options.output}", "Name a file in a writable folder (-o table.csv)."):
-            disk.replace(Path(options.output).absolute(), text.encode("utf-8", "surrogateescape"))
+        with disk.as_output_error(f"the table {options.output}", "Name a file in a writable folder (-o table.csv)."):
+            disk.atomic_write_bytes(Path(options.output).absolute(), text.encode("utf-8", "surrogateescape"))
     if options.plot is not None:
         draw(found, options.plot)
 
 
-def row(run: PastRun) -> dict[str, Any]:
+def row(run: RecordedRun) -> dict[str, Any]:
     """Return what the table says of a run: how it ended, the problem, and statistics of its last step."""
     record, attempts = run.record, run.record["attempts"]
     problem = {name: value for name, value in record["problem"].items() if name != "parameters"}
@@ -62,8 +62,8 @@ def row(run: PastRun) -> dict[str, Any]:
         "run": run.path.name,
         "status": run.status,
         "steps_done": run.complete,
-        **{name: value for name, value in problem.items() if _fits_a_cell(value)},
-        **{name: value for name, value in record["problem"]["parameters"].items() if _fits_a_cell(value)},
+        **{name: value for name, value in problem.items() if _is_scalar_cell(value)},
+        **{name: value for name, value in record["problem"]["parameters"].items() if _is_scalar_cell(value)},
         "ranks": attempts[-1]["ranks"] if attempts else None,
         "starts": len(attempts),
         "seconds": f"{seconds:.6g}",
@@ -75,7 +75,7 @@ def row(run: PastRun) -> dict[str, Any]:
     return cells
 
 
-def _fits_a_cell(value: Any) -> bool:
+def _is_scalar_cell(value: Any) -> bool:
     return isinstance(value, (bool, int, float, str))
 
 
@@ -94,7 +94,7 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def draw(runs: list[PastRun], output: str) -> None:
+def draw(runs: list[RecordedRun], output: str) -> None:
     """Draw the mean over all rows against the time, a curve of all steps for each run that has one.
 
     Raises
@@ -120,13 +120,13 @@ def draw(runs: list[PastRun], output: str) -> None:
     axes.set_xlabel(drawn[0].label("time", "time_unit"))
     axes.set_ylabel(drawn[0].label("mean over all rows", "unit"))
     axes.grid(visible=True, alpha=0.3)
-    shown = axes.get_lines() if len(drawn) <= _TELLABLE else [axes.get_lines()[k] for k in spread(len(drawn), 5)]
+    shown = axes.get_lines() if len(drawn) <= _TELLABLE else [axes.get_lines()[k] for k in evenly_spaced(len(drawn), 5)]
     axes.legend(handles=shown, loc="center left", bbox_to_anchor=(1.0, 0.5))
     picture.save(figure, output)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of great values, and of steps without a number
-def _means(run: PastRun) -> npt.NDArray[np.float64]:
+def _means(run: RecordedRun) -> npt.NDArray[np.float64]:
     """Return the mean of each step of a run, of the values that are numbers; of complex ones the absolute values."""
     history = run.history()
     sums, counts = np.zeros(run.complete), np.zeros(run.complete, np.int64)

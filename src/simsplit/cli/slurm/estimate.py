@@ -15,7 +15,7 @@ from ...runs.pipeline import execute
 
 if TYPE_CHECKING:
     from ...problem_file.settings import Settings
-    from ..commands.plan import Outlook
+    from ..commands.plan import ResourceEstimate
 
 _LONG_ENOUGH = 0.05  # seconds
 _MOST_NBYTES = 64 * 2**20  # of the results of a trial
@@ -23,7 +23,7 @@ _STEPS = 4
 _DELIVERY_RATE = 500 * 10**6  # bytes of history a second, over a network of 10 Gbit/s or to a file system
 
 
-def seconds(settings: Settings, found: Outlook) -> float:
+def seconds(settings: Settings, found: ResourceEstimate) -> float:
     """Return about how many seconds the run of a plan takes.
 
     The kernel is called here on copies of the first row, more of them each time until it takes long enough
@@ -49,7 +49,7 @@ def seconds(settings: Settings, found: Outlook) -> float:
         rows = min(8 * rows, most)
 
 
-def _try(settings: Settings, found: Outlook, rows: int, steps: int) -> float:
+def _try(settings: Settings, found: ResourceEstimate, rows: int, steps: int) -> float:
     """Return how many seconds the kernel takes for some rows and steps."""
     first = found.problem
     parameters = {

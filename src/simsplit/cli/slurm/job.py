@@ -18,15 +18,15 @@ from ..._version import __version__
 from ...errors import InputError, SimsplitError
 from ...problem_file.settings import resolve
 from ...runs.options import kind_of
-from ...util.formatting import counted, readable, say
-from ..commands.plan import look
+from ...util.formatting import format_bytes, pluralize, say
+from ..commands.plan import estimate
 from ..commands.run import read, require_apart, run_options_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...problem_file.settings import Settings
-    from ..commands.plan import Outlook
+    from ..commands.plan import ResourceEstimate
     from ..parser import Options
 
 _BODY = Path(__file__).with_name("run.sbatch")  # a link to the one in jobs/; in an installed package its copy
@@ -74,14 +74,14 @@ def command(options: Options) -> None:
     require_apart(settings, options.problem)
     nodes, tasks = options.nodes or 1, options.ntasks_per_node or 1
     if options.serial or options.expect_ranks not in (None, nodes * tasks):
-        raise InputError(f"the job starts {counted(nodes * tasks, 'rank')}: leave out --serial and --expect-ranks")
+        raise InputError(f"the job starts {pluralize(nodes * tasks, 'rank')}: leave out --serial and --expect-ranks")
     where = options.output or f"runs/{_name(options)}-<number>"
     if kind_of(where) != "directory":
         raise InputError(f"the output of a job is a folder for everything about the run, not {where!r}")
     inside = settings.replace(output=where)
     run_options_of(options, inside)  # which refuses what does not go with a run directory
     # The memory and the disks of the nodes count, not those of this host.
-    found = replace(look(inside, nodes * tasks, tasks, via=options.via), left=None, disk=None)
+    found = replace(estimate(inside, nodes * tasks, tasks, via=options.via), left=None, disk=None)
     if found.obstacles:
         raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
     text = script(options, settings, found)
@@ -91,7 +91,7 @@ def command(options: Options) -> None:
         say(text, exact=True)
 
 
-def limits(options: Options, settings: Settings, found: Outlook) -> Limits:
+def limits(options: Options, settings: Settings, found: ResourceEstimate) -> Limits:
     """Return the limits for a plan; without ``--time`` the kernel is tried for a moment."""
     tasks = min(found.ranks_per_node, found.plan.ranks)
     plan = found.plan
@@ -117,7 +117,7 @@ def limits(options: Options, settings: Settings, found: Outlook) -> Limits:
     )
 
 
-def arrays(found: Outlook) -> int:
+def arrays(found: ResourceEstimate) -> int:
     """Return the bytes of arrays on the fullest node."""
     return max(found.node, found.other_node)
 
@@ -126,7 +126,7 @@ def _up(number: float, step: int) -> int:
     return ceil(number / step) * step
 
 
-def script(options: Options, settings: Settings, found: Outlook) -> str:
+def script(options: Options, settings: Settings, found: ResourceEstimate) -> str:
     """Return the text of the script."""
     template = _BODY.read_text("utf-8")
     header, mark, body = template.partition("set -euo pipefail\n")
@@ -157,17 +157,17 @@ def script(options: Options, settings: Settings, found: Outlook) -> str:
     )
 
 
-def _about(options: Options, found: Outlook, limit: Limits) -> Iterator[str]:
+def _about(options: Options, found: ResourceEstimate, limit: Limits) -> Iterator[str]:
     """Return what the header says to people."""
     yield (
-        f"{options.problem or 'A problem'} on {counted(options.nodes or 1, 'node')} × "
-        f"{counted(options.ntasks_per_node or 1, 'rank')}, made by simsplit {__version__}."
+        f"{options.problem or 'A problem'} on {pluralize(options.nodes or 1, 'node')} × "
+        f"{pluralize(options.ntasks_per_node or 1, 'rank')}, made by simsplit {__version__}."
     )
     yield "Submit it in the folder it was made in: paths are relative to that. Arguments of sbatch go before its name,"
     yield "those of `simsplit run` after it."
     yield ""
     yield (
-        f"Memory: {readable(arrays(found))} for arrays on the fullest node, and {readable(_OF_A_RANK)} for each rank "
+        f"Memory: {format_bytes(arrays(found))} for arrays on the fullest node, and {format_bytes(_OF_A_RANK)} for each rank "
         "beside them."
     )
     if limit.estimated is None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import InputError
 from ...problem_file.settings import Settings, resolve
-from ...util.formatting import counted, say
-from ..commands.plan import look
+from ...util.formatting import pluralize, say
+from ..commands.plan import estimate
 from ..commands.run import read as read_problem
 from ..commands.run import run_options_of
 from ..parser import parse
@@ -71,7 +71,7 @@ def command(options: Options) -> None:
         return
     if options.row > len(rows):
         raise InputError(
-            f"{table} has {counted(len(rows), 'row')}: there is no row {options.row}. Submit: {_array(rows)}"
+            f"{table} has {pluralize(len(rows), 'row')}: there is no row {options.row}. Submit: {_array(rows)}"
         )
     row = rows[options.row - 1]
     _require_same(folder / row.name, [*options.words, *row.words])
@@ -86,7 +86,7 @@ def _require_possible(row: Row, words: Sequence[str], problem: str | None, folde
     if options.output is not None:
         raise InputError("-o: each row has a run directory of its own. Name the folder of them: --runs DIR")
     settings = resolve(options, problem).replace(output=str(folder / row.name))
-    look(settings, 1, 1)
+    estimate(settings, 1, 1)
     run_options_of(options, settings)
 
 

@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ..layout import Layout
+    from ..layout import HistoryLayout
 
 NAME = "history"
 
 
-def load() -> Any:
+def import_h5py() -> Any:
     """Import h5py.
 
     Raises
@@ -36,7 +36,7 @@ def load() -> Any:
     InputError
         If it is not installed.
     """
-    return extras.load("h5py", "HDF5 needs h5py", "hdf5")
+    return extras.import_optional("h5py", "HDF5 needs h5py", "hdf5")
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def opened(
         As `refusal` says, if h5py is missing or the file is locked.
     OSError
     """
-    h5py = load()
+    h5py = import_h5py()
     try:
         file = h5py.File(path, mode)
     except OSError as error:
@@ -65,7 +65,7 @@ def opened(
         yield file
 
 
-def require_possible(layout: Layout) -> None:
+def require_possible(layout: HistoryLayout) -> None:
     """Refuse what HDF5 cannot hold: make it in memory, without the data.
 
     Raises
@@ -73,14 +73,14 @@ def require_possible(layout: Layout) -> None:
     Exception
         Whatever the library raises: its limits are many.
     """
-    h5py = load()
+    h5py = import_h5py()
     with h5py.File(BytesIO(), "w") as file:
         _describe(file, layout, h5py.h5d.ALLOC_TIME_LATE)
         if file[NAME].dtype != layout.dtype:
             raise TypeError(f"it would become {file[NAME].dtype}")
 
 
-def create(path: Path, layout: Layout) -> int:
+def create(path: Path, layout: HistoryLayout) -> int:
     """Make a file with an empty history, and return where its first step begins. Root only.
 
     Raises
@@ -90,18 +90,18 @@ def create(path: Path, layout: Layout) -> int:
     OSError
     """
     with opened(path, "x", OutputError) as file:
-        _describe(file, layout, load().h5d.ALLOC_TIME_EARLY)
-    return first_step(path, layout)
+        _describe(file, layout, import_h5py().h5d.ALLOC_TIME_EARLY)
+    return data_offset(path, layout)
 
 
-def add_reductions(path: Path, layout: Layout, reductions: Mapping[str, npt.NDArray[Any]]) -> None:
+def add_reductions(path: Path, layout: HistoryLayout, reductions: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write reductions beside the history: datasets of their names. Root only.
 
     Raises
     ------
     OSError
     """
-    h5py = load()
+    h5py = import_h5py()
     with h5py.File(path, "r+") as file:
         if layout.grid is not None:
             file.create_dataset(STEP_TIME, data=layout.step_times).make_scale(STEP_TIME)
@@ -113,9 +113,9 @@ def add_reductions(path: Path, layout: Layout, reductions: Mapping[str, npt.NDAr
         file.flush()
 
 
-def _describe(file: Any, layout: Layout, alloc_time: int) -> None:
+def _describe(file: Any, layout: HistoryLayout, alloc_time: int) -> None:
     """Make the datasets of a history in an open file."""
-    h5py = load()
+    h5py = import_h5py()
     time = file.create_dataset("time", data=layout.times)
     time.make_scale("time")
     plist = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
@@ -131,7 +131,7 @@ def _describe(file: Any, layout: Layout, alloc_time: int) -> None:
     history.attrs.update(layout.labels)
 
 
-def first_step(path: Path, layout: Layout) -> int:
+def data_offset(path: Path, layout: HistoryLayout) -> int:
     """Return where the first step of a history begins, after looking whether it is the one that was made.
 
     Raises
@@ -141,7 +141,7 @@ def first_step(path: Path, layout: Layout) -> int:
     OSError
         If it cannot be read.
     """
-    h5py = load()
+    h5py = import_h5py()
     with opened(path, refusal=OutputError) as file:
         found = file.get(NAME)
         offset = found.id.get_offset() if isinstance(found, h5py.Dataset) else None

@@ -11,13 +11,13 @@ import numpy as np
 
 from ...errors import InputError, OutputError
 from ...util import durable as disk
-from ...util.formatting import readable
-from ...util.memory_limits import require
+from ...util.formatting import format_bytes
+from ...util.memory_limits import require_memory
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ..layout import Layout
+    from ..layout import HistoryLayout
 
     Array = npt.NDArray[Any]
 
@@ -47,7 +47,7 @@ def read_npy(path: str | os.PathLike[str], what: str = "the input") -> Array:
         reason = "it is not a regular file" if file.exists() else "there is no such file"
         raise _unreadable(what, file, reason)
     try:
-        require(file.stat().st_size, f"{what} {file}", "Use a node with more memory.")
+        require_memory(file.stat().st_size, f"{what} {file}", "Use a node with more memory.")
         with file.open("rb") as opened:
             array = np.load(opened, allow_pickle=False)
     except InputError:
@@ -86,7 +86,7 @@ def require_possible(dtype: np.dtype[Any]) -> None:
         ) from None
 
 
-def create(path: Path, layout: Layout) -> int:
+def create(path: Path, layout: HistoryLayout) -> int:
     """Make a file of the full size with a header, and return where the first step begins. Root only.
 
     Raises
@@ -98,7 +98,7 @@ def create(path: Path, layout: Layout) -> int:
     try:
         disk.write(file, header, 0)
         os.ftruncate(file, len(header) + layout.nbytes)
-        disk.sync(file)
+        disk.fsync(file)
     finally:
         os.close(file)
     return len(header)
@@ -112,7 +112,7 @@ def header_of(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     return header.getvalue()
 
 
-def first_step(path: Path, layout: Layout) -> int:
+def data_offset(path: Path, layout: HistoryLayout) -> int:
     """Return where the first step of a history begins, after looking whether it is the one that was made.
 
     Raises
@@ -168,11 +168,11 @@ class NpyOutput:
                 self._fail(f"there is no folder {self._file.parent}")
             if not os.access(self._file.parent, os.W_OK | os.X_OK):
                 self._fail(f"the folder {self._file.parent} is not writable")
-            left = disk.left(self._file.parent)
+            left = disk.free_bytes(self._file.parent)
         except (OSError, RuntimeError, ValueError) as error:
             self._fail(str(error), error)
         if nbytes > left:
-            self._fail(f"the history takes {readable(nbytes)}, but {readable(left)} are left on that disk")
+            self._fail(f"the history takes {format_bytes(nbytes)}, but {format_bytes(left)} are left on that disk")
 
     def write(self, history: Array) -> None:
         """Write the history beside its final name, make it durable, and only then give it the name.
@@ -188,7 +188,7 @@ class NpyOutput:
         """
         temporary = self._file.with_name(f".simsplit-{os.urandom(4).hex()}.tmp")
         try:
-            with disk.whole(self._file, temporary) as file:
+            with disk.atomic_write(self._file, temporary) as file:
                 header = header_of(history.shape, history.dtype)
                 disk.write(file, header, 0)
                 if history.nbytes:

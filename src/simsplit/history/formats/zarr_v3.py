@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ..layout import Layout
+    from ..layout import HistoryLayout
 
     Array = npt.NDArray[Any]
 
@@ -36,7 +36,7 @@ CHUNK = 16 * 2**20  # bytes that a chunk has at most, if a row is not longer
 _OPEN = 64  # files at a time
 
 
-def load() -> Any:
+def import_zarr() -> Any:
     """Import zarr.
 
     Raises
@@ -44,7 +44,7 @@ def load() -> Any:
     InputError
         If it is not installed.
     """
-    return extras.load("zarr", "Zarr needs zarr", "zarr")
+    return extras.import_optional("zarr", "Zarr needs zarr", "zarr")
 
 
 def chunk_rows(rows: int, ranks: int, row_nbytes: int, chunk: int = CHUNK) -> int:
@@ -57,7 +57,7 @@ def chunk_rows(rows: int, ranks: int, row_nbytes: int, chunk: int = CHUNK) -> in
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[Any]:
     """Open a store, which is a folder and never a URL, for reading in the block."""
-    zarr = load()
+    zarr = import_zarr()
     with _quiet():
         yield zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r")
 
@@ -70,7 +70,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def require_possible(layout: Layout) -> None:
+def require_possible(layout: HistoryLayout) -> None:
     """Refuse what Zarr cannot hold: make it in memory, without the data.
 
     Raises
@@ -78,16 +78,16 @@ def require_possible(layout: Layout) -> None:
     Exception
         Whatever the library raises: its limits are many.
     """
-    _describe(load().storage.MemoryStore(), layout, 1)
+    _describe(import_zarr().storage.MemoryStore(), layout, 1)
 
 
-def create(path: Path, layout: Layout, rows: int) -> None:
+def create(path: Path, layout: HistoryLayout, rows: int) -> None:
     """Make a store with an empty history. Root only.
 
     Parameters
     ----------
     path : Path
-    layout : Layout
+    layout : HistoryLayout
     rows : int
         Of a chunk.
 
@@ -97,7 +97,7 @@ def create(path: Path, layout: Layout, rows: int) -> None:
         If zarr is missing.
     OSError
     """
-    _describe(load().storage.LocalStore(path), layout, rows)
+    _describe(import_zarr().storage.LocalStore(path), layout, rows)
     _sync(path)
 
 
@@ -107,18 +107,18 @@ def _sync(path: Path) -> None:
         for name in names:
             file = os.open(os.path.join(folder, name), os.O_RDONLY | os.O_CLOEXEC)  # noqa: PTH118, as os.walk gives it
             try:
-                disk.sync(file)
+                disk.fsync(file)
             finally:
                 os.close(file)
-    disk.sync_folder(path)
+    disk.fsync_dir(path)
 
 
-def _describe(store: Any, layout: Layout, rows: int) -> None:
+def _describe(store: Any, layout: HistoryLayout, rows: int) -> None:
     """Make the arrays of a history in a store."""
     row_nbytes = max(1, layout.row_nbytes)
     steps = min(max(1, CHUNK // (rows * row_nbytes)), max(1, layout.shape[0]))
     with _quiet():
-        group = load().create_group(store, zarr_format=3, attributes=layout.labels)
+        group = import_zarr().create_group(store, zarr_format=3, attributes=layout.labels)
         history = group.create_array(
             NAME,
             shape=layout.shape,
@@ -144,14 +144,14 @@ def _describe(store: Any, layout: Layout, rows: int) -> None:
         time[:] = layout.times
 
 
-def add_reductions(path: Path, layout: Layout, reductions: Mapping[str, npt.NDArray[Any]]) -> None:
+def add_reductions(path: Path, layout: HistoryLayout, reductions: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write reductions beside the history: arrays of their names. Root only.
 
     Raises
     ------
     OSError
     """
-    zarr = load()
+    zarr = import_zarr()
     group = zarr.open_group(zarr.storage.LocalStore(path), mode="r+", zarr_format=3)
     variables = {name: (values, layout.reduced_dimensions) for name, values in reductions.items()}
     if layout.grid is not None:
@@ -165,7 +165,7 @@ def add_reductions(path: Path, layout: Layout, reductions: Mapping[str, npt.NDAr
     _sync(path)
 
 
-def chunks(path: Path, layout: Layout) -> tuple[int, ...]:
+def chunks(path: Path, layout: HistoryLayout) -> tuple[int, ...]:
     """Return the shape of the chunks of a history, after looking whether it is the one that was made.
 
     Raises
@@ -183,19 +183,19 @@ def chunks(path: Path, layout: Layout) -> tuple[int, ...]:
     return tuple(shape)
 
 
-class ChunkFiles:
+class ChunkWriter:
     """The chunks that this rank writes.
 
     Parameters
     ----------
     path : Path
         The store.
-    layout : Layout
+    layout : HistoryLayout
     chunk : tuple of int
         Shape of a chunk; all axes but the first two are whole.
     """
 
-    def __init__(self, path: Path, layout: Layout, chunk: tuple[int, ...]) -> None:
+    def __init__(self, path: Path, layout: HistoryLayout, chunk: tuple[int, ...]) -> None:
         self._folder = path / NAME / "c"
         self._chunk = chunk
         self._row_nbytes = layout.row_nbytes
@@ -224,7 +224,7 @@ class ChunkFiles:
         for key in list(self._open):
             self._finish(key)
         for folder in sorted(self._folders):
-            disk.sync_folder(folder)
+            disk.fsync_dir(folder)
         self._folders.clear()
 
     def close(self) -> None:
@@ -249,6 +249,6 @@ class ChunkFiles:
     def _finish(self, key: tuple[int, int]) -> None:
         file = self._open.pop(key)
         try:
-            disk.sync(file)
+            disk.fsync(file)
         finally:
             os.close(file)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...errors import InputError
-from ..base import Kernel, require_plain
+from ..base import Kernel, require_unstructured
 from .language import Expression
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..base import Block
-    from ..tracing import Traced
+    from ..tracing import TracedArray
 
     Array = npt.NDArray[Any]
 
@@ -49,7 +49,7 @@ class ExpressionKernel(Kernel):
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return what the expression gives for one row; of a step the state's dtype, which it must keep."""
-        require_plain(self.name, x)
+        require_unstructured(self.name, x)
         dtype = np.asarray(self._value(x, block)).dtype
         if self.kind == "map":
             return dtype
@@ -59,11 +59,11 @@ class ExpressionKernel(Kernel):
             raise TypeError(f"the expression gives {again} for a state of {state}: a step must keep the dtype")
         return state
 
-    def trace(self, x: Traced, block: Block, dtype: np.dtype[Any]) -> Traced:
+    def trace(self, x: TracedArray, block: Block, dtype: np.dtype[Any]) -> TracedArray:
         """Evaluate the expression on values that record what is done; what has no row in it stays NumPy's."""
-        from ..tracing import recorded
+        from ..tracing import trace_kernel
 
-        result: Traced = self._expression.evaluate(self._values(x, block, block.row), recorded)
+        result: TracedArray = self._expression.evaluate(self._values(x, block, block.row), trace_kernel)
         return result
 
     def _value(self, x: Array, block: Block) -> Any:

@@ -25,7 +25,7 @@ from unicodedata import combining, east_asian_width, normalize
 import numpy as np
 
 from ...errors import InputError
-from ...util.formatting import counted
+from ...util.formatting import pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -67,16 +67,16 @@ def _alike(function: Callable[..., Any], *operands: Any) -> Any:
 
 _FUNCTIONS = {name: (getattr(np, name), arity) for arity, names in _ARITIES.items() for name in names.split()}
 _FUNCTIONS |= {"clip": (partial(_alike, np.clip), 3), "power": (partial(_alike, np.power), 2)}
-_ELSEWHERE = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
-_ELSEWHERE |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
+_ALIASES = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
+_ALIASES |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
 _OPERATORS_AND_UFUNCS = (
     "Add add add, Sub sub subtract, Mult mul multiply, Div truediv true_divide, FloorDiv floordiv floor_divide, "
     "Mod mod remainder, Pow pow power, UAdd pos positive, USub neg negative, "
     "Eq eq equal, NotEq ne not_equal, Lt lt less, LtE le less_equal, Gt gt greater, GtE ge greater_equal"
 )
 _ACCEPTED = "Accepted are numbers, names, + - * / // % **, comparisons, and, or, not, a if c else b, and functions"
-_INSTEAD = {"^": "A power is written **", "&": "Write `and`", "|": "Write `or`", "~": "Write `not`", "!": "Write `not`"}
-_INSTEAD["="] = "Write == to compare; the arguments of a function have no names"
+_HINTS = {"^": "A power is written **", "&": "Write `and`", "|": "Write `or`", "~": "Write `not`", "!": "Write `not`"}
+_HINTS["="] = "Write == to compare; the arguments of a function have no names"
 _FOREIGN: dict[type[ast.AST], str] = {
     ast.GeneratorExp: "a comprehension",
     ast.Starred: "an argument with a star",
@@ -196,9 +196,9 @@ class Expression:
                 raise InputError(f"{name} cannot be a variable in an expression: it is a {what} there. Rename it")
         self.text = _one_line(text)
         try:
-            self._steps = tuple(_Translation(self.text, known).steps)
+            self._steps = tuple(_Compiler(self.text, known).steps)
         except (MemoryError, RecursionError):  # what Python's parser raises, at a depth of its own
-            raise _refusal(self.text, 0, "it has too many operators within operators. Shorten it") from None
+            raise _syntax_error(self.text, 0, "it has too many operators within operators. Shorten it") from None
         self.names = frozenset(step for step in self._steps if isinstance(step, str))
 
     def evaluate(self, values: Mapping[str, Any], call: Callable[..., Any] = _call) -> Any:
@@ -232,7 +232,7 @@ class Expression:
         return stack[0]
 
 
-def _refusal(text: str, column: int, problem: str) -> InputError:
+def _syntax_error(text: str, column: int, problem: str) -> InputError:
     """Return the error that shows the text, with a caret under the character at `column`."""
     first = max(0, min(column - _SHOWN // 2, len(text) - _SHOWN))
     shown = "".join(each if each.isprintable() else "?" for each in text[first : first + _SHOWN])
@@ -246,25 +246,25 @@ def _one_line(text: str) -> str:
     """Return the text on one line, if it may be given to Python's parser."""
     line = compiled(r"\s").sub(" ", text[: _LONGEST + 1])
     if len(line) > _LONGEST:
-        raise _refusal(line, _LONGEST, f"it has {len(text):,} characters, and {_LONGEST:,} is the limit")
+        raise _syntax_error(line, _LONGEST, f"it has {len(text):,} characters, and {_LONGEST:,} is the limit")
     line = normalize("NFC", line).strip()  # a letter and its accent are one character
     if not line:
-        raise _refusal(line, 0, f"it is empty. {_ACCEPTED}")
+        raise _syntax_error(line, 0, f"it is empty. {_ACCEPTED}")
     if found := _UNREADABLE.search(line):
         sign = found[0] if found[0].isprintable() else f"U+{ord(found[0]):04X}"
-        raise _refusal(line, found.start(), f"`{sign}` is not accepted. {_INSTEAD.get(sign, _ACCEPTED)}")
+        raise _syntax_error(line, found.start(), f"`{sign}` is not accepted. {_HINTS.get(sign, _ACCEPTED)}")
     opened: list[int] = []
     for bracket in compiled(r"[()]").finditer(line):
         if bracket[0] == "(":
             opened.append(bracket.start())
         elif not opened:
-            raise _refusal(line, bracket.start(), "this bracket closes nothing")
+            raise _syntax_error(line, bracket.start(), "this bracket closes nothing")
         else:
             opened.pop()
         if len(opened) > _DEEPEST:
-            raise _refusal(line, opened[-1], f"it is nested deeper than {_DEEPEST}")
+            raise _syntax_error(line, opened[-1], f"it is nested deeper than {_DEEPEST}")
     if opened:
-        raise _refusal(line, opened[-1], "this bracket is never closed")
+        raise _syntax_error(line, opened[-1], "this bracket is never closed")
     return line
 
 
@@ -272,11 +272,11 @@ def _nearest(name: str, candidates: Collection[str]) -> str:
     """Return a sentence with the candidate that a misspelt name may stand for, or nothing."""
     import difflib
 
-    found = [_ELSEWHERE[name]] if _ELSEWHERE.get(name) in candidates else difflib.get_close_matches(name, candidates, 1)
+    found = [_ALIASES[name]] if _ALIASES.get(name) in candidates else difflib.get_close_matches(name, candidates, 1)
     return f" Did you mean `{found[0]}`?" if found else ""
 
 
-class _Translation:
+class _Compiler:
     """The syntax tree of a line as `steps` that work on a stack; what is constant is computed at once."""
 
     def __init__(self, line: str, known: Mapping[str, str]) -> None:
@@ -288,11 +288,11 @@ class _Translation:
                 tree = ast.parse(line, mode="eval")
         except SyntaxError as error:
             column = min(max((error.offset or 1) - 1, 0), len(line))
-            raise _refusal(line, column, f"{error.msg}. {_ACCEPTED}") from None
+            raise _syntax_error(line, column, f"{error.msg}. {_ACCEPTED}") from None
         self.add(tree.body)
 
     def refusal(self, place: ast.AST | int, problem: str) -> InputError:
-        return _refusal(self.line, place if isinstance(place, int) else self.column(place), problem)
+        return _syntax_error(self.line, place if isinstance(place, int) else self.column(place), problem)
 
     def column(self, node: Any, *, end: bool = False) -> int:
         """Return where a node begins or ends, in characters: `ast` counts the bytes of UTF-8."""
@@ -326,7 +326,7 @@ class _Translation:
             case ast.Call():
                 self.call(node)
             case _:
-                self.foreign(node)
+                self.reject(node)
         self.depth -= 1
 
     def apply(self, node: ast.AST, function: Callable[..., Any], *operands: ast.AST, arity: int = 0) -> None:
@@ -398,7 +398,7 @@ class _Translation:
     def call(self, node: ast.Call) -> None:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if isinstance(node.func, ast.Attribute):
-            self.foreign(node.func)
+            self.reject(node.func)
         if not name or name in self.known or name in _CONSTANTS:
             raise self.refusal(node.func, "this is not a function. Write * to multiply")
         if name not in _FUNCTIONS:
@@ -409,12 +409,12 @@ class _Translation:
             self.add(argument)
         function, arity = _FUNCTIONS[name]
         if len(node.args) != arity:
-            raise self.refusal(node, f"`{name}` takes {counted(arity, 'argument')}, not {len(node.args)}")
+            raise self.refusal(node, f"`{name}` takes {pluralize(arity, 'argument')}, not {len(node.args)}")
         if name == "power":
             self.check_power(self.column(node), powers)
         self.apply(node, function, arity=arity)
 
-    def foreign(self, node: ast.AST) -> NoReturn:
+    def reject(self, node: ast.AST) -> NoReturn:
         if not isinstance(node, ast.Attribute):
             raise self.refusal(node, f"{_FOREIGN.get(type(node), 'this')} is not accepted. {_ACCEPTED}")
         hint = f"Write `{node.attr}` without a prefix" if node.attr in {*_FUNCTIONS, *_CONSTANTS} else _ACCEPTED

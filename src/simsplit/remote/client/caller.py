@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...communicator import interrupts
-from ...errors import CallTimeoutError, GoneError, RefusedError, RemoteError, UnknownNameError
+from ...errors import AccessDeniedError, CallTimeoutError, PeerGoneError, RemoteError, UnknownNameError
 from ..link.backoff import LAST_LOOKS, need_room
 from ..link.identity import Peer
 from ..server.context import current
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..link.endpoint import Endpoint
-    from ..link.identity import Introduction
+    from ..link.identity import Identity
     from ..server.context import Running
     from ..settings import Settings
     from ..wire.codec import Hooks
-    from ..wire.frame import Arrived
+    from ..wire.frame import IncomingFrame
 
 
 class Request(NamedTuple):
@@ -63,10 +63,10 @@ _LOOKS = 5  # before a call waits with all that belongs to it: the answer to a s
 _CROWDED = 1000  # time limits that are kept before the first look at which of them still matter
 
 
-class Pending:
+class PendingCall:
     """A call that waits for its answer."""
 
-    answer: Arrived | None = None
+    answer: IncomingFrame | None = None
     error: RemoteError | None = None
     future: RemoteFuture | None = None
     unsettled = False  # the server was asked to cancel it, and has not answered
@@ -81,14 +81,14 @@ class Pending:
         return self.answer is not None or self.error is not None
 
 
-class Caller:
+class Client:
     """Calls that this rank makes.
 
     Parameters
     ----------
     endpoint : Endpoint
     settings : Settings
-    introduction : Introduction
+    introduction : Identity
         What this rank says of itself when it first calls another.
     step : callable
         Makes progress once.
@@ -104,7 +104,7 @@ class Caller:
         self,
         endpoint: Endpoint,
         settings: Settings,
-        introduction: Introduction,
+        introduction: Identity,
         *,
         step: Callable[..., bool],
         wait: Callable[[Callable[[], bool], float | None], bool],
@@ -125,7 +125,7 @@ class Caller:
         self._lock = threading.Lock()
         self.deadlines: list[tuple[float, int, Peer]] = []  # of futures: when, which call, of whom
         self._crowded = _CROWDED
-        self.finished: deque[Pending] = deque()  # of futures, to be settled outside of the endpoint's lock
+        self.finished: deque[PendingCall] = deque()  # of futures, to be settled outside of the endpoint's lock
         self.left: deque[tuple[int, int]] = deque()  # streams that nobody reads any more: rank and number
 
     @property
@@ -158,7 +158,7 @@ class Caller:
         """
         timeout = request.timeout
         deadline = None if timeout is None else time.perf_counter() + timeout
-        pending = Pending(next(self._numbers), request)
+        pending = PendingCall(next(self._numbers), request)
         self._begin(pending, positional, named or {}, annotations, deadline)
         if request.flags & Flag.ONEWAY:
             return None
@@ -190,7 +190,7 @@ class Caller:
         Only the first call to a rank waits, until that rank says welcome.
         """
         deadline = None if request.timeout is None else time.perf_counter() + request.timeout
-        pending = Pending(next(self._numbers), request)
+        pending = PendingCall(next(self._numbers), request)
         future = pending.future = RemoteFuture(self, pending)
         peer = self._begin(pending, positional, named, annotations, deadline)
         if deadline is not None:
@@ -204,7 +204,7 @@ class Caller:
 
     def _begin(
         self,
-        pending: Pending,
+        pending: PendingCall,
         positional: tuple[Any, ...],
         named: dict[str, Any],
         annotations: dict[str, Any] | None,
@@ -226,7 +226,7 @@ class Caller:
         if buffers and (pending.future is not None or self._serves()):  # or they could change before they are sent
             buffers = [copied(buffer) for buffer in buffers]
         if flags & Flag.ONEWAY:
-            self._keep_pace(peer, request, depth)
+            self._apply_backpressure(peer, request, depth)
         else:
             peer.calls[correlation] = pending
             if len(peer.calls) > peer.window:
@@ -253,14 +253,14 @@ class Caller:
         """Return how many calls wait for each other with this one, which a request that runs makes."""
         depth = running.depth + 1
         if depth > self.settings.max_depth:
-            raise RefusedError(
+            raise AccessDeniedError(
                 f"{request}: {depth} calls wait for each other, at most {self.settings.max_depth} may. "
                 "Raise max_depth (SIMSPLIT_REMOTE_MAX_DEPTH), and Python's own limit (sys.setrecursionlimit), if it is "
                 "no endless recursion."
             )
         return depth
 
-    def _wait_for_place(self, pending: Pending, deadline: float | None) -> None:
+    def _wait_for_place(self, pending: PendingCall, deadline: float | None) -> None:
         """Wait until one more call may wait for its answer."""
         peer = pending.peer
         while True:
@@ -271,13 +271,13 @@ class Caller:
                     return
             self._wait_for(lambda: len(peer.calls) < peer.window or peer.gone is not None, pending.request, deadline)
 
-    def _keep_pace(self, peer: Peer, request: Request, depth: int) -> None:
+    def _apply_backpressure(self, peer: Peer, request: Request, depth: int) -> None:
         """Wait for the other rank if it has heard nothing but oneway calls for long: it has to keep them."""
-        peer.unheard += 1
-        if peer.unheard >= peer.window:
+        peer.unacked_oneway += 1
+        if peer.unacked_oneway >= peer.window:
             self.call(Request(ObjectURI(PING, peer.rank), "", Flag.GET, request.timeout, str(request)))
             if depth == 1:  # a deeper ping is answered before calls that are not as deep
-                peer.unheard = 0
+                peer.unacked_oneway = 0
 
     def _wait_for(self, done: Callable[[], bool], request: Request, deadline: float | None) -> None:
         if not self.wait(done, None if deadline is None else deadline - time.perf_counter()):
@@ -286,7 +286,7 @@ class Caller:
     def _connected(self, request: Request, deadline: float | None) -> Peer:
         """Return the peer that is called, once it has welcomed this rank."""
         if self._closed is not None:
-            raise GoneError(f"{request}: {self._closed}")
+            raise PeerGoneError(f"{request}: {self._closed}")
         rank = request.target.rank
         peer = self._peers.get(rank)
         if peer is None:
@@ -296,7 +296,7 @@ class Caller:
                 )
             peer = self._peers.setdefault(rank, Peer(rank, self._introduction))
         if peer.gone is not None:
-            raise GoneError(f"{request}: {peer.gone}")
+            raise PeerGoneError(f"{request}: {peer.gone}")
         if not peer.welcome:
             with self._lock:  # one thread asks, or the other end would be asked twice
                 if peer.settled():  # refused before: its validators may have changed their mind
@@ -307,11 +307,11 @@ class Caller:
                     self._endpoint.send(hello, rank)
             self._wait_for(lambda: peer.settled() or self._closed is not None, request, deadline)
             if self._closed is not None:  # by another thread, which did not find this peer yet
-                raise GoneError(f"{request}: {self._closed}")
+                raise PeerGoneError(f"{request}: {self._closed}")
             peer.require(request)
         return peer
 
-    def accept(self, arrived: Arrived) -> None:
+    def accept(self, arrived: IncomingFrame) -> None:
         """Take an answer in. Sorts only: it is called while nobody else can move messages."""
         peer = self._peers.get(arrived.source)
         pending = None if peer is None else peer.calls.get(arrived.correlation)
@@ -323,12 +323,12 @@ class Caller:
         if pending.future is not None:
             self.finished.append(pending)
 
-    def waits_for(self, arrived: Arrived) -> bool:
+    def waits_for(self, arrived: IncomingFrame) -> bool:
         """Return whether an answer is one that a call waits for."""
         peer = self._peers.get(arrived.source)
         return peer is not None and arrived.correlation in peer.calls
 
-    def accept_word(self, arrived: Arrived) -> None:
+    def on_ack(self, arrived: IncomingFrame) -> None:
         """Take in a server's word on a call that was to be cancelled."""
         peer = self._peers.get(arrived.source)
         pending = None if peer is None else peer.calls.get(arrived.correlation)
@@ -354,7 +354,7 @@ class Caller:
         peer = self._peers.setdefault(rank, Peer(rank, self._introduction))
         peer.gone = reason
         for pending in list(peer.calls.values()):
-            self._drop(pending, GoneError(f"{pending.request}: {reason}. Whether it was carried out is not known."))
+            self._drop(pending, PeerGoneError(f"{pending.request}: {reason}. Whether it was carried out is not known."))
 
     def end(self, reason: str) -> None:
         """Make no more calls; give an error to those that wait. Sorts only."""
@@ -368,7 +368,7 @@ class Caller:
         self.end(reason)
         self.work()
 
-    def _drop(self, pending: Pending, error: RemoteError) -> None:
+    def _drop(self, pending: PendingCall, error: RemoteError) -> None:
         if pending.peer.calls.pop(pending.correlation, None) is None:  # it was answered, or dropped, just now
             return
         pending.error = error
@@ -409,7 +409,7 @@ class Caller:
             if not self._endpoint.progress():
                 return
 
-    def _abandon(self, pending: Pending) -> None:
+    def _abandon(self, pending: PendingCall) -> None:
         """Forget a call, and ask the server not to begin it."""
         if pending.peer.calls.pop(pending.correlation, None) is not None:
             with suppress(Exception):  # another one is raised
@@ -424,7 +424,7 @@ class Caller:
                 if peer is not None and peer.gone is None:
                     self._endpoint.send(Frame(FrameKind.CLOSE, number), rank)
 
-    def _give_up(self, pending: Pending) -> None:
+    def _give_up(self, pending: PendingCall) -> None:
         request = pending.request
         self._drop(
             pending,
@@ -447,7 +447,7 @@ class Caller:
                 self.wait(future.done, self.settings.cancel_wait)
         return future.cancelled()
 
-    def result(self, pending: Pending) -> Any:
+    def result(self, pending: PendingCall) -> Any:
         """Return what a call that is done has as its result, or raise."""
         if pending.error is not None:
             raise pending.error

@@ -10,7 +10,7 @@ from ..link.backoff import need_room
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from .caller import Caller, Pending
+    from .caller import Client, PendingCall
 
 
 class RemoteFuture(Future[Any]):
@@ -20,7 +20,7 @@ class RemoteFuture(Future[Any]):
     who does not know that (`concurrent.futures.wait`, a callback), a thread makes progress instead.
     """
 
-    def __init__(self, caller: Caller, pending: Pending) -> None:
+    def __init__(self, caller: Client, pending: PendingCall) -> None:
         super().__init__()
         self._caller = caller
         self.pending = pending

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..uri import ObjectURI
-    from .caller import Caller
+    from .caller import Client
     from .futures import RemoteFuture
 
 
@@ -24,14 +24,14 @@ class Origin(Protocol):
     """What a proxy needs of the rank that it lives on."""
 
     @property
-    def caller(self) -> Caller:
+    def caller(self) -> Client:
         """The calling side of the rank."""
 
 
 class Proxy:
     """A remote object. Whatever public name is asked of it, is asked of the object.
 
-    Made by `Here.proxy`, or by receiving a remote object. Two proxies are equal if they stand for the same
+    Made by `Session.proxy`, or by receiving a remote object. Two proxies are equal if they stand for the same
     object. A proxy can be copied, and sent to other ranks.
     """
 
@@ -152,7 +152,7 @@ class RemoteMethod:
 
     def __init__(
         self,
-        caller: Caller,
+        caller: Client,
         request: Request,
         signature: inspect.Signature | None = None,
         annotations: Mapping[str, Any] | None = None,

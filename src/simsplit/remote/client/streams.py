@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
-from ...errors import RefusedError, UnknownNameError
+from ...errors import AccessDeniedError, UnknownNameError
 from ..exposure import expose
 from ..server.context import current
 from ..uri import ObjectURI
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from ..settings import Settings
     from ..wire.codec import Hooks
-    from ..wire.frame import Arrived
-    from .caller import Caller, Request
+    from ..wire.frame import IncomingFrame
+    from .caller import Client, Request
 
 OBJECT = "simsplit.streams"  # what the streams of a rank are served as
 _PATIENCE = 0.05  # seconds that a fetch goes on, once it has an item
@@ -32,7 +32,7 @@ class Stream:
 
     __slots__ = ("annotations", "hooks", "items", "left", "lock", "method", "object", "owner", "touched", "where")
 
-    def __init__(self, items: Iterator[Any], request: Arrived, where: str, hooks: Hooks) -> None:
+    def __init__(self, items: Iterator[Any], request: IncomingFrame, where: str, hooks: Hooks) -> None:
         self.items = items
         self.owner = request.source
         self.object, self.method, self.annotations = request.object, request.method, request.annotations
@@ -65,12 +65,12 @@ class Streams:
         self._numbers = itertools.count(1)
         self._next_look = 0.0
 
-    def add(self, items: Iterator[Any], request: Arrived, where: str, hooks: Hooks) -> int:
+    def add(self, items: Iterator[Any], request: IncomingFrame, where: str, hooks: Hooks) -> int:
         """Keep the generator that a request gave, and return its number.
 
         Raises
         ------
-        RefusedError
+        AccessDeniedError
             If that rank has too many open.
         """
         self.expire()
@@ -78,7 +78,7 @@ class Streams:
         open_now = [stream for stream in list(self.open.values()) if stream.owner == owner and not stream.left]
         if len(open_now) >= self._settings.max_streams:
             _close(items)
-            raise RefusedError(
+            raise AccessDeniedError(
                 f"rank {owner} has {self._settings.max_streams} streams open here already (max_streams). "
                 "Close one, or read it to its end."
             )
@@ -130,7 +130,7 @@ class Streams:
         # What the generator does, it does within the call that gave it; so it finds that when it asks.
         running.object, running.method, running.annotations = stream.object, stream.method, stream.annotations
         if not stream.lock.acquire(blocking=False):  # it may be waiting for the very call that asks
-            raise RefusedError(f"the stream of {stream.where} is read already: one call at a time can read it")
+            raise AccessDeniedError(f"the stream of {stream.where} is read already: one call at a time can read it")
         try:
             return self._next(number, stream, max(1, min(count, self._settings.stream_window)))
         finally:
@@ -178,7 +178,7 @@ class RemoteIterator:
 
     _more = False  # until it is made
 
-    def __init__(self, caller: Caller, request: Request, number: int) -> None:
+    def __init__(self, caller: Client, request: Request, number: int) -> None:
         self._caller = caller
         rank = request.target.rank
         self._request = request._replace(target=ObjectURI(OBJECT, rank), method="fetch", flags=0, shown=str(request))

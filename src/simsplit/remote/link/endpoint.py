@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import CodecError, RefusedError
-from ..wire.frame import AGREEMENT, ANSWERS, CHUNK, LAST_TAG, LONGEST_HEAD, Arrived, Flag, overtakes, pack_small
+from ...errors import AccessDeniedError, CodecError
+from ..wire.frame import AGREEMENT, ANSWERS, CHUNK, LAST_TAG, LONGEST_HEAD, Flag, IncomingFrame, overtakes, pack_small
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ...errors import RemoteError
-    from ...transport.interface import Bytes, Port, Transfer
+    from ...transport.interface import Bytes, Transfer, Transport
     from ..wire.frame import Frame
 
 log = logging.getLogger("simsplit.remote")
@@ -36,7 +36,7 @@ class Endpoint:
 
     Parameters
     ----------
-    port : Port
+    port : Transport
         Used by nobody else.
     max_nbytes : int
         Bytes of one message, in or out.
@@ -59,10 +59,10 @@ class Endpoint:
 
     def __init__(
         self,
-        port: Port,
+        port: Transport,
         max_nbytes: int,
-        accept: Callable[[Arrived], None],
-        refusal: Callable[[Arrived], RemoteError | None] = lambda _arrived: None,
+        accept: Callable[[IncomingFrame], None],
+        refusal: Callable[[IncomingFrame], RemoteError | None] = lambda _arrived: None,
         patience: float = 10.0,
     ) -> None:
         self.rank, self.size, self.host = port.rank, port.size, port.host
@@ -79,7 +79,7 @@ class Endpoint:
         self._arriving: dict[int, deque[Iterator[None]]] = {}
         self._left: set[int] = set()  # ranks that take nothing more
         self._looks = port.looks
-        self._take = port.expect(HEADS, LONGEST_HEAD)
+        self._take = port.post_receive(HEADS, LONGEST_HEAD)
         self._quiet = False  # whether there was no message at the last look
         self._pieces = 0  # how many were begun, to tell whether anything moved
         self._patience = patience
@@ -95,14 +95,14 @@ class Endpoint:
 
         Raises
         ------
-        RefusedError
+        AccessDeniedError
             If it is over the limit.
         """
         nbytes = len(frame.body)
         for buffer in frame.buffers:
             nbytes += buffer.nbytes
         if nbytes > self._max_nbytes:
-            raise RefusedError(_too_large(nbytes, self._max_nbytes))
+            raise AccessDeniedError(_too_large(nbytes, self._max_nbytes))
         with self._lock:
             self._tag = tag = self._tag % LAST_TAG + 1
             head, buffers = frame.pack(tag)
@@ -126,7 +126,7 @@ class Endpoint:
         This is what most frames are, in fewer steps than `send` takes. The names, and errors, are as there.
         """
         if len(body) > self._max_nbytes:
-            raise RefusedError(_too_large(len(body), self._max_nbytes))
+            raise AccessDeniedError(_too_large(len(body), self._max_nbytes))
         head = pack_small(kind, correlation, name, method, flags, depth, body)
         with self._lock:
             transfer = self._send_now(head, destination, HEADS)
@@ -232,7 +232,7 @@ class Endpoint:
             self._arriving[source].append(self._read(data, source))
             return False
         try:
-            arrived = Arrived(data, source)
+            arrived = IncomingFrame(data, source)
         except CodecError as error:
             self.malformed(source, error)
             return False
@@ -253,20 +253,20 @@ class Endpoint:
     def _read(self, data: bytes, source: int) -> Iterator[None]:
         """Read a head that had to wait, receive what follows it, and hand the frame on."""
         try:
-            arrived = Arrived(data, source)
+            arrived = IncomingFrame(data, source)
         except CodecError as error:
             self.malformed(source, error)
             return
         yield from self._receive_buffers(arrived)
 
-    def _receive_buffers(self, arrived: Arrived) -> Iterator[None]:
+    def _receive_buffers(self, arrived: IncomingFrame) -> Iterator[None]:
         """Receive what follows a head, and hand the frame on."""
         sizes = arrived.sizes
         if sizes:
             nbytes = len(arrived.body) + sum(sizes)
             unwanted: RemoteError | None = self._refusal(arrived)
             if nbytes > self._max_nbytes:
-                unwanted = RefusedError(_too_large(nbytes, self._max_nbytes))
+                unwanted = AccessDeniedError(_too_large(nbytes, self._max_nbytes))
             if unwanted is not None:
                 self.counts["refused"] += 1
                 arrived.refuse(unwanted)
@@ -274,7 +274,7 @@ class Endpoint:
                 yield from self._receive_body(arrived, sizes[0])
                 sizes = sizes[1:]
             if arrived.error is None:
-                arrived.look_into(sizes)
+                arrived.peek(sizes)
             memory: list[memoryview | None] = [None] * len(sizes)
             if arrived.decoding is not None:
                 memory = [_bytes_of(array) for array in arrived.decoding.buffers]
@@ -283,7 +283,7 @@ class Endpoint:
         if arrived.kind not in AGREEMENT:
             self.received += 1  # last, as in `_take_in`
 
-    def _receive_body(self, arrived: Arrived, size: int) -> Iterator[None]:
+    def _receive_body(self, arrived: IncomingFrame, size: int) -> Iterator[None]:
         try:
             arrived.body = _bytes_of(np.empty(size, np.uint8))  # not filled with zeros first, as a bytearray is
         except MemoryError:
@@ -292,7 +292,9 @@ class Endpoint:
         else:
             yield from self._fill(arrived, [memoryview(arrived.body)], [size])
 
-    def _fill(self, arrived: Arrived, memory: Sequence[memoryview | None], sizes: Sequence[int]) -> Iterator[None]:
+    def _fill(
+        self, arrived: IncomingFrame, memory: Sequence[memoryview | None], sizes: Sequence[int]
+    ) -> Iterator[None]:
         """Receive buffers; where there is no memory, let go of them, piece by piece."""
         source, tag = arrived.source, arrived.tag
         pending: list[Transfer | None] = []

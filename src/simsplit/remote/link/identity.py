@@ -15,17 +15,17 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import CodecError, RefusedError
+from ...errors import AccessDeniedError, CodecError
 from ..wire.codec import Hooks, encode
 from ..wire.frame import Frame, FrameKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..client.caller import Pending
-    from ..server.objects import Served
+    from ..client.caller import PendingCall
+    from ..server.objects import ServedObject
     from ..settings import Settings
-    from ..wire.frame import Arrived
+    from ..wire.frame import IncomingFrame
 
 log = logging.getLogger("simsplit.remote")
 
@@ -35,7 +35,7 @@ _TEXT = 255  # characters of a host or a program that are looked at
 
 
 @dataclass(frozen=True, slots=True)
-class Introduction:
+class Identity:
     """What a rank says of itself.
 
     Attributes
@@ -77,7 +77,7 @@ class Connection:
 
 
 @dataclass(slots=True)
-class Guest:
+class ClientState:
     """A rank that may call this one.
 
     Attributes
@@ -96,20 +96,20 @@ class Guest:
     hooks: Hooks
     active: set[int] = field(default_factory=set)
     oneway: int = 0
-    instances: dict[str, tuple[Served, Any]] = field(default_factory=dict)
+    instances: dict[str, tuple[ServedObject, Any]] = field(default_factory=dict)
 
 
 class Peer:
     """A rank that this one calls, or wants to."""
 
-    def __init__(self, rank: int, introduction: Introduction) -> None:
+    def __init__(self, rank: int, introduction: Identity) -> None:
         self.rank = rank
         self.hooks = introduction.hooks
         self.welcome = False
         self.asked = False
         self.gone: str | None = None
-        self.calls: dict[int, Pending] = {}  # that wait for their answer, by correlation id
-        self.unheard = 0  # oneway calls since it was last known to have begun them all
+        self.calls: dict[int, PendingCall] = {}  # that wait for their answer, by correlation id
+        self.unacked_oneway = 0  # oneway calls since it was last known to have begun them all
         self.window = introduction.settings.max_in_flight
         self._introduction = introduction
         self._refusal: str | None = None
@@ -127,7 +127,7 @@ class Peer:
     def require(self, what: object) -> None:
         """Raise unless this rank is welcome."""
         if not self.welcome and self.gone is None:
-            raise RefusedError(f"{what}: rank {self.rank} takes no calls from this rank: {self._refusal}")
+            raise AccessDeniedError(f"{what}: rank {self.rank} takes no calls from this rank: {self._refusal}")
 
     def hello(self) -> Frame:
         """Return the first message."""
@@ -135,7 +135,7 @@ class Peer:
         own = self._introduction
         return _frame(FrameKind.HELLO, [own.host, own.program, own.settings.pickle, self._nonce])
 
-    def accept(self, arrived: Arrived) -> Frame | None:
+    def accept(self, arrived: IncomingFrame) -> Frame | None:
         """Take in what the other end says; return what to send back."""
         own, kind = self._introduction, arrived.kind
         if kind is FrameKind.REFUSED:
@@ -164,25 +164,25 @@ class Peer:
         return _proof(own.settings.passphrase, role, own.rank, self.rank, self._nonce, self._other_nonce)
 
 
-class Reception:
+class AccessControl:
     """Decides who may call this rank.
 
     Parameters
     ----------
-    introduction : Introduction
+    introduction : Identity
 
     Attributes
     ----------
     validators : list of callable
         Each is given a `Connection`; one that returns False, or raises, refuses it.
-    guests : dict of int to Guest
+    guests : dict of int to ClientState
         Who may call, by rank.
     """
 
-    def __init__(self, introduction: Introduction) -> None:
+    def __init__(self, introduction: Identity) -> None:
         self.validators: list[Callable[[Connection], bool | None]] = []
         self._introduction = introduction
-        self.guests: dict[int, Guest] = {}
+        self.guests: dict[int, ClientState] = {}
         self._callers: dict[int, tuple[Connection, object, bytes, bytes]] = {}  # challenged, not yet proved
         self._lock = threading.Lock()
 
@@ -193,13 +193,13 @@ class Reception:
         for rank, guest in list(self.guests.items()):
             try:
                 _ask(validator, guest.connection)
-            except RefusedError as refusal:
+            except AccessDeniedError as refusal:
                 self.leave(rank)
                 log.warning("refused rank %d: %s", rank, refusal)
                 refused.append((rank, _frame(FrameKind.REFUSED, str(refusal))))
         return refused
 
-    def guest(self, rank: int) -> Guest | None:
+    def guest(self, rank: int) -> ClientState | None:
         """Return the guest of that rank, if it is one."""
         return self.guests.get(rank)
 
@@ -207,7 +207,7 @@ class Reception:
         """Forget a rank that is gone."""
         self.guests.pop(rank, None)
 
-    def answer(self, arrived: Arrived) -> Frame:
+    def answer(self, arrived: IncomingFrame) -> Frame:
         """Return the answer to HELLO or PROOF."""
         rank = arrived.source
         try:
@@ -216,7 +216,7 @@ class Reception:
                 return self._proved(rank, value)
             host, program, pickle, nonce = value
             if not (isinstance(host, str) and isinstance(program, str) and _is_nonce(nonce)):
-                raise RefusedError("it does not say who it is")  # noqa: TRY301, answered below
+                raise AccessDeniedError("it does not say who it is")  # noqa: TRY301, answered below
             connection = Connection(rank, host[:_TEXT], program[:_TEXT])
             self._check(connection)
             if self._introduction.settings.passphrase is not None:
@@ -224,7 +224,7 @@ class Reception:
                 self._callers[rank] = (connection, pickle, nonce, own_nonce)
                 return _frame(FrameKind.CHALLENGE, own_nonce)
             return self._admit(connection, pickle, None)
-        except RefusedError as refusal:
+        except AccessDeniedError as refusal:
             reason = str(refusal)
         except (CodecError, TypeError, ValueError):
             reason = "its introduction cannot be read"
@@ -234,19 +234,19 @@ class Reception:
     def _check(self, connection: Connection) -> None:
         settings = self._introduction.settings
         if settings.allowed_ranks is not None and connection.rank not in settings.allowed_ranks:
-            raise RefusedError(f"rank {connection.rank} is not in its allowed_ranks")
+            raise AccessDeniedError(f"rank {connection.rank} is not in its allowed_ranks")
         if settings.allowed_hosts is not None and connection.host not in settings.allowed_hosts:
-            raise RefusedError(f"host {connection.host} is not in its allowed_hosts")
+            raise AccessDeniedError(f"host {connection.host} is not in its allowed_hosts")
 
     def _proved(self, rank: int, proof: object) -> Frame:
         caller = self._callers.pop(rank, None)
         if caller is None:
-            raise RefusedError("a proof that nobody asked for")
+            raise AccessDeniedError("a proof that nobody asked for")
         connection, pickle, nonce, own_nonce = caller
         particulars = (rank, self._introduction.rank, nonce, own_nonce)
         passphrase = self._introduction.settings.passphrase
         if type(proof) is not bytes or not hmac.compare_digest(proof, _proof(passphrase, b"caller", *particulars)):
-            raise RefusedError("it does not know the passphrase")
+            raise AccessDeniedError("it does not know the passphrase")
         return self._admit(connection, pickle, _proof(passphrase, b"called", *particulars))
 
     def _admit(self, connection: Connection, pickle: object, proof: bytes | None) -> Frame:
@@ -255,9 +255,9 @@ class Reception:
             _ask(validator, connection)
         with self._lock:
             if connection.rank not in self.guests and len(self.guests) >= settings.max_clients:
-                raise RefusedError(f"it has its max_clients, {settings.max_clients}, already")
+                raise AccessDeniedError(f"it has its max_clients, {settings.max_clients}, already")
             if connection.rank not in self.guests:  # otherwise it asked twice; its requests and instances stay
-                self.guests[connection.rank] = Guest(connection, self._introduction.agreed(pickle))
+                self.guests[connection.rank] = ClientState(connection, self._introduction.agreed(pickle))
         return _frame(FrameKind.WELCOME, [settings.pickle, settings.max_in_flight, proof])
 
 
@@ -265,9 +265,9 @@ def _ask(validator: Callable[[Connection], bool | None], connection: Connection)
     try:
         verdict = validator(connection)
     except Exception as error:
-        raise RefusedError(f"a connection validator raised {type(error).__name__}: {error}") from error
+        raise AccessDeniedError(f"a connection validator raised {type(error).__name__}: {error}") from error
     if verdict is False:
-        raise RefusedError("a connection validator refused it")
+        raise AccessDeniedError("a connection validator refused it")
 
 
 def _frame(kind: int, value: object) -> Frame:

@@ -28,8 +28,8 @@ from ..wire.frame import Frame, FrameKind
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..wire.frame import Arrived
-    from .workers import Threads
+    from ..wire.frame import IncomingFrame
+    from .workers import WorkerPool
 
 log = logging.getLogger("simsplit.remote")
 
@@ -43,8 +43,8 @@ class Waiting:
 
     Parameters
     ----------
-    leaving : Leaving
-    threads : Threads
+    leaving : TerminationDetector
+    threads : WorkerPool
     within : bool
         Whether it is a request that waits.
     done : callable, optional
@@ -54,7 +54,7 @@ class Waiting:
     __slots__ = ("_done", "_innermost", "_lists", "_outer", "looks")
 
     def __init__(
-        self, leaving: Leaving, threads: Threads, *, within: bool, done: Callable[[], bool] | None = None
+        self, leaving: TerminationDetector, threads: WorkerPool, *, within: bool, done: Callable[[], bool] | None = None
     ) -> None:
         self.looks = 0
         self._done = done
@@ -88,7 +88,7 @@ class Waiting:
         return self.looks >= looks + 2 if self._done is None else not self._done()  # the first may have begun before
 
 
-class Leaving:
+class TerminationDetector:
     """One rank's part in the agreement.
 
     Parameters
@@ -148,7 +148,7 @@ class Leaving:
         self._malformed = malformed
         self._patience = patience
         self._stuck: tuple[dict[int, tuple[int, int]], float] = ({}, 0.0)  # numbers that do not agree, and since when
-        self.arrived: deque[Arrived] = deque()
+        self.arrived: deque[IncomingFrame] = deque()
         self._lock = threading.Lock()
         self._reported: tuple[int, int] | None = None
         self._seen: tuple[int, int] | None = None  # at the first look that found them
@@ -177,7 +177,7 @@ class Leaving:
         self.failed = self.failed or reason
         self.agrees = True
 
-    def accept(self, arrived: Arrived) -> None:
+    def accept(self, arrived: IncomingFrame) -> None:
         """Take a message of the agreement in. Sorts only."""
         self.arrived.append(arrived)
 
@@ -249,7 +249,7 @@ class Leaving:
         else:
             self._send(Frame(kind, body=encode(list(value), _PLAIN).body), ROOT)
 
-    def _take(self, arrived: Arrived) -> None:
+    def _take(self, arrived: IncomingFrame) -> None:
         kind, source = arrived.kind, arrived.source
         if kind is FrameKind.END and source == ROOT:
             self._all_may_leave()
@@ -273,7 +273,7 @@ class Leaving:
     def _decide(self) -> None:
         """Root: begin a round, or end one."""
         if self._confirmed is None:
-            if self._reports.keys() >= self._expected and (self.incomplete or self._balanced()):
+            if self._reports.keys() >= self._expected and (self.incomplete or self._counts_match()):
                 self._wave += 1
                 self._confirmed = {}
                 self._asked = dict(self._reports)  # a later report belongs to no sum that was looked at
@@ -299,7 +299,7 @@ class Leaving:
         self._end()
         self.ended = True
 
-    def _balanced(self) -> bool:
+    def _counts_match(self) -> bool:
         reports = [self._reports[rank] for rank in self._expected]
         missing = sum(sent for sent, _ in reports) - sum(received for _, received in reports)
         if not missing:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..settings import Settings
 
 
-class Threads:
+class WorkerPool:
     """The threads of one rank. None of them blocks in MPI.
 
     Parameters

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...errors import CodecError, GoneError, RefusedError, RemoteError, UnknownNameError
-from ...util.buffer_pool import owns
+from ...errors import AccessDeniedError, CodecError, PeerGoneError, RemoteError, UnknownNameError
+from ...util.buffer_pool import owns_memory
 from ..client.streams import OBJECT as STREAMS
 from ..client.streams import Streams
 from ..exposure import is_exposed, members
@@ -20,19 +20,19 @@ from ..wire.exceptions import encode_failure, failure
 from ..wire.frame import SMALL, Flag, Frame, FrameKind
 from .context import context_of, current
 from .nameserver import OBJECT as NAMES
-from .objects import Objects
-from .request_queue import Queue
+from .objects import ObjectRegistry
+from .request_queue import RequestQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ..exposure import Member
     from ..link.endpoint import Endpoint
-    from ..link.identity import Guest, Introduction, Reception
+    from ..link.identity import AccessControl, ClientState, Identity
     from ..settings import Settings
-    from ..wire.frame import Arrived
+    from ..wire.frame import IncomingFrame
     from .context import CallContext, Running
-    from .objects import Served
+    from .objects import ServedObject
 
 log = logging.getLogger("simsplit.remote")
 
@@ -48,29 +48,29 @@ class Daemon:
     ----------
     endpoint : Endpoint
     settings : Settings
-    introduction : Introduction
-    reception : Reception
+    introduction : Identity
+    reception : AccessControl
         Knows who may call.
 
     Attributes
     ----------
-    objects : Objects
+    objects : ObjectRegistry
         What can be called.
     streams : Streams
         The generators that others fetch from.
     validators : list of callable
         Each is given the `CallContext` of a call; one that returns False, or raises, refuses it.
-    queue : Queue
+    queue : RequestQueue
         Requests that nobody has begun.
     running : list
         As long as there are requests that are carried out now.
     """
 
     def __init__(
-        self, endpoint: Endpoint, settings: Settings, introduction: Introduction, reception: Reception
+        self, endpoint: Endpoint, settings: Settings, introduction: Identity, reception: AccessControl
     ) -> None:
         self.validators: list[Callable[[CallContext], bool | None]] = []
-        self.queue = Queue(settings.max_depth + 1)
+        self.queue = RequestQueue(settings.max_depth + 1)
         self.running: list[None] = []
         self.closed: str | None = None
         self._endpoint = endpoint
@@ -79,23 +79,23 @@ class Daemon:
         self._guests = reception.guests
         self.streams = Streams(settings)
         own = {PING: (self, {}), STREAMS: (self.streams, members(Streams))}
-        self.objects = Objects(endpoint.rank, own, settings.leave_wait)
+        self.objects = ObjectRegistry(endpoint.rank, own, settings.leave_wait)
         self._turn = None if settings.workers else threading.RLock()  # of the thread that carries out requests
         self._served = self.objects.served
         self._lock = threading.Lock()
 
-    def refusal(self, request: Arrived, guest: Guest | None) -> RemoteError | None:
+    def refusal(self, request: IncomingFrame, guest: ClientState | None) -> RemoteError | None:
         """Return why a request will not be carried out, as far as its head and its source tell. Sorts only."""
         if guest is None:
-            return RefusedError(f"rank {request.source} was not welcomed by this rank")
+            return AccessDeniedError(f"rank {request.source} was not welcomed by this rank")
         limit, deepest = self._settings.max_in_flight, self._settings.max_depth
         if len(guest.active) >= limit and not request.flags & Flag.ONEWAY:
-            return RefusedError(f"more than {limit} requests at once (max_in_flight)")
+            return AccessDeniedError(f"more than {limit} requests at once (max_in_flight)")
         if request.depth > deepest:
-            return RefusedError(f"{request.depth} calls wait for each other; at most {deepest} may")
+            return AccessDeniedError(f"{request.depth} calls wait for each other; at most {deepest} may")
         return None
 
-    def accept(self, request: Arrived) -> None:
+    def accept(self, request: IncomingFrame) -> None:
         """Take a request in. Sorts only: it is called while nobody else can move messages."""
         guest, settings = self._guests.get(request.source), self._settings
         if (
@@ -111,7 +111,7 @@ class Daemon:
             guest.active.add(request.correlation)
         self.queue.push(request)
 
-    def _keeps_pace(self, guest: Guest) -> bool:
+    def _keeps_pace(self, guest: ClientState) -> bool:
         """Count a oneway request that will be queued, if there are not too many."""
         if guest.oneway >= 2 * self._settings.max_in_flight:  # a caller asks at half of that whether all are begun
             log.error("dropped a oneway call of rank %d: it sends them faster than it may", guest.connection.rank)
@@ -131,7 +131,7 @@ class Daemon:
         """Serve no more, and answer all that nobody has begun with an error."""
         self.closed = reason
         while (request := self.queue.pop()) is not None:
-            self._answer_failure(request, GoneError(reason))
+            self._answer_failure(request, PeerGoneError(reason))
 
     def serve_one(self, floor: int = 0) -> bool:
         """Carry out the next request that is deeper than `floor`; return whether there was one."""
@@ -169,7 +169,7 @@ class Daemon:
             if turn is not None:
                 turn.release()
 
-    def _serve(self, request: Arrived) -> None:
+    def _serve(self, request: IncomingFrame) -> None:
         """Carry out a request and send its answer."""
         guest = self._guests.get(request.source)
         served = self._served.get(request.object)
@@ -203,14 +203,14 @@ class Daemon:
         guest.active.discard(request.correlation)
         self._endpoint.send_small(request.source, _RESULT, request.correlation, "", "", 0, 0, body)
 
-    def _refused(self, request: Arrived, guest: Guest | None) -> RemoteError:
+    def _refused(self, request: IncomingFrame, guest: ClientState | None) -> RemoteError:
         if self.closed is not None:
-            return GoneError(self.closed)
+            return PeerGoneError(self.closed)
         if guest is None:
-            return RefusedError(f"rank {request.source} was not welcomed by this rank")
+            return AccessDeniedError(f"rank {request.source} was not welcomed by this rank")
         return UnknownNameError(f"rank {self._endpoint.rank} serves no object {request.object!r}")
 
-    def _encoded(self, request: Arrived, guest: Guest, result: Any) -> tuple[Encoded, int]:
+    def _encoded(self, request: IncomingFrame, guest: ClientState, result: Any) -> tuple[Encoded, int]:
         if type(result) is Encoded:
             return result, 0
         if _is_iterator(result):
@@ -219,7 +219,7 @@ class Daemon:
             return encode(stream, guest.hooks), Flag.STREAM
         return encode(result, guest.hooks), 0
 
-    def _answer(self, request: Arrived, answer: Encoded, flags: int) -> None:
+    def _answer(self, request: IncomingFrame, answer: Encoded, flags: int) -> None:
         body, buffers = answer
         if not buffers and len(body) <= SMALL:
             self._over(request)
@@ -231,7 +231,7 @@ class Daemon:
         self._over(request)
         self._endpoint.send(frame, request.source)
 
-    def _answer_failure(self, request: Arrived, error: BaseException) -> None:
+    def _answer_failure(self, request: IncomingFrame, error: BaseException) -> None:
         where = self._where(request.object, request.method)
         if request.flags & Flag.ONEWAY:
             log.error("a oneway call of rank %d failed on %s", request.source, where, exc_info=error)
@@ -243,18 +243,18 @@ class Daemon:
             instead = RemoteError(f"{type(error).__name__} was raised, and cannot be sent: {type(worse).__name__}")
             self._send_failure(request, instead, where)
 
-    def _send_failure(self, request: Arrived, error: BaseException, where: str) -> None:
+    def _send_failure(self, request: IncomingFrame, error: BaseException, where: str) -> None:
         body, buffers = encode_failure(error, where, self._introduction.hooks)
         buffers = [copied(buffer) for buffer in buffers]  # the user's code may have kept what it raised
         frame = Frame(FrameKind.ERROR, request.correlation, body=body, buffers=buffers)
         self._endpoint.send(frame, request.source)
 
-    def _over(self, request: Arrived) -> None:
+    def _over(self, request: IncomingFrame) -> None:
         guest = self._guests.get(request.source)
         if guest is not None:
             guest.active.discard(request.correlation)
 
-    def _carry_out(self, request: Arrived, guest: Guest, served: Served) -> tuple[Encoded, int]:
+    def _carry_out(self, request: IncomingFrame, guest: ClientState, served: ServedObject) -> tuple[Encoded, int]:
         """Run a request and return the answer; no reference to its arguments stays behind."""
         flags, method = request.flags, request.method
         positional, named, request.annotations = request.arguments(guest.hooks)
@@ -276,7 +276,7 @@ class Daemon:
         del positional, named
         return self._encoded(request, guest, result)
 
-    def _batch(self, served: Served, guest: Guest, request: Arrived, calls: list[Any]) -> Encoded:
+    def _batch(self, served: ServedObject, guest: ClientState, request: IncomingFrame, calls: list[Any]) -> Encoded:
         """Run several calls one after the other, whatever becomes of each."""
         name = request.object
         outcomes = Gathering(guest.hooks, 1)
@@ -306,12 +306,12 @@ class Daemon:
         context = context_of(running)
         for validator in self.validators:
             if validator(context) is False:
-                raise RefusedError(f"a call validator refused {context.object}.{context.method}")
+                raise AccessDeniedError(f"a call validator refused {context.object}.{context.method}")
 
     def _invoke(
         self,
-        served: Served,
-        guest: Guest,
+        served: ServedObject,
+        guest: ClientState,
         name: str,
         method: str,
         flags: int,
@@ -341,7 +341,7 @@ def _is_iterator(result: Any) -> bool:
     return hasattr(cls, "__next__") and not is_exposed(cls)
 
 
-def _no_member(served: Served, name: str, member: Member | None, flags: int) -> str:
+def _no_member(served: ServedObject, name: str, member: Member | None, flags: int) -> str:
     of = f"the remote {served.cls.__qualname__}"
     if member is None:
         exposed = ", ".join(served.members)
@@ -361,7 +361,7 @@ def _is_nobody_elses(buffer: memoryview) -> bool:
     """Return whether the memory is kept by the answer alone, so that nobody can change it before it is sent."""
     flat = buffer.obj
     owner = flat.base if isinstance(flat, np.ndarray) else None
-    if type(owner) is not np.ndarray or not owns(owner) or not _COUNTS:
+    if type(owner) is not np.ndarray or not owns_memory(owner) or not _COUNTS:
         return False
     return _references(owner) <= _ALONE
 

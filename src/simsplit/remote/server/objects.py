@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ...errors import InputError, RefusedError, UnknownNameError
+from ...errors import AccessDeniedError, InputError, UnknownNameError
 from ..exposure import INSTANCES, instances_of, is_exposed, members
 from ..uri import ObjectURI, word
 from .context import current
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedObject:
     """An object that can be called, or a class of which there is one for all, for each caller, or for each call.
 
     Attributes
@@ -53,7 +53,7 @@ class Served:
         object.__setattr__(self, "plain", frozenset(methods if self.thing is not None else ()))
 
 
-class Objects:
+class ObjectRegistry:
     """What one rank serves, by name.
 
     Parameters
@@ -66,7 +66,7 @@ class Objects:
 
     Attributes
     ----------
-    served : dict of str to Served
+    served : dict of str to ServedObject
         By name.
     """
 
@@ -74,12 +74,12 @@ class Objects:
         self._rank = rank
         self._patience = patience
         self.served = {
-            name: Served(thing, type(thing), INSTANCES[0], reachable) for name, (thing, reachable) in own.items()
+            name: ServedObject(thing, type(thing), INSTANCES[0], reachable) for name, (thing, reachable) in own.items()
         }
         self._names: dict[int, str] = {}  # of objects, by their address; the objects are held
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
-        self._singles: dict[str, tuple[Served, Any]] = {}
+        self._singles: dict[str, tuple[ServedObject, Any]] = {}
 
     @property
     def has_own(self) -> bool:
@@ -114,7 +114,7 @@ class Objects:
                     f"{cls.__qualname__} cannot be served as {name}: {taken} on this rank. Withdraw it first."
                 )
             mode = instances_of(cls) if is_class else INSTANCES[0]
-            self.served[name] = Served(thing if not is_class else None, cls, mode, reachable)
+            self.served[name] = ServedObject(thing if not is_class else None, cls, mode, reachable)
             self._names[id(thing)] = name
         return ObjectURI(name, self._rank)
 
@@ -140,7 +140,7 @@ class Objects:
             return None
         return str(self.add(value))
 
-    def instance(self, served: Served, name: str, own: dict[str, tuple[Served, Any]]) -> Any:
+    def instance(self, served: ServedObject, name: str, own: dict[str, tuple[ServedObject, Any]]) -> Any:
         """Return the instance of a class that a call is for; `own` are those of the caller's session."""
         if served.mode == "percall":
             return served.cls()
@@ -153,13 +153,13 @@ class Objects:
         # Only a call that is deeper than the one for which the instance is made can be one that its __init__ waits for.
         limit = self._patience if depth > max(list(served.makers.values()), default=depth) else -1
         if not served.making.acquire(timeout=limit):
-            raise RefusedError(_in_a_circle(served.cls, f"for {limit} s"))
+            raise AccessDeniedError(_in_a_circle(served.cls, f"for {limit} s"))
         try:
             made = where.get(name)
             if made is not None and made[0] is served:
                 return made[1]
             if id(where) in served.makers:  # and by this thread, which has the lock
-                raise RefusedError(_in_a_circle(served.cls, "now"))
+                raise AccessDeniedError(_in_a_circle(served.cls, "now"))
             served.makers[id(where)] = depth
             try:
                 thing = served.cls()

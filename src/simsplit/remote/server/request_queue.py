@@ -6,10 +6,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..wire.frame import Arrived
+    from ..wire.frame import IncomingFrame
 
 
-class Queue:
+class RequestQueue:
     """Requests that nobody has begun: of one depth in order, the deepest first, for others wait for them.
 
     Parameters
@@ -19,21 +19,21 @@ class Queue:
 
     Attributes
     ----------
-    plain : deque of Arrived
+    plain : deque of IncomingFrame
         Those of depth 1: calls that are made within no other, as most are.
-    nested : dict of int to deque of Arrived
+    nested : dict of int to deque of IncomingFrame
         The others, by depth.
     """
 
     def __init__(self, deepest: int) -> None:
         self._deepest = deepest
-        self.plain: deque[Arrived] = deque()
-        self.nested: dict[int, deque[Arrived]] = {}
+        self.plain: deque[IncomingFrame] = deque()
+        self.nested: dict[int, deque[IncomingFrame]] = {}
 
     def __bool__(self) -> bool:
         return bool(self.plain) or (bool(self.nested) and any(self.nested.values()))
 
-    def push(self, arrived: Arrived) -> None:
+    def push(self, arrived: IncomingFrame) -> None:
         """Put a request at the end."""
         depth = arrived.depth
         if depth <= 1:
@@ -41,7 +41,7 @@ class Queue:
         else:
             self.nested.setdefault(min(depth, self._deepest), deque()).append(arrived)
 
-    def pop(self, floor: int = 0) -> Arrived | None:
+    def pop(self, floor: int = 0) -> IncomingFrame | None:
         """Return the next request that is deeper than `floor`, if there is one."""
         if self.nested:
             for depth in sorted(self.nested, reverse=True):
@@ -58,7 +58,7 @@ class Queue:
                 pass
         return None
 
-    def take(self, source: int, correlation: int) -> Arrived | None:
+    def take(self, source: int, correlation: int) -> IncomingFrame | None:
         """Return a certain request, if it is there."""
         for requests in (self.plain, *list(self.nested.values())):
             for arrived in list(requests):

@@ -55,13 +55,13 @@ import msgspec
 import numpy as np
 
 from ...errors import CodecError
-from ...util.buffer_pool import empty
+from ...util.buffer_pool import pooled_empty
 from . import values as kinds
 from .decoder import Reader, has_names, layout
-from .encoder import RefusedValueError, Writer
+from .encoder import Encoder, RefusedValueError
 from .shapes import CANNOT_ENCODE
 from .shapes import SCALARS as NATIVE
-from .values import Kind
+from .values import ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 
 _NO_BUFFERS: list[Any] = []
 _NO_TABLE = b"\x92\x90"  # how a message begins that has no buffers
-_PLAIN_PART = [msgspec.msgpack.Ext(int(Kind.PART), b""), None]
+_PLAIN_PART = [msgspec.msgpack.Ext(int(ValueType.PART), b""), None]
 _BYTE = np.dtype(np.uint8)
 _NONE: Mapping[str, Any] = MappingProxyType({})
 _WRONG_TABLE = "not a message: its table of buffers is not the one that was announced"
@@ -132,7 +132,7 @@ def encode(value: Any, hooks: Hooks, parts: Sequence[str] = ()) -> Encoded:
     body = encode_plain(value)
     if body is not None:
         return Encoded(body, [])
-    writer = Writer(hooks)
+    writer = Encoder(hooks)
     with _told(parts):
         tree = writer.whole(value)
         if type(tree) is list and tree[:2] == _PLAIN_PART:
@@ -164,7 +164,7 @@ class Gathering:
     def __init__(self, hooks: Hooks, depth: int) -> None:
         self.trees: list[msgspec.Raw] = []
         self._depth = depth
-        self._writer = Writer(hooks)
+        self._writer = Encoder(hooks)
         self._writer.around(depth)
 
     def add(self, value: Any, parts: Sequence[str] = ()) -> None:
@@ -192,7 +192,7 @@ class Gathering:
 
 def copied(buffer: memoryview) -> memoryview:
     """Return memory of its own with the same bytes."""
-    memory = empty((buffer.nbytes,), _BYTE)[0]
+    memory = pooled_empty((buffer.nbytes,), _BYTE)[0]
     memory[:] = buffer
     return memory.data
 
@@ -305,7 +305,7 @@ _decode_plain = msgspec.msgpack.Decoder(ext_hook=_stop).decode
 _decode_plain_arguments = msgspec.msgpack.Decoder(
     tuple[list[Any], tuple[list[Any], dict[str, Any]]], ext_hook=_stop
 ).decode
-_decode_tree = msgspec.msgpack.Decoder(ext_hook=lambda code, _nothing: Kind(code)).decode
+_decode_tree = msgspec.msgpack.Decoder(ext_hook=lambda code, _nothing: ValueType(code)).decode
 
 
 class Decoding:
@@ -338,7 +338,7 @@ class Decoding:
             raise CodecError(_WRONG_TABLE)
         layouts = [layout(entry, size) for entry, size in zip(table, sizes, strict=True)]
         try:
-            self.buffers = [empty(shape, dtype, order)[0] for dtype, shape, order in layouts]
+            self.buffers = [pooled_empty(shape, dtype, order)[0] for dtype, shape, order in layouts]
         except (MemoryError, ValueError) as error:
             raise CodecError(f"no memory for the {sum(sizes):,} bytes of the message: {error}") from None
 

@@ -13,7 +13,7 @@ from . import shapes
 from . import values as kinds
 from .encoder import DEEPEST, height_of
 from .shapes import SCALARS as NATIVE
-from .values import Kind
+from .values import ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -78,7 +78,7 @@ class Reader:
         if cls is dict or cls is list:
             if depth > DEEPEST:
                 raise CodecError(f"not a value: containers are nested more than {DEEPEST} deep")
-            if cls is list and tree and type(tree[0]) is Kind:
+            if cls is list and tree and type(tree[0]) is ValueType:
                 return self._special(tree, depth)
             made: Any = cls()
             self._numbered.append(made)
@@ -107,7 +107,7 @@ class Reader:
         parts = self._read_into([], tree[1:], depth)
         if kind in _AFTER_ITS_PARTS:
             return self._number(_AFTER_ITS_PARTS[kind](self, parts))
-        return kinds.put_together(kind, parts, self.hooks.registry)
+        return kinds.compose(kind, parts, self.hooks.registry)
 
     def _number(self, made: Any) -> Any:
         self._numbered.append(made)
@@ -198,7 +198,7 @@ class Reader:
             self._weigh(made, parts)
 
     def _array(self, tree: list[Any], _depth: int) -> Any:
-        return self._number(_inline(*tree[1:]) if tree[0] is Kind.ARRAY else self._buffer(*tree[1:]))
+        return self._number(_inline(*tree[1:]) if tree[0] is ValueType.ARRAY else self._buffer(*tree[1:]))
 
     def _part(self, tree: list[Any], _depth: int) -> Any:
         return shapes.read(*tree[1:])
@@ -226,23 +226,23 @@ class Reader:
         return pickle.loads(data, buffers=[self._buffer(index) for index in indices])  # noqa: S301, both ends agreed
 
 
-_BEFORE_ITS_PARTS: dict[Kind, Callable[[Reader, list[Any], int], Any]] = {
-    Kind.SAME: Reader._same,  # noqa: SLF001, of this module, as all of these
-    Kind.WITHIN: Reader._within,  # noqa: SLF001
-    Kind.SET: Reader._set,  # noqa: SLF001
-    Kind.DICT: Reader._dict,  # noqa: SLF001
-    Kind.DATACLASS: Reader._dataclass,  # noqa: SLF001
-    Kind.EXCEPTION: Reader._exception,  # noqa: SLF001
-    Kind.ARRAY: Reader._array,  # noqa: SLF001
-    Kind.BUFFER: Reader._array,  # noqa: SLF001
-    Kind.PART: Reader._part,  # noqa: SLF001
+_BEFORE_ITS_PARTS: dict[ValueType, Callable[[Reader, list[Any], int], Any]] = {
+    ValueType.SAME: Reader._same,  # noqa: SLF001, of this module, as all of these
+    ValueType.WITHIN: Reader._within,  # noqa: SLF001
+    ValueType.SET: Reader._set,  # noqa: SLF001
+    ValueType.DICT: Reader._dict,  # noqa: SLF001
+    ValueType.DATACLASS: Reader._dataclass,  # noqa: SLF001
+    ValueType.EXCEPTION: Reader._exception,  # noqa: SLF001
+    ValueType.ARRAY: Reader._array,  # noqa: SLF001
+    ValueType.BUFFER: Reader._array,  # noqa: SLF001
+    ValueType.PART: Reader._part,  # noqa: SLF001
 }
-_AFTER_ITS_PARTS: dict[Kind, Callable[[Reader, list[Any]], Any]] = {
-    Kind.TUPLE: Reader._tuple,  # noqa: SLF001
-    Kind.FROZENSET: Reader._frozenset,  # noqa: SLF001
-    Kind.BYTEARRAY: lambda reader, parts: kinds.put_together(Kind.BYTEARRAY, parts, reader.hooks.registry),
-    Kind.REFERENCE: Reader._reference,  # noqa: SLF001
-    Kind.PICKLE: Reader._pickle,  # noqa: SLF001
+_AFTER_ITS_PARTS: dict[ValueType, Callable[[Reader, list[Any]], Any]] = {
+    ValueType.TUPLE: Reader._tuple,  # noqa: SLF001
+    ValueType.FROZENSET: Reader._frozenset,  # noqa: SLF001
+    ValueType.BYTEARRAY: lambda reader, parts: kinds.compose(ValueType.BYTEARRAY, parts, reader.hooks.registry),
+    ValueType.REFERENCE: Reader._reference,  # noqa: SLF001
+    ValueType.PICKLE: Reader._pickle,  # noqa: SLF001
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import CodecError
 from . import shapes
 from . import values as kinds
-from .values import Kind
+from .values import ValueType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ class _SharedError(Exception):
     """An object is in a part that was encoded by itself, and outside of it too."""
 
 
-class Writer:
+class Encoder:
     """Turns values into trees, of which one message is made.
 
     Parameters
@@ -121,7 +121,7 @@ class Writer:
             return value
         known = self._seen.get(id(value))
         if known is not None:
-            return self._special(Kind.SAME, known[0])
+            return self._special(ValueType.SAME, known[0])
         if depth >= DEEPEST:
             raise RefusedValueError(f"containers are nested more than {DEEPEST} deep")
         if cls is list or cls is dict or cls is tuple:
@@ -132,9 +132,9 @@ class Writer:
                     part = shapes.part(value, DEEPEST - depth)
                     if part is not None and part.ids.isdisjoint(self._seen) and part.ids.isdisjoint(self._parts):
                         self._parts |= part.ids
-                        return self._special(Kind.PART, part.shape, part.data)
+                        return self._special(ValueType.PART, part.shape, part.data)
             if cls is tuple:
-                return self._complete(value, Kind.TUPLE, value, depth)
+                return self._complete(value, ValueType.TUPLE, value, depth)
             self._register(value)
             return self._elements(value, depth) if cls is list else self._mapping(value, depth)
         return self._other(value, cls, depth)
@@ -144,13 +144,13 @@ class Writer:
         self._seen[id(value)] = (self._count, value)
         self._count += 1
 
-    def _complete(self, value: Any, kind: Kind, elements: Sequence[Any], depth: int) -> Any:
+    def _complete(self, value: Any, kind: ValueType, elements: Sequence[Any], depth: int) -> Any:
         """Write what the reader can only make once it has all elements."""
         written = self._elements(elements, depth)
         known = self._seen.get(id(value))
         if known is not None:  # by now: there is a circle, and it was written within itself
-            return self._special(Kind.WITHIN, known[0], *written)
-        if kind is Kind.TUPLE:
+            return self._special(ValueType.WITHIN, known[0], *written)
+        if kind is ValueType.TUPLE:
             height = height_of(value, self._heights)
             if height:
                 self._heights[id(value)] = height
@@ -165,17 +165,17 @@ class Writer:
             return self._array(value)
         if cls is set:
             self._register(value)
-            return self._special(Kind.SET, *self._elements(list(value), depth))
+            return self._special(ValueType.SET, *self._elements(list(value), depth))
         if cls is frozenset:
-            return self._complete(value, Kind.FROZENSET, list(value), depth)
+            return self._complete(value, ValueType.FROZENSET, list(value), depth)
         if cls is bytearray:
             self._register(value)
-            return self._special(Kind.BYTEARRAY, bytes(value))
-        return self._special(Kind.INT, _integer(value)) if cls is int else self._rest(value, cls, depth)
+            return self._special(ValueType.BYTEARRAY, bytes(value))
+        return self._special(ValueType.INT, _integer(value)) if cls is int else self._rest(value, cls, depth)
 
     def _rest(self, value: Any, cls: type, depth: int) -> Any:
         try:
-            apart = kinds.take_apart(value, cls, self.hooks.registry)
+            apart = kinds.decompose(value, cls, self.hooks.registry)
         except CodecError as error:
             raise RefusedValueError(str(error)) from None
         if apart is not None:
@@ -184,21 +184,21 @@ class Writer:
         if reference is None and not self.hooks.pickle:
             raise RefusedValueError(kinds.advice(value, cls))
         self._register(value)
-        return self._pickle(value) if reference is None else self._special(Kind.REFERENCE, reference)
+        return self._pickle(value) if reference is None else self._special(ValueType.REFERENCE, reference)
 
-    def _apart(self, value: Any, kind: Kind, names: Sequence[str], values: Sequence[Any], depth: int) -> Any:
-        made = {Kind.DATACLASS: 1, Kind.EXCEPTION: 4}.get(kind)  # of how many parts the reader makes it
+    def _apart(self, value: Any, kind: ValueType, names: Sequence[str], values: Sequence[Any], depth: int) -> Any:
+        made = {ValueType.DATACLASS: 1, ValueType.EXCEPTION: 4}.get(kind)  # of how many parts the reader makes it
         written = self._named("{}", names[:made], values[:made], depth)
         if made is not None:
             known = self._seen.get(id(value))
             if known is not None:  # an exception that its arguments lead to
-                return self._special(Kind.WITHIN, known[0], *written)
+                return self._special(ValueType.WITHIN, known[0], *written)
             self._register(value)
             written += self._named("{}", names[made:], values[made:], depth)
         return self._special(kind, *written)
 
     @staticmethod
-    def _special(kind: Kind, *rest: Any) -> list[Any]:
+    def _special(kind: ValueType, *rest: Any) -> list[Any]:
         return [_Ext(int(kind), b""), *rest]
 
     def _elements(self, values: Sequence[Any], depth: int) -> list[Any]:
@@ -218,7 +218,7 @@ class Writer:
     def _mapping(self, value: dict[Any, Any], depth: int) -> Any:
         if AS_IT_IS.issuperset(map(type, value)) or all(map(_is_native, value)):
             return dict(zip(value, self._named("[{!r:.40}]", value, value.values(), depth), strict=True))
-        result = self._special(Kind.DICT)
+        result = self._special(ValueType.DICT)
         for key, item in value.items():
             result += self._named(" key {!r:.40}", [key], [key], depth)
             result += self._named("[{!r:.40}]", [key], [item], depth)
@@ -241,8 +241,8 @@ class Writer:
         whole = np.asarray(array) if array.flags.forc else np.ascontiguousarray(array)
         layout = [array.dtype.str, list(array.shape), order]
         if array.nbytes <= self.hooks.inline or len(self.buffers) == MOST_BUFFERS:
-            return self._special(Kind.ARRAY, *layout, whole.tobytes(order="A"))
-        return self._special(Kind.BUFFER, self._buffer(layout, whole.reshape(-1, order="A").view(np.uint8).data))
+            return self._special(ValueType.ARRAY, *layout, whole.tobytes(order="A"))
+        return self._special(ValueType.BUFFER, self._buffer(layout, whole.reshape(-1, order="A").view(np.uint8).data))
 
     def _buffer(self, layout: list[Any], memory: memoryview) -> int:
         self.table.append(layout)
@@ -260,7 +260,7 @@ class Writer:
             raise RefusedValueError(f"it cannot be pickled: {error}") from error
         if len(self.buffers) + len(raws) > MOST_BUFFERS:
             data, raws = pickle.dumps(value, protocol=5), []
-        return self._special(Kind.PICKLE, data, *(self._buffer(["|u1", [raw.nbytes], "C"], raw) for raw in raws))
+        return self._special(ValueType.PICKLE, data, *(self._buffer(["|u1", [raw.nbytes], "C"], raw) for raw in raws))
 
 
 def _is_native(key: Any) -> bool:

@@ -213,7 +213,7 @@ def _read_names(names: bytes, named: int) -> tuple[str, str]:
         raise CodecError(f"not a frame: {error}") from None
 
 
-class Arrived:
+class IncomingFrame:
     """A message that came; `value` gives what it holds.
 
     Parameters
@@ -301,7 +301,7 @@ class Arrived:
         self.decoding, self.body = None, b""  # no reference to large arguments stays behind
         return as_arguments(value)
 
-    def look_into(self, sizes: tuple[int, ...]) -> None:
+    def peek(self, sizes: tuple[int, ...]) -> None:
         """Look into the body, and take memory for the buffers, if there are others than the body."""
         if not sizes:
             return

@@ -35,7 +35,7 @@ _LONGEST_TEXT = 1000  # characters of what an exception says
 LARGEST_ARRAY = 2**62  # bytes: keeps products of shapes far from anything that could wrap around
 
 
-class Kind(IntEnum):
+class ValueType(IntEnum):
     """What follows an extension, by its code."""
 
     TUPLE = 1
@@ -172,7 +172,7 @@ def short(value: Any) -> str:
     return f"{value!r:.200}" if type(value) in (str, int) else f"(a {type(value).__name__})"
 
 
-def take_apart(value: Any, cls: type, registry: Registry) -> tuple[Kind, Sequence[str], Sequence[Any]] | None:
+def decompose(value: Any, cls: type, registry: Registry) -> tuple[ValueType, Sequence[str], Sequence[Any]] | None:
     """Return the kind of a value, and the names and values of its parts; None if the type is unknown."""
     simple = _SIMPLE.get(cls)
     if simple is not None:
@@ -180,9 +180,9 @@ def take_apart(value: Any, cls: type, registry: Registry) -> tuple[Kind, Sequenc
         parts = split(value)
         return kind, [""] * len(parts), parts
     if cls is np.str_ or cls is np.bytes_:  # whose dtype says how long they are, without zeros at the end, or nothing
-        return Kind.SCALAR, ["", ""], ["", str.__str__(value) if cls is np.str_ else bytes(value)]
+        return ValueType.SCALAR, ["", ""], ["", str.__str__(value) if cls is np.str_ else bytes(value)]
     if isinstance(value, np.generic) and value.dtype.kind in NUMPY_KINDS:
-        return Kind.SCALAR, ["", ""], [value.dtype.str, value.tobytes()]
+        return ValueType.SCALAR, ["", ""], [value.dtype.str, value.tobytes()]
     if isinstance(value, BaseException):
         arguments: Sequence[Any] = value.args
         if isinstance(value, OSError):  # whose args lack the file's name
@@ -193,16 +193,16 @@ def take_apart(value: Any, cls: type, registry: Registry) -> tuple[Kind, Sequenc
         only = arguments[0] if len(arguments) == 1 else None  # mostly the text itself, which is then not sent twice
         said = None if type(only) is str and only == text else text
         parts = [cls.__module__, cls.__qualname__, said, list(arguments), _state(value, cls)]
-        return Kind.EXCEPTION, ["", "", "", ".args", ".__dict__"], parts
+        return ValueType.EXCEPTION, ["", "", "", ".args", ".__dict__"], parts
     return _of_a_class(value, cls) if cls in registry else None
 
 
-def _of_a_class(value: Any, cls: type) -> tuple[Kind, Sequence[str], Sequence[Any]]:
+def _of_a_class(value: Any, cls: type) -> tuple[ValueType, Sequence[str], Sequence[Any]]:
     """Take apart an instance of a registered class."""
     names: list[str] = [""]
     parts: list[Any] = [full_name(cls)]
     if isinstance(value, Enum):
-        return Kind.ENUM, ["", ""], [*parts, value.value if isinstance(value, Flag) else value.name]
+        return ValueType.ENUM, ["", ""], [*parts, value.value if isinstance(value, Flag) else value.name]
     state = _state(value, cls)
     for field in dataclasses.fields(cls):
         names += ["", f".{field.name}"]
@@ -213,7 +213,7 @@ def _of_a_class(value: Any, cls: type) -> tuple[Kind, Sequence[str], Sequence[An
     if state:  # what is no field, such as what its __post_init__ has made
         names.append(".__dict__")
         parts.append(state)
-    return Kind.DATACLASS, names, parts
+    return ValueType.DATACLASS, names, parts
 
 
 def text_of(error: BaseException) -> str:
@@ -276,9 +276,9 @@ def check_fields(cls: type, given: Mapping[Any, Any]) -> None:
         raise CodecError(f"not a value: {full_name(cls)} has the fields {sorted(fields)} here, {', '.join(came)} came")
 
 
-def put_together(kind: Kind, parts: list[Any], registry: Registry) -> Any:
-    """Return the value of which `take_apart` made the parts. Wrong parts raise any exception."""
-    if kind is not Kind.ENUM:
+def compose(kind: ValueType, parts: list[Any], registry: Registry) -> Any:
+    """Return the value of which `decompose` made the parts. Wrong parts raise any exception."""
+    if kind is not ValueType.ENUM:
         return _BUILDERS[kind](parts)
     name, member = parts
     cls = registry.find(name)
@@ -376,27 +376,27 @@ def _when(value: datetime | time) -> list[Any]:
     return [value.replace(tzinfo=None).isoformat(), value.fold, _zone(value.tzinfo, value)]
 
 
-_SIMPLE: dict[type, tuple[Kind, Callable[[Any], list[Any]]]] = {
-    complex: (Kind.COMPLEX, lambda value: [value.real, value.imag]),
-    Decimal: (Kind.DECIMAL, lambda value: [str(value)]),
-    Fraction: (Kind.FRACTION, lambda value: [value.numerator, value.denominator]),
-    UUID: (Kind.UUID, lambda value: [value.bytes]),
-    datetime: (Kind.DATETIME, _when),
-    date: (Kind.DATE, lambda value: [value.isoformat()]),
-    time: (Kind.TIME, _when),
-    timedelta: (Kind.TIMEDELTA, lambda value: [value.days, value.seconds, value.microseconds]),
+_SIMPLE: dict[type, tuple[ValueType, Callable[[Any], list[Any]]]] = {
+    complex: (ValueType.COMPLEX, lambda value: [value.real, value.imag]),
+    Decimal: (ValueType.DECIMAL, lambda value: [str(value)]),
+    Fraction: (ValueType.FRACTION, lambda value: [value.numerator, value.denominator]),
+    UUID: (ValueType.UUID, lambda value: [value.bytes]),
+    datetime: (ValueType.DATETIME, _when),
+    date: (ValueType.DATE, lambda value: [value.isoformat()]),
+    time: (ValueType.TIME, _when),
+    timedelta: (ValueType.TIMEDELTA, lambda value: [value.days, value.seconds, value.microseconds]),
 }
 
-_BUILDERS: dict[Kind, Callable[[list[Any]], Any]] = {
-    Kind.INT: lambda parts: integer(parts[0]),
-    Kind.COMPLEX: lambda parts: complex(*parts),
-    Kind.BYTEARRAY: lambda parts: bytearray(memoryview(parts[0])),
-    Kind.DECIMAL: lambda parts: Decimal(parts[0]),
-    Kind.FRACTION: lambda parts: Fraction(*map(index, parts)),  # of a text it might reckon for ever
-    Kind.UUID: lambda parts: UUID(bytes=parts[0]),
-    Kind.DATETIME: lambda p: datetime.fromisoformat(p[0]).replace(fold=p[1], tzinfo=_zone_from(p[2])),
-    Kind.DATE: lambda parts: date.fromisoformat(parts[0]),
-    Kind.TIME: lambda p: time.fromisoformat(p[0]).replace(fold=p[1], tzinfo=_zone_from(p[2])),
-    Kind.TIMEDELTA: lambda parts: timedelta(*parts),
-    Kind.SCALAR: _scalar,
+_BUILDERS: dict[ValueType, Callable[[list[Any]], Any]] = {
+    ValueType.INT: lambda parts: integer(parts[0]),
+    ValueType.COMPLEX: lambda parts: complex(*parts),
+    ValueType.BYTEARRAY: lambda parts: bytearray(memoryview(parts[0])),
+    ValueType.DECIMAL: lambda parts: Decimal(parts[0]),
+    ValueType.FRACTION: lambda parts: Fraction(*map(index, parts)),  # of a text it might reckon for ever
+    ValueType.UUID: lambda parts: UUID(bytes=parts[0]),
+    ValueType.DATETIME: lambda p: datetime.fromisoformat(p[0]).replace(fold=p[1], tzinfo=_zone_from(p[2])),
+    ValueType.DATE: lambda parts: date.fromisoformat(parts[0]),
+    ValueType.TIME: lambda p: time.fromisoformat(p[0]).replace(fold=p[1], tzinfo=_zone_from(p[2])),
+    ValueType.TIMEDELTA: lambda parts: timedelta(*parts),
+    ValueType.SCALAR: _scalar,
 }
