@@ -80,3 +80,9 @@ def test_a_rank_failure_travels_between_ranks_and_cannot_be_changed() -> None:
     assert pickle.loads(pickle.dumps(failure)) == failure  # noqa: S301, our own
     with pytest.raises(AttributeError):
         failure.rank = 3  # type: ignore[misc]
+
+
+def test_names_that_errors_had_at_first_are_the_same_classes() -> None:
+    assert errors.GoneError is errors.PeerGoneError
+    assert errors.RefusedError is errors.AccessDeniedError
+    assert error_class("PeerGoneError") is errors.PeerGoneError

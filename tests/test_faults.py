@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STEPS = 12
 OPTIONS = ["--kernel", "x + t", "--kind", "step", "--size", "10", "--steps", str(STEPS), "--quiet", "--serial"]
-CALLS = {"create": 4, "write": 6, "sync": 7, "rename": 5, "fsync_dir": 6}  # how often at least, in a run
+CALLS = {"create": 4, "write": 6, "fsync": 7, "rename": 5, "fsync_dir": 6}  # how often at least, in a run
 
 
 def in_child(work: Any) -> tuple[int, str]:

@@ -12,9 +12,9 @@
     └── RemoteError           7   a call of a remote object could not be made, or has no answer
         ├── CodecError            a value cannot travel (also a TypeError)
         ├── UnknownNameError      no such name, object or rank (also a LookupError)
-        ├── AccessDeniedError          the other rank does not accept it (also a PermissionError)
+        ├── AccessDeniedError     the other rank does not accept it (also a PermissionError)
         ├── CallTimeoutError      no answer in time (also a TimeoutError)
-        └── PeerGoneError             the other rank serves no more (also a ConnectionError)
+        └── PeerGoneError         the other rank serves no more (also a ConnectionError)
 
 An error of any rank is raised on *all* of them, at an agreed place: the same type, the same message,
 with the particulars of each rank that failed in `SimsplitError.failures`.
@@ -138,6 +138,11 @@ class CallTimeoutError(RemoteError, TimeoutError):
 
 class PeerGoneError(RemoteError, ConnectionError):
     """The other rank serves no more. Whether a call that was on its way was carried out is not known."""
+
+
+# The names that these two had at first; deprecated.
+GoneError = PeerGoneError
+RefusedError = AccessDeniedError
 
 
 def error_class(name: str) -> type[SimsplitError]:

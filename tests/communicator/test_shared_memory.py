@@ -31,8 +31,8 @@ def test_what_one_writes_the_other_reads() -> None:
 def test_another_process_opens_it_and_nothing_is_left_when_both_are_killed() -> None:
     code = """
 import os, signal, sys
-from simsplit.communicator.shared_memory import accept
-memory = accept(eval(sys.argv[1])).lend(4096)
+from simsplit.communicator.shared_memory import attach
+memory = attach(eval(sys.argv[1])).lease(4096)
 memory[:5] = list(b"there")
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -179,11 +179,11 @@ def test_what_is_not_the_history_that_was_made_is_refused(tmp_path: Path, name: 
             check(path, layout)
 
 
-@pytest.mark.parametrize("module", [hdf5, zarr])
-def test_a_library_that_is_missing_is_named(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, {hdf5: "h5py", zarr: "zarr"}[module], None)
+@pytest.mark.parametrize(("library", "load"), [("h5py", hdf5.import_h5py), ("zarr", zarr.import_zarr)])
+def test_a_library_that_is_missing_is_named(library: str, load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, library, None)
     with pytest.raises(InputError, match=r"pip install 'simsplit\[(hdf5|zarr)\]'"):
-        module.load()
+        load()
 
 
 def stored(path: Path, whole: Any, kind: str) -> StoredArray:

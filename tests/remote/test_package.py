@@ -12,7 +12,6 @@ PUBLIC = [
     "Batch",
     "CallContext",
     "Connection",
-    "Here",
     "MetaURI",
     "NameServer",
     "NameURI",
@@ -23,6 +22,7 @@ PUBLIC = [
     "RemoteMethod",
     "RemoteResult",
     "RemoteTraceback",
+    "Session",
     "Settings",
     "StaticProxy",
     "call_context",
@@ -40,6 +40,10 @@ PUBLIC = [
 
 def test_what_is_exported_is_meant_to_be() -> None:
     assert remote.__all__ == PUBLIC
+
+
+def test_the_name_that_a_session_had_at_first_is_the_same_class() -> None:
+    assert remote.Here is remote.Session
 
 
 def test_all_that_is_exported_is_documented() -> None:

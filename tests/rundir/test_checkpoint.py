@@ -223,7 +223,7 @@ def test_checksums_are_summed_up_while_the_disk_makes_the_rows_durable(
     assert met[:2] == [True, True]
 
 
-CALLS = ("create", "write", "sync", "rename", "fsync_dir")
+CALLS = ("create", "write", "fsync", "rename", "fsync_dir")
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])

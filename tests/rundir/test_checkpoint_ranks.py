@@ -83,7 +83,7 @@ def test_a_byte_that_one_rank_finds_flipped_is_known_to_all(world: Communicator,
         assert found.skipped == world.bcast(found.skipped)
 
 
-@pytest.mark.parametrize("call", ["write", "sync", "open_existing"])
+@pytest.mark.parametrize("call", ["write", "fsync", "open_existing"])
 def test_a_rank_that_cannot_write_lets_all_fail_and_nothing_is_lost(
     world: Communicator, folder: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

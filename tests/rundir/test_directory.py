@@ -230,7 +230,7 @@ def test_what_is_no_run_directory_is_refused(tmp_path: Path, content: str | None
 def test_a_small_file_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.json"
     disk.atomic_write_bytes(path, b"old")
-    for call in ("create", "write", "sync", "rename"):
+    for call in ("create", "write", "fsync", "rename"):
 
         def failing(*_: Any) -> None:
             raise OSError(28, "No space left on device")

@@ -14,7 +14,7 @@ from simsplit.util import durable as disk
 if TYPE_CHECKING:
     from pathlib import Path
 
-CALLS = ("create", "write", "sync", "rename")
+CALLS = ("create", "write", "fsync", "rename")
 
 
 def names(folder: Path) -> list[str]:

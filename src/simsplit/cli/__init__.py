@@ -58,14 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if many:
             with suppress(LaunchError):  # help is given under a wrong launch, too
                 # The others may run: none is to wait for this one.
-                import_module(".commands.run", __name__).meet(options)
+                import_module(".commands.run", __name__).connect_ranks(options)
         if launcher is None or launcher.rank == 0:
             say(options.answer)
         return 0
     # The module of a command is loaded when it is called for.
     command = import_module(f".{_MODULES.get(options.command, f'commands.{options.command}')}", __name__).command
     if many and options.command in _OF_ONE:
-        communicator = import_module(".commands.run", __name__).meet(options)
+        communicator = import_module(".commands.run", __name__).connect_ranks(options)
         with Agreement(communicator):
             if communicator.rank == 0:
                 command(options)

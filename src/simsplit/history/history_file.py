@@ -166,6 +166,7 @@ def require_room(folder: Path, plan: Plan, what: str) -> None:
     left = disk.free_bytes(folder)
     if plan.history_nbytes > left:
         raise OutputError(
-            f"cannot write {what}: the history takes {format_bytes(plan.history_nbytes)}, but {format_bytes(left)} are left on "
+            f"cannot write {what}: the history takes {format_bytes(plan.history_nbytes)}, "
+            f"but {format_bytes(left)} are left on "
             "that disk. Keep fewer steps (--keep), or name a folder with room for it."
         )

@@ -320,7 +320,8 @@ def require_unstructured(name: str, x: Array) -> None:
     """Refuse rows with fields, for a kernel that computes with numbers alone."""
     if x.dtype.names is not None:
         raise InputError(
-            f"the kernel {name} computes with numbers, but the values of the array have fields, {dtype_label(x.dtype)}. "
+            f"the kernel {name} computes with numbers, "
+            f"but the values of the array have fields, {dtype_label(x.dtype)}. "
             "Write a function that computes each field (see docs/kernels.md), or give an array of one field."
         )
 

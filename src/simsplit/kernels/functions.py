@@ -99,7 +99,8 @@ class FunctionKernel(Kernel):
         again = self._checked(x, self._call(x.astype(state.dtype), block, None))
         if packed(again.dtype) != state.dtype:
             raise TypeError(
-                f"{self._name} gives {_exact_dtype(again)} for a state of {_exact_dtype(state)}: a step must keep the dtype"
+                f"{self._name} gives {_exact_dtype(again)} for a state of {_exact_dtype(state)}: "
+                "a step must keep the dtype"
             )
         return state.dtype
 

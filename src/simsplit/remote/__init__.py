@@ -36,6 +36,7 @@ from .uri import URI, MetaURI, NameURI, ObjectURI, parse
 from .wire.exceptions import RemoteTraceback
 
 register = registry.add
+Here = Session  # its name at first; deprecated
 _FOLDER = Path(__file__).parent
 interrupts.guarded = (str(_FOLDER), str(_FOLDER.parent / "transport" / "mpi."))  # which move messages
 

@@ -42,7 +42,7 @@ def join(
 
     Returns
     -------
-    Here
+    Session
         To be used in a ``with`` statement.
 
     Raises
@@ -90,7 +90,7 @@ def local(
 
     Yields
     ------
-    list of Here
+    list of Session
 
     Raises
     ------

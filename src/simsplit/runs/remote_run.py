@@ -70,7 +70,8 @@ def execute_remote(
     facts = None
     if result is not None:
         seconds = result.timings
-        cost = f"by remote objects: {calculators} · {format_duration(seconds.scatter)} to prepare, {format_duration(seconds.steps)}"
+        preparing, stepping = format_duration(seconds.scatter), format_duration(seconds.steps)
+        cost = f"by remote objects: {calculators} · {preparing} to prepare, {stepping}"
         result = result.replace(
             ranks=communicator.size,
             bounds=[(0, 0)] * (communicator.size - len(calculators.bounds)) + calculators.bounds,

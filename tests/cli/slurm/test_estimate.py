@@ -40,7 +40,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     return tried
 
 
-def estimate(ranks: int, *arguments: str) -> float:
+def estimated(ranks: int, *arguments: str) -> float:
     """Return the estimate for a run."""
     options = parse(["run", *arguments])
     assert options.error is None
@@ -55,18 +55,18 @@ def test_it_follows_from_a_few_rows_and_steps(
     (tmp_path / "slowly.py").write_text(_SLOW)
     np.save("delay.npy", np.ones(10_000))
     kernel = ("--kernel", "slowly:slow", "--import-from", ".", "--set", "delay=delay.npy", "--size", "10000")
-    found = estimate(4, *kernel, "--steps", "100")
+    found = estimated(4, *kernel, "--steps", "100")
     delivering = 100 * 8 * 10_000 / 500e6
     assert found == pytest.approx(25 + delivering)  # 2500 rows of the longest part × 100 steps × 0.1 ms
     assert tried == [(64, 4), (512, 4)]
-    assert estimate(2, *kernel, "--steps", "100") == pytest.approx(50 + delivering)
+    assert estimated(2, *kernel, "--steps", "100") == pytest.approx(50 + delivering)
 
 
 def test_delivering_the_history_counts() -> None:
     nbytes = 10**9 * 8 * 100
-    assert estimate(10_000, "--size", str(10**9), "--steps", "100") > nbytes / 1e9
+    assert estimated(10_000, "--size", str(10**9), "--steps", "100") > nbytes / 1e9
 
 
 @pytest.mark.parametrize("arguments", [("--size", "0"), ("--steps", "0"), ("--size", "1", "--steps", "1")])
 def test_little_takes_no_time(arguments: tuple[str, ...]) -> None:
-    assert estimate(4, *arguments) < 0.1
+    assert estimated(4, *arguments) < 0.1

@@ -193,7 +193,8 @@ def _node(host: str, ranks: list[int], everyone: list[dict[str, Any]]) -> list[s
     threads = first["blas_threads"] or (int(asked) if asked.isdecimal() else first["cores"])
     if len(ranks) > 1 and len(ranks) * threads > max(cores, len(ranks)):
         warnings.append(
-            f"{pluralize(len(ranks), 'rank')} × {pluralize(threads, 'thread')} on the {pluralize(cores, 'core')} of {host}: "
+            f"{pluralize(len(ranks), 'rank')} × {pluralize(threads, 'thread')} "
+            f"on the {pluralize(cores, 'core')} of {host}: "
             f"NumPy's libraries may start too many. Set OMP_NUM_THREADS={max(1, cores // len(ranks))}"
         )
     shared = first["shared_memory"]

@@ -115,7 +115,8 @@ class ResourceEstimate:
         reasons = []
         if self.left is not None and self.node > self.left:
             reasons.append(
-                f"the node of rank 0 needs {format_bytes(self.node)}, but {format_bytes(self.left)} of memory are left here"
+                f"the node of rank 0 needs {format_bytes(self.node)}, "
+                f"but {format_bytes(self.left)} of memory are left here"
             )
         if self.disk is not None and self.plan.history_nbytes > self.disk:
             history, left = format_bytes(self.plan.history_nbytes), format_bytes(self.disk)
@@ -328,7 +329,8 @@ def as_table(found: ResourceEstimate) -> list[str]:
     if found.on_root:
         moves += f" · {format_bytes(found.gathered)} to it each step"
     lines = {
-        "array": f"{pluralize(plan.shape[0], 'row')}{row}, {dtype_label(plan.dtype)} · {format_bytes(plan.initial_nbytes)}",
+        "array": f"{pluralize(plan.shape[0], 'row')}{row}, {dtype_label(plan.dtype)} · "
+        f"{format_bytes(plan.initial_nbytes)}",
         "kernel": f"{kernel.name}, {kernel.kind}, {pluralize(len(kernel.parameters), 'parameter')}{parameters}",
         "history": f"{steps} of {dtype_label(plan.history_dtype)} · {' · '.join(history)}",
         "parts": parts,

@@ -65,7 +65,8 @@ def _what(run: RecordedRun) -> list[str]:
         f"{run.path} · {status(run)}",
         f"{problem['kind']} kernel {kernel}" + (f" · {parameters}" if parameters else ""),
         (
-            f"{shape} of {dtype_label(from_json(record['history']['dtype']))} · {pluralize(problem['steps'], 'step')} of "
+            f"{shape} of {dtype_label(from_json(record['history']['dtype']))} · "
+            f"{pluralize(problem['steps'], 'step')} of "
             f"{problem['delta_t']:g} from {problem['start_time']:g} · history {run.file.name}, "
             f"{run.complete:,} of {record['history']['shape'][0]:,} complete"
         ),

@@ -30,7 +30,10 @@ def summary(problem: Problem, result: Result, output: str) -> list[str]:
     where_from = f"{pluralize(result.ranks, 'rank')} on {pluralize(len(set(result.hosts)), 'node')}"
     lines = [
         f"simsplit {__version__} · {where_from} · {result.library or 'no MPI'} · {problem.kernel.kind} kernel {what}",
-        f"{format_duration(total)} · history {format_bytes(nbytes)} at {format_bytes(round(nbytes / total))}/s · {shares}",
+        (
+            f"{format_duration(total)} · history {format_bytes(nbytes)} "
+            f"at {format_bytes(round(nbytes / total))}/s · {shares}"
+        ),
         where,
     ]
     if result.note is not None:

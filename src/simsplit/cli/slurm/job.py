@@ -167,7 +167,8 @@ def _about(options: Options, found: ResourceEstimate, limit: Limits) -> Iterator
     yield "those of `simsplit run` after it."
     yield ""
     yield (
-        f"Memory: {format_bytes(arrays(found))} for arrays on the fullest node, and {format_bytes(_OF_A_RANK)} for each rank "
+        f"Memory: {format_bytes(arrays(found))} for arrays on the fullest node, "
+        f"and {format_bytes(_OF_A_RANK)} for each rank "
         "beside them."
     )
     if limit.estimated is None:
