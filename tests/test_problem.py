@@ -135,7 +135,9 @@ def test_whole_numbers_in_lists_are_not_rounded() -> None:
         make(initial=[2**53 + 1, 0.5])
 
 
-@pytest.mark.parametrize("function", [np.sqrt, np.add, lambda x: x, lambda x, t: x * t], ids=str)
+@pytest.mark.parametrize(
+    "function", [np.sqrt, np.add, lambda x: x, lambda x, t: x * t], ids=["sqrt", "add", "of x", "of x, t"]
+)
 def test_a_callable_becomes_a_map_kernel(function: Any) -> None:
     kernel = make(kernel=function).kernel
     assert isinstance(kernel, kernels.Kernel)

@@ -130,7 +130,7 @@ def test_other_bits_on_one_rank_are_a_reason_for_all(comm: Intracomm, monkeypatc
     assert run(comm, problem, "auto").backend == "NumPy: the compiled code gives other bits on this machine"
 
 
-@pytest.mark.parametrize("where", ["compiled", "loaded"])
+@pytest.mark.parametrize("where", ["compiled", "link"])
 def test_a_compiler_that_fails_is_an_error_on_all_ranks(
     comm: Intracomm, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,7 +129,7 @@ def test_where_a_rank_gets_no_shared_memory_all_gather(monkeypatch: pytest.Monke
     world = connect()
     if world.rank == failing % world.size:
         monkeypatch.setattr("simsplit.communicator.node.SegmentOwner", _refuse)
-        monkeypatch.setattr("simsplit.communicator.node.accept", _refuse)
+        monkeypatch.setattr("simsplit.communicator.node.attach", _refuse)
     problem = Problem(np.arange(997.0), kernels.affine(), delta_t=0.5, steps=11)  # of no size that was used before
     result = run(problem, transport="shared", verify=True)
     assert (result.transport, result.transport_reason) == ("gatherv", "a node gives no shared memory")
