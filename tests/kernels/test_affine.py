@@ -142,8 +142,8 @@ def test_affine_tells_its_name_formula_and_parameters() -> None:
 
 
 @pytest.mark.parametrize("name", ["offset", "multiplier"])
-@pytest.mark.parametrize("value", [nan, inf, "3", complex(0, inf), object()], ids=["nan", "inf", "text", "infj", "object"])
-    "value", [nan, inf, "3", complex(0, inf), object()], ids=lambda value: repr(value).partition(" at ")[0]
+@pytest.mark.parametrize(
+    "value", [nan, inf, "3", complex(0, inf), object()], ids=["nan", "inf", "text", "infj", "object"]
 )
 def test_affine_refuses_a_parameter_that_is_not_a_finite_number(name: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"^parameter {name} must be a finite number, not ") as caught:
