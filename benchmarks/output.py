@@ -171,7 +171,7 @@ def checkpoint(world: Communicator, checkpoints: Checkpoints, position: int, pla
     """Commit a state."""
     layout = plan.shape, plan.history_dtype, plan.bounds
     seconds = timed(world, lambda: checkpoints.write(position, state, layout, {}))
-    checkpoints.settle()
+    checkpoints.join_pruning()
     return seconds
 
 

@@ -471,7 +471,7 @@ def test_all_differences_are_counted_on_all_ranks(comm: Intracomm) -> None:
     problem = simulation(np.arange(46.0).reshape(23, 2), kernel=RunsOtherwise(wrong))
     with pytest.raises(VerificationError) as caught:
         simsplit.run(problem, comm=comm, verify=True)
-    ranks = simsplit.util.formatting.counted(comm.size, "rank")
+    ranks = simsplit.util.formatting.pluralize(comm.size, "rank")
     assert str(caught.value).startswith(
         f"the result of {ranks} is not that of one process. DIFFERENT: 10 of 276 values in 4 of 6 steps, "
         "first at step 1, row 22, at most 70 ulp apart. Nothing was written."

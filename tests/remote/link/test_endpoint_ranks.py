@@ -52,7 +52,7 @@ class Session:
 def here() -> Iterator[Session]:
     here = Session()
     yield here
-    here.communicator.bitwise_or(0)  # nobody gives the port back while another still sends
+    here.communicator.allreduce_or(0)  # nobody gives the port back while another still sends
     here.endpoint.close()
 
 
