@@ -7,55 +7,22 @@ import signal
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.support import killing
-from tests.support.launching import BIN, LIMIT, SIMSPLIT, Ended, environment, finish, mpiexec, run, start
+from tests.support.launching import BIN, LIMIT, SIMSPLIT, Ended, finish, mpiexec, run, start
 
 pytestmark = [pytest.mark.launch]
 
 PROGRAMS = Path(__file__).parent / "programs"
 
+# One for each exit status; tests/cli/test_bad_input_ranks.py has all of them, in one session.
 BAD = [
-    # options
     (["--steps", "x"], 2, "--steps: must be an integer of 0 or more, not 'x'"),
-    (["--steps", "-1"], 2, "--steps: must be an integer of 0 or more, not '-1'"),
-    (["--steps", "2.5"], 2, "--steps: must be an integer of 0 or more, not '2.5'"),
-    (["--size", "-3"], 2, "--size: must be an integer of 0 or more, not '-3'"),
-    (["--offset", "nan"], 2, "--offset: must be a finite number, not 'nan'"),
-    (["--multiplier", "1,5"], 2, "--multiplier: must be a finite number, not '1,5'"),
-    (["--delta-t", "1e400"], 2, "--delta-t: must be a finite number, not '1e400'"),
-    (["--delta-t", "1e308", "--steps", "100"], 2, "Give a smaller delta_t or fewer steps"),
-    (["--dtype", "float33"], 2, "--dtype must be a numeric or complex NumPy dtype, such as float32, not 'float33'"),
-    (["--dtype", "object"], 2, "not 'object'"),
-    (["--dtype", "int8", "--size", "200"], 2, "--size 200: int8 holds whole numbers to 127 only"),
-    (["--delta_t", "1"], 2, "unknown argument --delta_t. Did you mean --delta-t?"),
-    (["here.npy"], 2, "a problem file must end in .toml, not 'here.npy'"),
-    (["--expect-ranks", "0"], 2, "--expect-ranks: must be an integer of 1 or more, not '0'"),
-    (["--size", "3", "--input", "x.npy"], 2, "--input: not allowed with argument --size"),
-    (["--output"], 2, "--output/-o: expected one argument"),
-    # files
-    (["--input", "{}/missing.npy"], 2, "missing.npy: there is no such file. Give a .npy file"),
-    (["--input", "{}"], 2, "it is not a regular file"),
-    (["--input", "{}/text.npy"], 2, "text.npy: it holds Python objects or is not a .npy file"),
-    (["--input", "{}/empty.npy"], 2, "empty.npy"),
-    (["--input", "{}/half.npy"], 2, "half.npy"),
-    (["--input", "{}/several.npz"], 2, "several.npz: it is an archive of several arrays"),
-    (["--input", "{}/words.npy"], 2, "must be of a numeric or complex dtype, not <U5"),
-    (["--input", "{}/scalar.npy"], 2, "must have an axis 0"),
-    (["--input", "{}/complex.npy", "--dtype", "float64"], 2, "would lose more than precision"),
-    (["--input", "{}/good.npy", "--output", "{}/good.npy"], 2, "would replace the input"),
-    (["--output", "{}/history.txt"], 2, "the output must be a file that ends in .npy, .zarr, .h5"),
-    (["--output", "{}/no/folder/history.npy"], 5, "there is no folder"),
-    (["--output", "{}/folder.npy"], 5, "it is not a regular file"),
-    (["--output", "{}/folder", "--transport", "shared"], 2, "--transport shared is for a history on rank 0"),
-    # more than there is
-    (["--size", "1000000000000"], 2, "the array of --size 1000000000000 takes 8 TB, but"),
-    (["--size", "1000", "--steps", "10000000000"], 2, "10,000,000,000 steps × 8 kB on rank 0 takes 80 TB"),
-    # the launch
+    (["--input", "missing.npy"], 2, "missing.npy: there is no such file. Give a .npy file"),
     (["--expect-ranks", "5"], 3, "wrong launch: 5 ranks expected (--expect-ranks or SIMSPLIT_EXPECT_RANKS), but there"),
-    (["--serial"], 3, "but --serial is for one"),
+    (["--kernel", "sqrt(5 - x)", "--nan", "error"], 4, "the first is row 6"),
+    (["--output", "no/folder/history.npy"], 5, "there is no folder"),
 ]
 
 
@@ -71,39 +38,9 @@ def expect(ended: Ended, status: int, message: str, folder: Path | None = None) 
         assert not list(folder.rglob("*.tmp"))
 
 
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("files")
-    np.save(folder / "good.npy", np.arange(7.0))
-    (folder / "text.npy").write_text("1 2 3\n")
-    (folder / "empty.npy").write_bytes(b"")
-    (folder / "half.npy").write_bytes((folder / "good.npy").read_bytes()[:-9])
-    np.savez(folder / "several.npz", np.arange(3), np.arange(4))
-    np.save(folder / "words.npy", np.array(["seven"]))
-    np.save(folder / "scalar.npy", np.array(7.0))
-    np.save(folder / "complex.npy", np.array([1j]))
-    (folder / "folder.npy").mkdir()
-    return folder
-
-
 @pytest.mark.parametrize(("options", "status", "message"), BAD, ids=[" ".join(options) for options, _, _ in BAD])
-def test_bad_input(options: list[str], status: int, message: str, files: Path) -> None:
-    ended = run(mpiexec(4, *SIMSPLIT, "run", *[option.format(files) for option in options]))
-    expect(ended, status, message, files)
-
-
-@pytest.mark.parametrize(
-    ("command", "message"),
-    [("walk", "invalid choice: 'walk'"), ("--steps", "no command before --steps. Give one: simsplit run")],
-)
-def test_bad_commands(command: str, message: str) -> None:
-    expect(run(mpiexec(3, *SIMSPLIT, command)), 2, message)
-
-
-@pytest.mark.parametrize("value", ["three", "-1", "0", "2.5", "9" * 5000])
-def test_a_bad_variable(value: str) -> None:
-    ended = run(mpiexec(3, *SIMSPLIT), env=environment(SIMSPLIT_EXPECT_RANKS=value))
-    expect(ended, 2, f"SIMSPLIT_EXPECT_RANKS must be an integer of 1 or more, not '{value}'")
+def test_bad_input(options: list[str], status: int, message: str, tmp_path: Path) -> None:
+    expect(run(mpiexec(4, *SIMSPLIT, "run", *options), cwd=tmp_path), status, message, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -260,3 +197,22 @@ def test_a_stream_that_is_closed_or_full_changes_no_verdict(closed: str, status:
     command = f"{BIN / 'python'} -m simsplit run --quiet {closed}"
     assert run(["bash", "-c", command]).status == status
     assert run(["bash", "-c", f"{BIN / 'python'} -m simsplit run --steps x {closed}"]).status == 2
+
+
+def test_a_module_that_differs_on_one_rank_is_refused(tmp_path: Path) -> None:
+    for rank in (0, 1):
+        (tmp_path / str(rank)).mkdir()
+        (tmp_path / str(rank) / "mymodel.py").write_text(f"def double(x):\n    return x * 2 + {rank} * 0\n")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import numpy, simsplit\n"
+        "from mpi4py import MPI\n"
+        "def main():\n"
+        "    folder = f'{__file__[:-10]}{int(MPI.COMM_WORLD.rank == 2)}'\n"
+        "    kernel = simsplit.kernels.load('mymodel:double', folder=folder)\n"
+        "    simsplit.run(simsplit.Problem(numpy.arange(7.0), kernel, delta_t=1, steps=2))\n"
+        "simsplit.script(main)\n"
+    )
+    ended = run(mpiexec(4, program))
+    assert ended.status == 2
+    assert "the problem is not the same on all ranks: source of the kernel on rank 2 differ from rank 0" in ended.err
