@@ -52,7 +52,8 @@ def _tests(arguments: list[str]) -> tuple[int, dict[str, int]]:
     with tempfile.TemporaryDirectory(prefix="simsplit-slurm-") as folder, cluster.Cluster(Path(folder)) as slurm:
         try:
             environment = {**os.environ, "SIMSPLIT_TEST_CLUSTER": str(slurm.configuration)}
-            status, _, counts = run_counted([*command, *(arguments or ["tests/slurm"])], LIMIT, environment)
+            status, _, counts, text = run_counted([*command, *(arguments or ["tests/slurm"])], LIMIT, environment)
+            print(text, flush=True)
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):  # stopping takes a moment, and must come to its end
                 signal.signal(number, signal.SIG_IGN)

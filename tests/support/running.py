@@ -7,6 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -14,25 +15,45 @@ from xml.etree import ElementTree as ET
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_RUNNING: set[int] = set()  # process groups
+
 
 def run_counted(
     command: list[str], limit: float, environment: Mapping[str, str] | None = None
-) -> tuple[int, float, dict[str, int]]:
-    """Run pytest by `command`, for `limit` seconds at most; return exit status, seconds and numbers of tests."""
+) -> tuple[int, float, dict[str, int], str]:
+    """Run pytest by `command` for `limit` seconds at most: its exit status, seconds, numbers of tests and output."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results.xml"
-        process = subprocess.Popen([*command, f"--junitxml={results}"], start_new_session=True, env=environment)
+        results, output = Path(folder) / "results.xml", Path(folder) / "output"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, f"--junitxml={results}"],
+                start_new_session=True,
+                env=environment,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+            _RUNNING.add(process.pid)
         try:
             status = process.wait(limit)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt) as reason:
+            end = ""
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-            if isinstance(reason, KeyboardInterrupt):
-                raise
-            print(f"stopped: not done after {limit} s", flush=True)
-            status = 1
-        return status, time.monotonic() - begun, _counts(results)
+            status, end = 1, f"stopped: not done after {limit} s"
+        except KeyboardInterrupt:
+            stop_all()
+            raise
+        _RUNNING.discard(process.pid)
+        text = output.read_text(errors="replace") + end
+        return status, time.monotonic() - begun, _counts(results), text
+
+
+def stop_all() -> None:
+    """Kill what still runs."""
+    for pid in list(_RUNNING):
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def in_one_line(counts: dict[str, int]) -> str:

@@ -25,7 +25,7 @@ from tests.support.launching import LIMIT
 from tests.support.remote_objects import Calculator, Changing, StateError, state_of
 
 RANK, SIZE = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
-SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "10" if SIZE == 4 else "1"))  # for each of six modes
+SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "4" if SIZE == 4 else "1"))  # for each of six modes
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600 + 2 * SOAK)]
 
