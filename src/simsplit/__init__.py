@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .program import script
     from .result import Result
     from .runs.api import resume, run
+    from .runs.planning import plan
     from .runs.run import Run, open  # noqa: A004, as zarr.open and others
     from .verification import Verification
 
@@ -48,6 +49,7 @@ __all__ = [
     "kernels",
     "load",
     "open",
+    "plan",
     "remote",
     "resume",
     "run",
@@ -63,6 +65,7 @@ _HOMES = {
     "Verification": "verification",
     "load": "problem_file.files",
     "open": "runs.run",
+    "plan": "runs.planning",
     "resume": "runs.api",
     "run": "runs.api",
     "script": "program",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from math import prod
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
 
 from .engine import Timings
-from .errors import InputError
+from .errors import InputError, SimsplitError
 from .kernels.result_dtype import taken_by_row
 from .problem import times_of
 from .util.records import Record
@@ -14,7 +18,6 @@ from .util.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
     import numpy.typing as npt
 
     from .communicator import Communicator
@@ -24,8 +27,100 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+_QUICKLY_READ = 64 * 2**20  # bytes of a history that a notebook draws by itself
 
-class Result(Record):
+
+class Drawable:
+    """What a `Result` and a `Run` show alike of what they have: `history`, `times` and `reductions`."""
+
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int) -> list[str]:
+        """Draw the history; return what the picture leaves out."""
+        raise NotImplementedError
+
+    def _step_times(self, steps: range) -> Any:
+        """Return the time of each step, kept or not."""
+        raise NotImplementedError
+
+    def _labels(self) -> Mapping[str, str]:
+        """Return attributes of the dataset."""
+        return {}
+
+    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+        """Draw the history over time and rows, and some rows as curves, into a file.
+
+        Parameters
+        ----------
+        path : path-like
+            Such as ``picture.png``, ``.pdf`` or ``.svg``.
+        rows : sequence of int, optional
+            Those that become curves.
+        component : int, default 0
+            Of rows with several values the one that is drawn, counted in C order.
+
+        Returns
+        -------
+        list of str
+            What the picture leaves out.
+
+        Raises
+        ------
+        InputError
+            If matplotlib is missing, or there is nothing that can be drawn.
+        OutputError
+            If the picture cannot be written.
+        """
+        return self._draw(os.fsdecode(path), rows, component)
+
+    def to_xarray(self) -> Any:
+        """Return a dataset of xarray: the history and reductions, with times, names of axes and units.
+
+        Returns
+        -------
+        xarray.Dataset
+            Of an ``.npy`` it is a memory map, of other formats it is read.
+
+        Raises
+        ------
+        InputError
+            If xarray is missing, or the history cannot be read.
+        """
+        from .util.optional import import_optional
+
+        xarray = import_optional("xarray", "a dataset needs xarray", "xarray")
+        this: Any = self
+        history, times, reductions = this.history, this.times, this.reductions
+        if history is not None and not isinstance(history, np.ndarray):
+            history = np.asarray(history[:])
+        steps = max((len(each) for each in reductions.values()), default=len(times))
+        every = "time" if steps == len(times) else "step_time"
+        variables: dict[str, Any] = {}
+        coordinates = {"time": times} | ({every: self._step_times(range(steps))} if reductions else {})
+        if history is not None:
+            variables["history"] = (("time", "row", *_components(history.ndim - 2)), history)
+        for name, reduced in reductions.items():
+            variables[name] = ((every, *_components(reduced.ndim - 1)), reduced)
+        return xarray.Dataset(variables, coordinates, dict(self._labels()))
+
+    def _picture(self) -> str:
+        """Return a small picture as HTML, if there is matplotlib and something to draw that is quickly read."""
+        from base64 import b64encode
+        from io import BytesIO
+
+        this: Any = self
+        with suppress(SimsplitError):
+            history = this.history
+            if history is not None and 0 < prod(history.shape) * history.dtype.itemsize <= _QUICKLY_READ:
+                content = BytesIO()
+                self._draw(content, (), 0)
+                return f'<img alt="history" src="data:image/png;base64,{b64encode(content.getvalue()).decode()}">'
+        return ""
+
+
+def _components(count: int) -> tuple[str, ...]:
+    return ("component",) if count == 1 else tuple(f"component_{number}" for number in range(count))
+
+
+class Result(Record, Drawable):
     """What a run gives, on every rank.
 
     Attributes
@@ -101,55 +196,20 @@ class Result(Record):
         start_time, delta_t, _ = self.time_grid
         return times_of(start_time, delta_t, self.kept)
 
-    def to_xarray(self) -> Any:
-        """Return a dataset of xarray: the history and reductions, with their times. On root.
-
-        Raises
-        ------
-        InputError
-            If xarray is missing.
-        """
-        from .util.labelled import dataset
-
+    def _step_times(self, steps: range) -> npt.NDArray[np.float64]:
         start_time, delta_t, _ = self.time_grid
-        steps = max((len(each) for each in self.reductions.values()), default=len(self.times))
-        step_times = times_of(start_time, delta_t, range(steps))
-        return dataset(self.history, self.times, self.reductions, step_times, {})
+        return times_of(start_time, delta_t, steps)
 
-    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
-        """Draw the history over time and rows, and some rows as curves, into a file.
-
-        Parameters
-        ----------
-        path : path-like
-            Such as ``picture.png``, ``.pdf`` or ``.svg``.
-        rows : sequence of int, optional
-            Those that become curves.
-        component : int, default 0
-            Of rows with several values the one that is drawn, counted in C order.
-
-        Returns
-        -------
-        list of str
-            What the picture leaves out.
-
-        Raises
-        ------
-        InputError
-            If matplotlib is missing, or there is nothing that can be drawn.
-        OutputError
-            If the picture cannot be written.
-        """
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int) -> list[str]:
         if self.history is None:
             raise InputError("this result has no history in memory: draw it on root, or the run by simsplit.open.")
         from .display.picture import draw_array as draw
 
-        notes: list[str] = draw(self.history, self.times, os.fsdecode(path), rows=rows, component=component)
+        notes: list[str] = draw(self.history, self.times, output, rows=rows, component=component)
         return notes
 
     def _repr_html_(self) -> str:
         from .util.formatting import format_bytes, format_duration
-        from .util.labelled import table
 
         shape = "elsewhere" if self.history is None else f"{self.history.shape} of {self.history.dtype}"
         facts = {
@@ -159,7 +219,9 @@ class Result(Record):
             "steps computed in": format_duration(self.timings.steps),
             "backend": self.backend,
         }
-        return table("result", facts)
+        from .util.labelled import table
+
+        return table("result", facts, self._picture())
 
 
 def make_result(

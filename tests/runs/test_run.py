@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,7 +47,10 @@ def test_a_finished_run_is_opened(tmp_path: Path, format_: Any, keep: str) -> No
     assert found.drop_attrs().equals(expected)
     assert found.attrs["kernel"] == "affine"
     for each in (run, whole, run.problem, made()):
-        assert each._repr_html_().startswith("<table>")
+        html = each._repr_html_()
+        assert html.startswith("<table>")
+        (png,) = re.findall(r'src="data:image/png;base64,(.+)">', html) if each in (run, whole) else ("",)
+        assert b64decode(png)[:4] == (b"\x89PNG" if png else b"")
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ..errors import InputError
 from ..util import durable as disk
@@ -23,8 +23,10 @@ def figure(width: float, height: float) -> Any:
     return module.Figure(figsize=(width, height), layout="constrained")
 
 
-def save(drawn: Any, output: str) -> None:
+def save(drawn: Any, output: str | BinaryIO) -> None:
     """Save a figure in the format that the name of the file asks for; it appears whole or not at all.
+
+    Into an open file it is a small PNG.
 
     Raises
     ------
@@ -33,6 +35,9 @@ def save(drawn: Any, output: str) -> None:
     OutputError
         If the file cannot be written.
     """
+    if not isinstance(output, str):
+        drawn.savefig(output, format="png", dpi=60)
+        return
     target = Path(output).absolute()
     content = BytesIO()
     try:

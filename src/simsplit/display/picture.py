@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003, the type of a field
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ _CURVES = 5  # rows that are drawn as curves unless some are chosen
 _TELLABLE = 10  # curves with a colour of their own
 
 
-def draw(run: RecordedRun, output: str, *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
     """Draw the history of a run, as `draw_history`, with the names and units that the run has."""
     problem = run.record["problem"]
     named = _Named(
@@ -43,7 +43,9 @@ def draw(run: RecordedRun, output: str, *, rows: Sequence[int] = (), component: 
     return draw_history(run.history(), run.times()[: run.complete], output, named, rows, component)
 
 
-def draw_array(history: Array, times: Array, output: str, *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+def draw_array(
+    history: Array, times: Array, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int = 0
+) -> list[str]:
     """Draw a history that is in memory, as `draw_history`."""
     if not len(history):
         raise InputError("the history has no steps: there is nothing to draw.")
@@ -86,7 +88,7 @@ class _InMemory(NamedTuple):
 def draw_history(
     history: StoredArray | _InMemory,
     times: Array,
-    output: str,
+    output: str | BinaryIO,
     named: _Named,
     rows: Sequence[int],
     component: int,
@@ -101,8 +103,8 @@ def draw_history(
     history : StoredArray or _InMemory
     times : ndarray
         Of the steps that are drawn, the first ones.
-    output : str
-        The picture: what matplotlib knows, such as ``.png``, ``.pdf`` or ``.svg``.
+    output : str or binary file
+        The picture: what matplotlib knows, such as ``.png``, ``.pdf`` or ``.svg``; into an open file a small ``.png``.
     named : _Named
     rows : sequence of int
         Those that become curves.

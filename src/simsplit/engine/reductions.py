@@ -93,7 +93,8 @@ def dtypes_of(dtype: np.dtype[Any]) -> dict[str, np.dtype[Any]]:
 
 def shapes_of(names: Iterable[str], plan: Plan) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
     """Return the shape and the dtype of the results of each reduction."""
-    dtypes = dtypes_of(plan.history_dtype)
+    names = list(names)
+    dtypes = dtypes_of(plan.history_dtype) if names else {}  # which fields have not
     return {name: ((plan.steps, *plan.shape[1:]), dtypes[name]) for name in names}
 
 

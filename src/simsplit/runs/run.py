@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from ..history.stored_array import unreadable
 from ..problem import times_of
 from ..problem_file.files import load
+from ..result import Drawable
 from ..rundir.directory import PROBLEM, REDUCTIONS
 from ..rundir.recorded_run import RecordedRun, open_run
+from ..util.labelled import table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import os
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
     from ..problem import Problem
 
 
-class Run:
+class Run(Drawable):
     """A run in a run directory. Everything is read when it is asked for, so that a run that goes on can be watched.
 
     Parameters
@@ -50,8 +52,6 @@ class Run:
         return f"<Run {self.path}: {self.status}>"
 
     def _repr_html_(self) -> str:
-        from ..util.labelled import table
-
         run = self._recorded
         problem, history = run.record["problem"], run.record["history"]
         facts = {
@@ -60,7 +60,7 @@ class Run:
             "history": f"{run.file.name}, {tuple(history['shape'])}, {run.complete:,} steps complete",
             "starts": len(run.record["attempts"]),
         }
-        return table(f"run {self.path}", facts)
+        return table(f"run {self.path}", facts, self._picture())
 
     @property
     def _recorded(self) -> RecordedRun:
@@ -122,57 +122,18 @@ class Run:
         names = sorted(file.stem for file in folder.glob("*.npy"))
         return {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:steps] for name in names}
 
-    def to_xarray(self) -> Any:
-        """Return a dataset of xarray: the history, reductions, times, and units.
-
-        Returns
-        -------
-        xarray.Dataset
-            Of an ``.npy`` it is a memory map, of other formats it is read.
-
-        Raises
-        ------
-        InputError
-            If xarray is missing, or the history cannot be read.
-        """
-        from ..util.labelled import dataset
-
+    def _step_times(self, steps: range) -> npt.NDArray[np.float64]:
         problem = self.record["problem"]
-        history, reductions, times = self.history, self.reductions, self.times
-        if not isinstance(history, np.ndarray):
-            history = np.asarray(history[:])
-        steps = max((len(each) for each in reductions.values()), default=len(times))
-        step_times = times_of(problem["start_time"], problem["delta_t"], range(steps))
-        labels = {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
-        return dataset(history, times, reductions, step_times, labels)
+        return times_of(problem["start_time"], problem["delta_t"], steps)
 
-    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
-        """Draw the history over time and rows, and some rows as curves, into a file.
+    def _labels(self) -> Mapping[str, str]:
+        problem = self.record["problem"]
+        return {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
 
-        Parameters
-        ----------
-        path : path-like
-            Such as ``picture.png``, ``.pdf`` or ``.svg``.
-        rows : sequence of int, optional
-            Those that become curves.
-        component : int, default 0
-            Of rows with several values the one that is drawn, counted in C order.
-
-        Returns
-        -------
-        list of str
-            What the picture leaves out.
-
-        Raises
-        ------
-        InputError
-            If matplotlib is missing, or there is nothing that can be drawn.
-        OutputError
-            If the picture cannot be written.
-        """
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int) -> list[str]:
         from ..display.picture import draw
 
-        return draw(self._recorded, os.fsdecode(path), rows=rows, component=component)
+        return draw(self._recorded, output, rows=rows, component=component)
 
 
 def open(path: str | os.PathLike[str]) -> Run:  # noqa: A001, as zarr.open and others

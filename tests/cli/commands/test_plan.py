@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have 1 GB of memory left."""
-    monkeypatch.setattr("simsplit.cli.commands.plan.available", lambda: 10**9)
+    monkeypatch.setattr("simsplit.runs.planning.available", lambda: 10**9)
     monkeypatch.setattr(memory, "available", lambda **_: 10**9)
 
 
@@ -106,7 +106,7 @@ def test_a_million_ranks_and_a_peta_row_take_no_longer_than_a_few(capsys: pytest
 def test_who_gets_how_much_is_said_of_all_ranks_in_short(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simsplit.cli.commands.plan.available", lambda: None)
+    monkeypatch.setattr("simsplit.runs.planning.available", lambda: None)
     for ranks, size, text in [
         (4, 7, "2 rows (16 B) on ranks 0–2, 1 (8 B) on rank 3"),
         (3, 7, "3 rows (24 B) on rank 0, 2 (16 B) on ranks 1–2"),
@@ -134,7 +134,7 @@ def test_parameters_by_row_and_other_nodes_are_counted(capsys: pytest.CaptureFix
 def test_counts_are_compared_with_what_libraries_take(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, size: int, *, fits: bool
 ) -> None:
-    monkeypatch.setattr("simsplit.cli.commands.plan.available", lambda: None)
+    monkeypatch.setattr("simsplit.runs.planning.available", lambda: None)
     found = plan(capsys, "--ranks", 4, "--size", size, "--steps", 1)
     assert found["counts"]["rows"] == found["max_count"] == size
     assert found["counts"]["rows of a part"] == -(-size // 4)
@@ -172,7 +172,7 @@ def test_fields_are_planned_with_their_names(
 def test_what_only_newer_libraries_count_to_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simsplit.cli.commands.plan.available", lambda: None)
+    monkeypatch.setattr("simsplit.runs.planning.available", lambda: None)
     assert main(["plan", "--ranks", "2", "--size", str(2**31), "--dtype", "int8"]) == 0
     assert "split where the MPI library has 32-bit counts" in capsys.readouterr().out
 

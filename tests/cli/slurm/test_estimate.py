@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simsplit.cli.commands.plan import estimate
+from simsplit.cli.commands.run import run_options_of
 from simsplit.cli.parser import parse
 from simsplit.cli.slurm import estimate as estimating
 from simsplit.cli.slurm.estimate import seconds
@@ -16,8 +17,8 @@ from simsplit.problem_file.settings import resolve
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from simsplit.cli.commands.plan import ResourceEstimate
     from simsplit.problem_file.settings import Settings
+    from simsplit.runs.planning import ResourceEstimate
 
 _SLOW = """
 def slow(x, t, delay):
@@ -45,7 +46,7 @@ def estimated(ranks: int, *arguments: str) -> float:
     options = parse(["run", *arguments])
     assert options.error is None
     given = resolve(options, None)
-    return seconds(given, estimate(given, ranks, ranks))
+    return seconds(given, estimate(given, run_options_of(options, given), ranks, ranks))
 
 
 def test_it_follows_from_a_few_rows_and_steps(

@@ -15,7 +15,7 @@ from ...runs.pipeline import execute
 
 if TYPE_CHECKING:
     from ...problem_file.settings import Settings
-    from ..commands.plan import ResourceEstimate
+    from ...runs.planning import ResourceEstimate
 
 _LONG_ENOUGH = 0.05  # seconds
 _MOST_NBYTES = 64 * 2**20  # of the results of a trial

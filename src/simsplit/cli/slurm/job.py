@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...problem_file.settings import Settings
-    from ..commands.plan import ResourceEstimate
+    from ...runs.planning import ResourceEstimate
     from ..parser import Options
 
 _BODY = Path(__file__).with_name("run.sbatch")  # a link to the one in jobs/; in an installed package its copy
@@ -79,9 +79,8 @@ def command(options: Options) -> None:
     if kind_of(where) != "directory":
         raise InputError(f"the output of a job is a folder for everything about the run, not {where!r}")
     inside = settings.replace(output=where)
-    run_options_of(options, inside)  # which refuses what does not go with a run directory
     # The memory and the disks of the nodes count, not those of this host.
-    found = replace(estimate(inside, nodes * tasks, tasks, via=options.via), left=None, disk=None)
+    found = replace(estimate(inside, run_options_of(options, inside), nodes * tasks, tasks), left=None, disk=None)
     if found.obstacles:
         raise InputError(f"the plan does not fit: {'; '.join(found.obstacles)}.")
     text = script(options, settings, found)

@@ -86,8 +86,7 @@ def _require_possible(row: Row, words: Sequence[str], problem: str | None, folde
     if options.output is not None:
         raise InputError("-o: each row has a run directory of its own. Name the folder of them: --runs DIR")
     settings = resolve(options, problem).replace(output=str(folder / row.name))
-    estimate(settings, 1, 1)
-    run_options_of(options, settings)
+    estimate(settings, run_options_of(options, settings), 1)
 
 
 def read(path: Path) -> list[Row]:
