@@ -169,7 +169,7 @@ class Endpoint:
         if not self._lock.acquire(False):
             return False
         try:
-            moved = bool(self._sending) and self._sending_moved()
+            moved = self._sending_moved() if self._sending else False
             if self._arriving:
                 moved |= self._arriving_moved()
             take = self._take
