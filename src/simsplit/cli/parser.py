@@ -9,8 +9,8 @@ from .._version import __version__
 from ..errors import InputError
 from ..util.records import Record
 from ..util.validation import near, user_path
-from .options.problem import add_problem, add_ranks, add_results
-from .options.run_directory import add_long_runs, add_plot, add_resume, add_runs, add_show
+from .options.run import add_ranks, add_resume, add_run, add_verify
+from .options.run_directory import add_folder, add_plot, add_runs, add_show
 from .options.types import integer
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Options(Record):
     json: bool = False
     serial: bool = False
     expect_ranks: int | None = None
-    via: Literal["collective", "remote"] = "collective"
+    via: Literal["collective", "remote"] | None = None
     backend: Literal["auto", "numpy", "numba"] | None = None
     ranks: int | None = None
     ranks_per_node: int | None = None
@@ -199,21 +199,13 @@ def _parser_of(name: str) -> _Parser:
     return parser
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
-    _add_verify(parser)
-    parser.add_argument(
-        "--verify", action="store_true", help="compare with one process, bit for bit; exit status 6 if different"
-    )
-    add_long_runs(parser)
-
-
-def _add_verify(parser: argparse.ArgumentParser) -> None:
-    add_problem(parser)
-    add_results(parser)
+def _add_resume(parser: argparse.ArgumentParser) -> None:
+    add_folder(parser)
+    add_resume(parser)
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
-    _add_run(parser)
+    add_run(parser)
     parser.add_argument("--ranks", type=integer(1), required=True, metavar="N", help="number of ranks")
     parser.add_argument(
         "--ranks-per-node", type=integer(1), metavar="N", help="that share a node's memory (default: its cores)"
@@ -268,12 +260,12 @@ class _Command(Record):
 
 _COMMANDS = {
     "run": _Command(
-        "run a simulation", "Run a simulation on all ranks: a kernel over an array, for each time step.", _add_run
+        "run a simulation", "Run a simulation on all ranks: a kernel over an array, for each time step.", add_run
     ),
     "verify": _Command(
         "run it and compare with one process",
         "Run a simulation, and compare it bit for bit: run --verify.",
-        _add_verify,
+        add_verify,
     ),
     "plan": _Command(
         "say what a run would take",
@@ -294,7 +286,7 @@ _COMMANDS = {
     "resume": _Command(
         "continue a run that was stopped",
         "Continue the run in a run directory where its last checkpoint is, on any number of ranks.",
-        add_resume,
+        _add_resume,
     ),
     "show": _Command("say what a run did", "Say what ran, how it ended, and what the history looks like.", add_show),
     "plot": _Command("draw a history", "Draw the history of a run as a picture, with matplotlib.", add_plot),

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ..engine import Plan
     from .shared import SharedHistory
 
-TRANSPORTS = ("auto", "gatherv", "shared")
 _SMALL = 2**20  # bytes of a history that is gathered before a window is made
 
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping  # noqa: TC003, msgspec looks at the types o
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..errors import InputError
+from ..options import BY_NAME, check_key
 from ..util.records import Record
-from ..util.validation import check, near, number, user_path
+from ..util.validation import near, number, user_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +135,7 @@ def resolve(options: Given, text: str | None) -> Settings:
     for key in KEYS:
         value = getattr(options, key, None)
         if value is not None:
-            check(key, f"--{key.replace('_', '-')}", value)
+            check_key(key, BY_NAME[key].spelled, value)
             changes[key] = value
     if str(changes.get("input", "")).startswith("["):
         changes["input"] = _listed("--input", changes["input"])
@@ -251,7 +252,7 @@ def settings_from(text: str, path: str) -> Settings:
             values[key] = {name: _numbers(f"{where}: {name}", each) for name, each in value.items()}
         elif isinstance(value, list):
             values[key] = _numbers(where, value)
-        check(key, where, values[key])
+        check_key(key, where, values[key])
     checked = Settings(**values)
     if checked.size is not None and checked.input is not None:
         raise InputError(f"{path}: `size` and `input` exclude each other: give one of them")
@@ -288,22 +289,8 @@ def _hint(key: str, value: Any) -> str:
 
 
 def _accepted(key: str) -> str:
-    accepted = {
-        "kind": '"map" or "step" is accepted.',
-        "nan": '"allow" or "error" is accepted.',
-        "keep": '"all", "last", "none" or "every:K" is accepted.',
-        "backend": '"auto", "numpy" or "numba" is accepted.',
-        "transport": '"auto", "gatherv" or "shared" is accepted.',
-        "block_size": "A whole number of bytes is accepted.",
-        "check_rows": "true or false is accepted.",
-        "input": "A .npy file in quotes, or a list of rows is accepted.",
-        "format": '"npy", "zarr" or "h5" is accepted.',
+    others = {
         "digests": "A table of names and digests is accepted.",
-        "size": "A whole number is accepted.",
-        "steps": "A whole number is accepted.",
-        "seed": "A whole number is accepted.",
-        "delta_t": "A number is accepted.",
-        "start_time": "A number is accepted.",
         "parameters": "A table of names and values is accepted.",
     }
-    return accepted.get(key, "A text in quotes is accepted.")
+    return BY_NAME[key].says_accepted if key in BY_NAME else others.get(key, "A text in quotes is accepted.")

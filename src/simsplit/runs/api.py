@@ -137,27 +137,12 @@ def run(
     array([[0. , 0. , 0. ],
            [1.5, 4. , 6.5]])
     """
+    given = {name: value for name, value in locals().items() if name in RunOptions.fields()}
     with Turn(comm, serial=serial) as turn:
         communicator = turn.communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
         options = RunOptions()
         with Agreement(communicator):
-            options = checked_options(
-                verify=bool(verify),
-                output=output,
-                format=format,
-                overwrite=bool(overwrite),
-                accept_changes=bool(accept_changes),
-                checkpoint_every=checkpoint_every,
-                time_limit=time_limit,
-                hang_after=hang_after,
-                progress=bool(progress),
-                progress_every=progress_every,
-                transport=transport,
-                block_size=block_size,
-                backend=backend,
-                via=via,
-                check_rows=check_rows,
-            )
+            options = checked_options(**given)
             functions, every = _checked_functions(watch), integer("every", every, least=1)
         destination = _destination(problem, communicator, options)
         result = run_into(problem, communicator, options, destination, functions, every)
@@ -213,6 +198,7 @@ def resume(
     SimsplitError
         The same on every rank, as of `run`; also if `problem` is needed, or is not that of the run.
     """
+    given = {name: value for name, value in locals().items() if name in RunOptions.fields()}
     with Turn(comm, serial=serial) as turn:
         communicator = turn.communicator = connect(comm, serial=serial, expect_ranks=expect_ranks)
         functions: tuple[Callable[[Step], object], ...] = ()
@@ -225,13 +211,7 @@ def resume(
             str,
             functions,
             every,
-            accept_changes=bool(accept_changes),
-            checkpoint_every=checkpoint_every,
-            time_limit=time_limit,
-            hang_after=hang_after,
-            progress=bool(progress),
-            progress_every=progress_every,
-            check_rows=check_rows,
+            **given,
         )
         return None if found is None else found[1]
 

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from ..engine.backend_selection import Name
 from ..errors import InputError
-from ..history.select import TRANSPORTS
+from ..options import BY_NAME, checked
 from ..util.records import Record
-from ..util.validation import duration, integer, interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BACKENDS = get_args(Name)
 SUFFIXES = {".npy": "npy", ".zarr": "zarr", ".h5": "h5", ".hdf5": "h5"}  # of an output that is a file
-FORMATS = ("npy", "zarr", "h5")
 CHECKPOINT_EVERY = "5min"
-_CHOICES = {
-    "format": (None, *FORMATS),
-    "transport": TRANSPORTS,
-    "backend": BACKENDS,
-    "via": ("collective", "remote"),
-    "check_rows": (True, False),
-}
 HANG_AFTER = 600.0  # seconds
 PROGRESS_EVERY = 10.0  # seconds
 _FOR_DIRECTORIES = ("overwrite", "accept_changes", "checkpoint_every", "time_limit", "hang_after", "format")
@@ -81,19 +70,9 @@ def checked_options(spell: Callable[[str], str] = str, **given: Any) -> RunOptio
     InputError
         If a value is wrong, or is for another kind of output.
     """
-    if given.get("checkpoint_every") is not None:
-        interval("checkpoint_every", given["checkpoint_every"])
-    for name in ("time_limit", "hang_after", "progress_every"):
-        if given.get(name) is not None:
-            given[name] = duration(name, given[name])
-    if given.get("block_size") is not None:
-        integer("block_size", given["block_size"], least=1)
+    for name, value in given.items():
+        given[name] = checked(name, value) if name in BY_NAME else bool(value)
     options = RunOptions(**given | {"output": _path(given.get("output"))})
-    for name, accepted in _CHOICES.items():
-        value = getattr(options, name)
-        if value not in accepted:
-            words = [f'"{each}"' if isinstance(each, str) else str(each) for each in accepted if each is not None]
-            raise InputError(f"{name} must be {', '.join(words[:-1])} or {words[-1]}, not {value!r}")
     _require_fitting(options, spell)
     return options
 

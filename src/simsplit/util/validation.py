@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from math import inf, isfinite
 from numbers import Number, Real
 from operator import index
@@ -100,50 +99,6 @@ def integer(name: str, value: Any, least: int) -> int:
 def user_path(text: str) -> str:
     """Return a path; ``~`` at its start is the user's home, which a shell does not see in ``--input=~/a.npy``."""
     return os.path.expanduser(text)  # noqa: PTH111, pathlib is not worth loading for this
-
-
-LEAST = {"size": 0, "steps": 0, "seed": 0, "block_size": 1}  # of the integers that are keys of a problem file
-_PATHS = ("input", "output")
-
-
-def check(key: str, name: str, value: Any) -> None:
-    """Refuse what a key of a problem file, or the option of its name, must not be, whatever its type allows.
-
-    Parameters
-    ----------
-    key : str
-    name : str
-        For the message.
-    value : object
-        Of the type that the key has.
-
-    Raises
-    ------
-    InputError
-    """
-    if key in _PATHS and isinstance(value, str) and (not value or "\0" in value):
-        raise InputError(f"{name} must be a path, not {value!r}")
-    if key in LEAST:
-        integer(name, value, LEAST[key])
-    elif isinstance(value, float):
-        finite(name, value)
-    elif isinstance(value, Mapping) and key == "parameters":
-        for parameter, given in value.items():
-            if not isinstance(given, str):
-                _check_numbers(f"{name}: {parameter}", given)
-            elif not given.endswith(".npy"):
-                raise InputError(f"{name}: {parameter} must be a number, a list, or a .npy file, not {given!r}")
-    elif isinstance(value, list):
-        _check_numbers(f"{name}: each value", value)
-
-
-def _check_numbers(name: str, value: Any) -> None:
-    """Refuse what is neither a finite number nor a list of them, or of such lists."""
-    if isinstance(value, list):
-        for each in value:
-            _check_numbers(name, each)
-    else:
-        number(name, value)
 
 
 _CALLED = {  # what a key is called elsewhere

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...communicator import Turn
+from ...options import OF_RESUME
 from ...runs.api import resume_into
 from ...util.formatting import say
 from .run import connect_ranks, spelled, tell
@@ -30,13 +31,8 @@ def command(options: Options) -> None:
             communicator,
             None,
             spelled,
-            accept_changes=options.accept_changes,
-            checkpoint_every=options.checkpoint_every,
-            time_limit=options.time_limit,
-            hang_after=options.hang_after,
             progress=not options.quiet,
-            progress_every=options.progress_every,
-            check_rows=options.check_rows,
+            **{name: getattr(options, name) for name in OF_RESUME},
         )
         if found is not None:
             tell(options, *found, folder, communicator)

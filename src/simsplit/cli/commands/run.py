@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from ...communicator import Agreement, Turn, connect
 from ...communicator import launchers as launch
 from ...errors import InputError
+from ...options import BY_NAME
 from ...problem_file import build as problems
-from ...problem_file.settings import resolve
+from ...problem_file.settings import KEYS, resolve
 from ...runs.api import destination_of, run_into
 from ...runs.destinations import reduced_path, require_identical
-from ...runs.options import checked_options, kind_of
+from ...runs.options import RunOptions, checked_options, kind_of
 from ...util.formatting import format_ranks, say
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ...problem_file.settings import Settings
     from ...result import Result
     from ...runs.description import Description
-    from ...runs.options import RunOptions
     from ..parser import Options
 
 
@@ -72,29 +72,15 @@ def _describe(problem: Problem, communicator: Communicator, options: RunOptions)
 
 def run_options_of(options: Options, settings: Settings) -> RunOptions:
     """Return how to run it; raise `InputError` where an option is wrong."""
-    return checked_options(
-        spelled,
-        verify=options.verify,
-        output=settings.output,
-        format=settings.format,
-        overwrite=options.overwrite,
-        accept_changes=options.accept_changes,
-        checkpoint_every=options.checkpoint_every,
-        time_limit=options.time_limit,
-        hang_after=options.hang_after,
-        progress=not options.quiet,
-        progress_every=options.progress_every,
-        transport=settings.transport,
-        block_size=settings.block_size,
-        backend=settings.backend,
-        via=options.via,
-        check_rows=settings.check_rows,
-    )
+    given = {
+        name: getattr(settings if name in KEYS else options, name) for name in RunOptions.fields() if name in BY_NAME
+    }
+    return checked_options(spelled, **given, progress=not options.quiet)
 
 
 def spelled(name: str) -> str:
     """Return what users of the command line call an option."""
-    return f"--{name.replace('_', '-')}"
+    return BY_NAME[name].spelled
 
 
 def require_apart(settings: Settings, file: str | None) -> None:
