@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -36,8 +37,12 @@ def main() -> int:
     options = parser.parse_args()
     # Where nothing may be kept, every process and every rank would compile all tests anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    signal.signal(signal.SIGTERM, _interrupt)  # the runs are in sessions of their own: nobody else would end them
     stages = _stages(options)
-    run_stages(stages, options.cores, LIMIT)
+    try:
+        run_stages(stages, options.cores, LIMIT)
+    except KeyboardInterrupt:
+        return 130
     total = {kind: sum(stage.counts[kind] for stage in stages) for kind in ("passed", "failed", "skipped")}
     good = not any(stage.status for stage in stages)
     print(f"\n{options.mpi}:", *stages, sep="\n")
@@ -75,6 +80,10 @@ def _files(marker: str) -> list[str]:
     folder = Path(__file__).parent
     found = (path for path in folder.rglob("test_*.py") if f"pytest.mark.{marker}" in path.read_text())
     return sorted(str(path.relative_to(folder.parent)) for path in found)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
