@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.support.running import Stage, in_one_line, run_stages
 
-RANKS = (1, 2, 3, 4)
+RANKS = (4, 3, 2, 1)
 LIMIT = 1800  # seconds for each run, which ends one that hangs
 ONE_PROCESS = "not mpi and not launch and not slurm"
 MOST_WORKERS = 8  # each of them collects all tests anew
@@ -29,9 +29,8 @@ def main() -> int:
     parser.add_argument(
         "--with-mpi-only", action="store_true", help="leave out what does not depend on the MPI library"
     )
-    parser.add_argument(
-        "--quick", action="store_true", help="those of one process and at 3 ranks, with fewer random examples"
-    )
+    parser.add_argument("--ranks", type=int, nargs="*", default=RANKS, help="how many ranks (4 3 2 1)")
+    parser.add_argument("--no-launches", action="store_true", help="leave out the tests that start programs")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="default: those of the machine")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     options = parser.parse_args()
@@ -63,10 +62,10 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
     stages = []
     if not options.with_mpi_only:
         stages.append(Stage("one process", [*python, *workers, "-m", ONE_PROCESS], cores))
-    if not options.quick:
+    if not options.no_launches:
         launch = "launch and not once" if options.with_mpi_only else "launch"
         stages.append(Stage("programs started", [*python, *workers, "-m", launch, *where["launch"]], cores))
-    for ranks in (3,) if options.quick else reversed(RANKS):
+    for ranks in options.ranks:
         name = f"{ranks} rank{'s' if ranks > 1 else ''}"
         command = [mpiexec, "-n", str(ranks), *python, "--with-mpi", "-m", "mpi", *where["mpi"]]
         stages.append(Stage(name, command, ranks))

@@ -26,7 +26,7 @@ from simsplit.errors import CodecError
 from simsplit.remote.wire import codec, decoder, frame, shapes
 from simsplit.remote.wire import values as kinds
 from simsplit.remote.wire.codec import Decoding, Hooks, decode, decode_arguments, encode
-from simsplit.remote.wire.frame import Arrived, Flag, Frame, FrameKind
+from simsplit.remote.wire.frame import IncomingFrame, Flag, Frame, FrameKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ def look_at(data: bytes) -> None:
         with suppress(CodecError):
             read(data, HOOKS)
     with suppress(CodecError):
-        arrived = Arrived(data, 0)
+        arrived = IncomingFrame(data, 0)
         if arrived.sizes:
             if sum(arrived.sizes) > LIMIT:  # where the endpoint refuses it
                 return
@@ -160,8 +160,8 @@ class Inputs:
         if choice == 8:  # what came before once more, in full or by its number; or a part with a shape
             if self.pick.random() < 0.3:
                 shape, data = (msgspec.msgpack.encode(each) for each in (self.shape(depth), inner))
-                return [msgspec.msgpack.Ext(int(kinds.Kind.PART), b""), self.pick.choice([shape, None]), data]
-            return [msgspec.msgpack.Ext(int(kinds.Kind.SAME), b""), self.pick.randrange(8)]
+                return [msgspec.msgpack.Ext(int(kinds.ValueType.PART), b""), self.pick.choice([shape, None]), data]
+            return [msgspec.msgpack.Ext(int(kinds.ValueType.SAME), b""), self.pick.randrange(8)]
         return {str(number): item for number, item in enumerate(inner)} if self.pick.random() < 0.5 else inner
 
     def shape(self, depth: int) -> Any:

@@ -111,12 +111,10 @@ def list_names(here: Session, options: argparse.Namespace) -> None:
 
     def enough() -> bool:
         found.update(here.names.list_names(options.prefix, options.pattern, tuple(options.tag)))
-        return len(found) >= int(options.post_receive)
+        return len(found) >= int(options.expect)
 
     if not here.wait_until(enough, here.settings.lookup_wait):
-        raise InputError(
-            f"--expect {options.post_receive}: {len(found)} are registered after {here.settings.lookup_wait} s"
-        )
+        raise InputError(f"--expect {options.expect}: {len(found)} are registered after {here.settings.lookup_wait} s")
     for name, uri in sorted(found.items()):
         say(f"{name}  {uri}")
 

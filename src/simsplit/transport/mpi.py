@@ -55,8 +55,10 @@ class _PersistentReceiver:
         self._error, self._too_long = MPI.Exception, MPI.ERR_TRUNCATE
         self._byte = MPI.BYTE
         self._status = MPI.Status()
-        self._bytes = memoryview(bytearray(longest))
-        self._receive = comm.Recv_init([self._bytes, longest, MPI.BYTE], MPI.ANY_SOURCE, tag)
+        self._longest = longest
+        # One byte more: MPICH does not report every truncation, so a message that fills the buffer is too long.
+        self._bytes = memoryview(bytearray(longest + 1))
+        self._receive = comm.Recv_init([self._bytes, longest + 1, MPI.BYTE], MPI.ANY_SOURCE, tag)
         self._receive.Start()
 
     def take(self) -> tuple[int, bytes | None] | None:
@@ -69,7 +71,8 @@ class _PersistentReceiver:
                 raise
             data = None
         else:
-            data = self._bytes[: status.Get_count(self._byte)].tobytes()
+            nbytes = status.Get_count(self._byte)
+            data = self._bytes[:nbytes].tobytes() if nbytes <= self._longest else None
         source = status.Get_source()
         receive.Start()
         return source, data
