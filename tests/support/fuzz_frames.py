@@ -26,7 +26,7 @@ from simsplit.errors import CodecError
 from simsplit.remote.wire import codec, decoder, frame, shapes
 from simsplit.remote.wire import values as kinds
 from simsplit.remote.wire.codec import Decoding, Hooks, decode, decode_arguments, encode
-from simsplit.remote.wire.frame import IncomingFrame, Flag, Frame, FrameKind
+from simsplit.remote.wire.frame import Flag, Frame, FrameKind, IncomingFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
