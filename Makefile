@@ -33,7 +33,7 @@ export OMPI_MCA_osc := ^ucx
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-lowest test-slurm lint format bench bench-peers example-simple clean
+.PHONY: help run test check test-lowest test-slurm lint format bench bench-peers example-simple clean
 .DELETE_ON_ERROR:
 
 help:  ## this list
@@ -45,6 +45,12 @@ run: $(VENV)/run  ## run the main job (NP=4, MPI=mpich, ARGS=)
 test: $(VENV_mpich)/test $(VENV_openmpi)/test $(BARE)/run  ## run all tests on one MPI library (MPI=mpich)
 	@$(compile)
 	$(VENV)/bin/python -m tests --mpi $(MPI) $(TESTS)
+
+check: $(VENV_mpich)/test .venv-lint/lint  ## what a change needs before it is looked at: the quick half of lint and of the tests (MPICH)
+	.venv-lint/bin/ruff check .
+	.venv-lint/bin/ruff format --check .
+	@$(VENV_mpich)/bin/python -m compileall -q src
+	$(VENV_mpich)/bin/python -m tests --mpi mpich --ranks 3 --no-launches
 
 test-lowest: $(LOWEST)/test  ## run the tests of one process on the lowest versions of all packages
 	$(LOWEST)/bin/python -m pytest -q -m "not mpi and not launch and not slurm" $(IGNORED)

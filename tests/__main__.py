@@ -1,8 +1,8 @@
 """Run all tests: ``python -m tests``.
 
-Those of one process, those that need ranks, at 1, 2, 3 and 4 of them, and those that start programs of their
-own. Two of these runs go on side by side; what each prints stands together. Each has a time limit; the last lines
-count the tests of each run. Those that need Slurm have a runner of their own: ``python -m tests.slurm``.
+Those of one process, those that need ranks, at 1, 2, 3 and 4 of them, and those that start programs of their own:
+side by side as far as the cores of the machine go. Each run has a time limit; the last lines count the tests of each
+run. Those that need Slurm have a runner of their own: ``python -m tests.slurm``.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import argparse
 import os
 import signal
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.running import in_one_line, run_counted, stop_all
+from tests.support.running import Stage, in_one_line, run_stages
 
 RANKS = (4, 3, 2, 1)
 LIMIT = 1800  # seconds for each run, which ends one that hangs
+ONE_PROCESS = "not mpi and not launch and not slurm"
+MOST_WORKERS = 8  # each of them collects all tests anew
+SHOWN = 15  # of the slowest tests of each run
 
 
 def main() -> int:
@@ -29,55 +31,58 @@ def main() -> int:
     )
     parser.add_argument("--ranks", type=int, nargs="*", default=RANKS, help="how many ranks (4 3 2 1)")
     parser.add_argument("--no-launches", action="store_true", help="leave out the tests that start programs")
+    parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="default: those of the machine")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Where nothing may be kept, every process and every rank would compile all tests anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    runs = _runs(options)
-    total = {"passed": 0, "failed": 0, "skipped": 0}
-    lines = []
-    good = True
-    # Ranks wait for each other and programs for their start: two runs at once leave no core idle.
-    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        ended = {name: pool.submit(run_counted, [*command, *options.pytest], LIMIT) for name, command in runs.items()}
-        try:
-            for name, future in ended.items():
-                status, seconds, counts, text = future.result()
-                print(f"== {options.mpi}: {name}\n{text}", flush=True)
-                good &= status == 0
-                for kind, number in counts.items():
-                    total[kind] += number
-                verdict = "" if status == 0 else f", exit status {status}"
-                lines.append(f"{name:18}{counts['passed']:5} passed{_others(counts)} in {seconds:.0f} s{verdict}")
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            stop_all()
-            raise
-    print(f"\n{options.mpi}:", *lines, sep="\n")
+    signal.signal(signal.SIGTERM, _interrupt)  # the runs are in sessions of their own: nobody else would end them
+    stages = _stages(options)
+    try:
+        run_stages(stages, options.cores, LIMIT)
+    except KeyboardInterrupt:
+        return 130
+    total = {kind: sum(stage.counts[kind] for stage in stages) for kind in ("passed", "failed", "skipped")}
+    good = not any(stage.status for stage in stages)
+    print(f"\n{options.mpi}:", *stages, sep="\n")
     if not good and not total["failed"]:
         total["failed"] = 1  # a run that was aborted counts no failure of its own
     print(in_one_line(total), flush=True)
     return 0 if good else 1
 
 
-def _runs(options: argparse.Namespace) -> dict[str, list[str]]:
-    """Return the commands of all runs by name, the longest first."""
-    python = [sys.executable, "-m", "pytest", "-q", "--color=no", "--durations=10"]
+def _stages(options: argparse.Namespace) -> list[Stage]:
+    """Return the runs of pytest, the longest first."""
+    cores = min(options.cores, MOST_WORKERS)
+    python = [sys.executable, "-m", "pytest", "-q", "--color=no", f"--durations={SHOWN}"]
     mpiexec = str(Path(sys.executable).with_name("mpiexec"))
-    runs = {}
-    if not options.no_launches:
-        runs["programs started"] = [*python, "-m", "launch and not once" if options.with_mpi_only else "launch"]
+    workers = ["-n", str(cores), "--dist=worksteal"] if cores > 1 else []
+    chosen = any(Path(word.partition("::")[0]).exists() for word in options.pytest)
+    where = {marker: [] if chosen else _files(marker) for marker in ("launch", "mpi")}
+    stages = []
     if not options.with_mpi_only:
-        runs["one process"] = [*python, "-m", "not mpi and not launch and not slurm"]
+        stages.append(Stage("one process", [*python, *workers, "-m", ONE_PROCESS], cores))
+    if not options.no_launches:
+        launch = "launch and not once" if options.with_mpi_only else "launch"
+        stages.append(Stage("programs started", [*python, *workers, "-m", launch, *where["launch"]], cores))
     for ranks in options.ranks:
         name = f"{ranks} rank{'s' if ranks > 1 else ''}"
-        runs[name] = [mpiexec, "-n", str(ranks), *python, "--with-mpi", "-m", "mpi"]
-    return runs
+        command = [mpiexec, "-n", str(ranks), *python, "--with-mpi", "-m", "mpi", *where["mpi"]]
+        stages.append(Stage(name, command, ranks))
+    for stage in stages:
+        stage.command.extend(options.pytest)
+    return stages
 
 
-def _others(counts: dict[str, int]) -> str:
-    return "".join(f", {counts[kind]} {kind}" for kind in ("failed", "skipped") if counts[kind])
+def _files(marker: str) -> list[str]:
+    """Return the files that name a marker: to load all the others takes longer than some of the runs, on every rank."""
+    folder = Path(__file__).parent
+    found = (path for path in folder.rglob("test_*.py") if f"pytest.mark.{marker}" in path.read_text())
+    return sorted(str(path.relative_to(folder.parent)) for path in found)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit.bounds import bounds, part
@@ -28,7 +28,6 @@ def test_splits_as_written_down_by_hand(rows: int, ranks: int, expected: list[tu
     assert bounds(rows, ranks) == expected
 
 
-@settings(deadline=None)
 @given(rows=st.integers(0, 2**80), ranks=st.integers(1, 300))
 def test_parts_are_contiguous_near_equal_and_the_longer_ones_first(rows: int, ranks: int) -> None:
     split = bounds(rows, ranks)
@@ -41,7 +40,6 @@ def test_parts_are_contiguous_near_equal_and_the_longer_ones_first(rows: int, ra
     assert lengths == sorted(lengths, reverse=True)
 
 
-@settings(deadline=None)
 @given(rows=st.integers(0, 10**60), ranks=st.integers(1, 10**40), data=st.data())
 def test_a_part_of_any_size_meets_its_neighbours(rows: int, ranks: int, data: st.DataObject) -> None:
     rank = data.draw(st.integers(0, ranks - 1))
@@ -51,7 +49,6 @@ def test_a_part_of_any_size_meets_its_neighbours(rows: int, ranks: int, data: st
     assert upper == (part(rows, ranks, rank + 1)[0] if rank + 1 < ranks else rows)
 
 
-@settings(deadline=None)
 @given(rows=st.integers(0, 1000), ranks=st.integers(1, 50))
 def test_part_is_one_entry_of_bounds(rows: int, ranks: int) -> None:
     assert [part(rows, ranks, rank) for rank in range(ranks)] == bounds(rows, ranks)

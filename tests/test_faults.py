@@ -7,17 +7,16 @@ import os
 import shutil
 import signal
 import tempfile
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from simsplit import SimsplitError
 from simsplit.cli import main
 from simsplit.history.stored_array import stored_array
 from simsplit.util import durable as disk
+from tests.support.children import Children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,30 +24,6 @@ if TYPE_CHECKING:
 STEPS = 12
 OPTIONS = ["--kernel", "x + t", "--kind", "step", "--size", "10", "--steps", str(STEPS), "--quiet", "--serial"]
 CALLS = {"create": 4, "write": 6, "fsync": 7, "rename": 5, "fsync_dir": 6}  # how often at least, in a run
-
-
-def in_child(work: Any) -> tuple[int, str]:
-    """Do some work in a process of its own; return its exit status, or minus its signal, and its message."""
-    reader, writer = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of threads that the tests have: the child uses none of them
-        pid = os.fork()
-    if not pid:
-        status = 99
-        try:
-            work()
-            status = 0
-        except SimsplitError as error:
-            os.write(writer, str(error).encode())
-            status = error.exit_status
-        except BaseException as error:  # noqa: BLE001, told to the parent
-            os.write(writer, repr(error).encode())
-        finally:
-            os._exit(status)
-    os.close(writer)
-    with os.fdopen(reader) as messages:
-        message = messages.read()
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), message
 
 
 def fail(call: str, number: int, what: str) -> None:
@@ -84,14 +59,32 @@ def checkpoints(folder: Path) -> list[int]:
     return sorted(int(path.name[5:20]) for path in folder.glob("checkpoints/step-*"))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _loaded(tmp_path_factory: pytest.TempPathFactory) -> None:
+def load() -> None:
     """Load once what each of a thousand children would load for itself."""
-    for form in ("npy", "zarr", "h5"):
-        folder = tmp_path_factory.mktemp("loaded")
-        assert main(["run", *OPTIONS, "--format", form, "--checkpoint-every", "5steps", "-o", str(folder / "run")]) == 0
-        assert main(["run", *OPTIONS, "-o", str(folder / f"history.{form}")]) == 0
-        assert main(["resume", str(folder / "run"), "--serial", "--quiet"]) == 0
+    with tempfile.TemporaryDirectory() as name:
+        for form in ("npy", "zarr", "h5"):
+            folder = Path(name, form)
+            folder.mkdir()
+            run = ["run", *OPTIONS, "--format", form, "--checkpoint-every", "5steps", "-o", str(folder / "run")]
+            assert main(run) == 0
+            assert main(["run", *OPTIONS, "-o", str(folder / f"history.{form}")]) == 0
+            assert resume(folder / "run") == 0
+
+
+def resume(folder: Path) -> int:
+    return main(["resume", str(folder), "--serial", "--quiet"])
+
+
+def disturbed(call: str, number: int, what: str, words: list[str]) -> None:
+    """Run while a call fails."""
+    fail(call, number, what)
+    main(words)
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[Children]:
+    with Children(load) as children:
+        yield children
 
 
 @pytest.fixture
@@ -109,16 +102,11 @@ def fast(tmp_path: Path) -> Iterator[Path]:
     [("npy", "EIO"), ("npy", "before"), ("npy", "after"), ("zarr", "ENOSPC")],
 )
 @pytest.mark.parametrize("call", CALLS)
-def test_whatever_call_fails_nothing_is_lost(fast: Path, call: str, what: str, form: str) -> None:
+def test_whatever_call_fails_nothing_is_lost(children: Children, fast: Path, call: str, what: str, form: str) -> None:
     for number in range(1, 80):
         folder = fast / str(number)
         run = ["run", *OPTIONS, "--format", form, "--checkpoint-every", "5steps", "-o", str(folder)]
-
-        def disturbed(number: int = number, run: list[str] = run) -> None:
-            fail(call, number, what)
-            main(run)
-
-        status, message = in_child(disturbed)
+        status, message = children.run(disturbed, call, number, what, run)
         if status == 0:
             assert number > CALLS[call]
             break
@@ -131,7 +119,7 @@ def test_whatever_call_fails_nothing_is_lost(fast: Path, call: str, what: str, f
             if checkpoints(folder) and call != "fsync_dir":  # after which it is there, but perhaps not to stay
                 assert f"The checkpoint at step {checkpoints(folder)[-1]} is intact" in message
         if (folder / "run.json").exists() and (folder / "problem.toml").exists():
-            assert in_child(lambda folder=folder: main(["resume", str(folder), "--serial", "--quiet"])) == (0, "")
+            assert children.run(resume, folder) == (0, "")
             assert history(folder) == np.array(expected(10)).tobytes()
             assert [path.name for path in folder.glob(".*")] == []
     else:
@@ -151,18 +139,14 @@ def history(folder: Path) -> bytes:
 @pytest.mark.parametrize("suffix", [".npy", ".h5"])
 @pytest.mark.parametrize("call", CALLS)
 def test_a_file_is_the_old_one_or_the_new_one_whatever_call_fails(
-    fast: Path, call: str, suffix: str, what: str
+    children: Children, fast: Path, call: str, suffix: str, what: str
 ) -> None:
     old, path = fast / f"old{suffix}", fast / f"h{suffix}"
     main(["run", *OPTIONS, "-o", str(old)])
     for number in range(1, 20):
         shutil.copy(old, path)
-
-        def disturbed(number: int = number) -> None:
-            fail(call, number, what)
-            main(["run", *OPTIONS, "--size", "11", "-o", str(path)])
-
-        status, message = in_child(disturbed)
+        run = ["run", *OPTIONS, "--size", "11", "-o", str(path)]
+        status, message = children.run(disturbed, call, number, what, run)
         found = stored_array(path)
         assert found is not None
         rows = found.shape[1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite")
@@ -16,6 +16,7 @@ from simsplit import Problem
 from simsplit.backends.llvm.lowering import NodeLowering
 from simsplit.kernels import expression
 from tests import fuzz
+from tests.support.profiles import examples
 
 CASES = 60
 
@@ -29,7 +30,7 @@ def _kept_apart(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
-@settings(max_examples=CASES, deadline=None)
+@examples(CASES)
 @given(seed=st.integers(0, 2**32))
 def test_random_kernels_give_the_same_bits_in_all_ways(seed: int) -> None:
     fuzz.tried(random.Random(seed))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError, Problem, kernels
@@ -248,7 +248,6 @@ def test_the_last_step_may_be_the_greatest_float() -> None:
     assert make(delta_t=1.7976931348623157e308, steps=2).time(1) == 1.7976931348623157e308
 
 
-@settings(deadline=None)
 @given(start=st.floats(-1e100, 1e100), delta=st.floats(-1e100, 1e100), steps=st.integers(0, 10**6), data=st.data())
 def test_time_is_a_product_not_a_running_sum(start: float, delta: float, steps: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(0, max(0, steps - 1)))

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import Verification
 from simsplit.verification import bit_mismatch, max_ulp_distance
+from tests.support.profiles import examples
 
 from .support.arrays import COMPLEX, FLOATS, NUMERIC, arrays, random_array
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(array=arrays(NUMERIC))
 def test_a_copy_differs_nowhere_whatever_it_holds(array: Array) -> None:
     found = bit_mismatch(array, array.copy())
@@ -29,7 +30,7 @@ def test_a_copy_differs_nowhere_whatever_it_holds(array: Array) -> None:
     assert not found.any()
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(dtype=st.sampled_from([name for name in NUMERIC if "long" not in name and name != "bool"]), data=st.data())
 def test_a_single_bit_that_differs_is_found_at_its_place(dtype: str, data: st.DataObject) -> None:
     array = random_array(dtype, data.draw(st.integers(1, 40)), data.draw(st.integers(0, 999)))
@@ -214,7 +215,7 @@ def test_arrays_without_values_have_no_distance() -> None:
     assert max_ulp_distance(np.zeros((3, 0)), np.zeros((3, 0))) == 0
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(dtype=st.sampled_from(list(WORDS)), seed=st.integers(0, 999))
 def test_the_distance_is_that_of_plain_integers(dtype: str, seed: int) -> None:
     one, other = (random_array(dtype, 20, seed + shift) for shift in (0, 1000))

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from simsplit import script
-from simsplit.cli import main
-from simsplit.communicator import Communicator, connect
-from tests.support.environment import VARIABLES
+from simsplit.bounds import part
+from simsplit.communicator import connect
+from simsplit.util.formatting import format_rows
+from tests.support.session import Program, as_launched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.mpi(min_size=3), pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.mpi(min_size=2), pytest.mark.timeout(60)]
 
 MODULE = """
 import numpy as np
@@ -176,12 +175,16 @@ BAD_KERNELS = [
     (["--set", "offset"], INPUT, "--set must be NAME=VALUE, such as --set rate=0.5, not 'offset'"),
     # what a kernel does
     (["--kernel", "mymodel:raises", *["--import-from", "."]], KERNEL, "TypeError: unsupported operand type(s)"),
-    (["--kernel", "mymodel:on_last_row", *["--import-from", "."]], KERNEL, "at step 3, t = 1.5, row"),
+    (["--kernel", "mymodel:on_last_row", *["--import-from", "."]], KERNEL, "at step 3, t = 1.5, LAST_ROWS"),
     (["--kernel", "mymodel:nothing", *["--import-from", "."]], KERNEL, "returned nothing; it must return an array"),
     (["--kernel", "mymodel:other_shape", *["--import-from", "."]], KERNEL, "of shape (0,) for rows of shape (1,)"),
     (["--kernel", "mymodel:other_dtype", *["--import-from", "."]], KERNEL, "gives float32 here, but gave float64"),
     (["--kernel", "mymodel:changes_input", *["--import-from", "."]], KERNEL, "read-only"),
-    (["--kernel", "mymodel:writes_outside", *["--import-from", "."]], KERNEL, "IndexError: index "),
+    (
+        ["--kernel", "mymodel:writes_outside", *["--import-from", "."]],
+        KERNEL,
+        "IndexError: index FIRST_COUNT is out of bounds",
+    ),
     (["--kernel", "mymodel:objects", *["--import-from", "."]], KERNEL, "must be a numeric or complex dtype"),
     (
         ["--input", "fields.npy"],
@@ -208,7 +211,7 @@ BAD_KERNELS = [
             *["--import-from", ".", "--kind", "step", "--nan", "error"],
         ],
         KERNEL,
-        "at step 3, t = 1.5 (from step 2, t = 1.0), row",
+        "at step 3, t = 1.5 (from step 2, t = 1.0), LAST_ROWS:",
     ),
     (["--kernel", "mymodel:leaves", *["--import-from", "."]], KERNEL, "SystemExit"),
     (["--kernel", "mymodel:rows_with_nan", *["--import-from", ".", "--nan", "error"]], KERNEL, "the first is row 5"),
@@ -262,37 +265,31 @@ def fill(folder: Path) -> None:
 
 
 @pytest.fixture
-def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Communicator:
-    """Go to the folder, as a rank that a launcher has started."""
+def program(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    """Go to the folder, as ranks that a launcher has started."""
     world = connect()
-    for name in VARIABLES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PMI_SIZE", str(world.size))
-    monkeypatch.setenv("PMI_RANK", str(world.rank))
+    as_launched(world, monkeypatch)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])  # where python -m looks first, and a kernel must not
     for module in ("mymodel", "broken", "unhappy"):
         monkeypatch.delitem(sys.modules, module, raising=False)
-    return world
+    return Program(world, capsys)
 
 
-def require_one_message(
-    world: Communicator, capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str
-) -> None:
+def require_one_message(program: Program, words: list[str], status: int, message: str) -> None:
     """Run the program on all ranks, which must end with `status` and one message."""
     there = {path for path in Path().iterdir() if path.name != "__pycache__"}
-    world.allreduce_or(0)  # all have looked
-    with pytest.raises(SystemExit) as ended:
-        script(partial(main, words))
-    out, err = capsys.readouterr()
-    ends = world.allgather((ended.value.code, out, err))
-    assert [(code, out) for code, out, _ in ends] == [(status, "")] * world.size
-    (told,) = [err for _, _, err in ends if err]
-    assert message in told
-    assert told.startswith("simsplit: ")
-    assert told.count("simsplit: ") == 1
-    assert status == KERNEL or "Traceback" not in told
-    assert "/src/simsplit/" not in told
+    program.world.allreduce_or(0)  # all have looked
+    first, last = (part(7, program.world.size, rank) for rank in (0, program.world.size - 1))
+    message = message.replace("FIRST_COUNT", str(first[1] - first[0])).replace("LAST_ROWS", format_rows(*last))
+    ended = program(*words)
+    assert (ended.status, ended.out) == (status, "")
+    assert message in ended.err
+    assert ended.err.startswith("simsplit: ")
+    assert ended.err.count("simsplit: ") == 1
+    assert status == KERNEL or "Traceback" not in ended.err
+    assert "/src/simsplit/" not in ended.err
+    assert "site-packages/simsplit" not in ended.err
     assert {path for path in Path().iterdir() if path.name != "__pycache__"} == there
 
 
@@ -301,31 +298,25 @@ def named(cases: list[tuple[list[str], int, str]]) -> list[str]:
 
 
 @pytest.mark.parametrize(("words", "status", "message"), BAD_INPUT, ids=named(BAD_INPUT))
-def test_bad_input(
-    world: Communicator, capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str
-) -> None:
-    require_one_message(world, capsys, ["run", *words], status, message)
+def test_bad_input(program: Program, words: list[str], status: int, message: str) -> None:
+    require_one_message(program, ["run", *words], status, message)
 
 
 @pytest.mark.parametrize(("words", "status", "message"), BAD_KERNELS, ids=named(BAD_KERNELS))
-def test_bad_kernels(
-    world: Communicator, capsys: pytest.CaptureFixture[str], words: list[str], status: int, message: str
-) -> None:
-    require_one_message(world, capsys, ["run", *words, "--output", "history.npy"], status, message)
+def test_bad_kernels(program: Program, words: list[str], status: int, message: str) -> None:
+    require_one_message(program, ["run", *words, "--output", "history.npy"], status, message)
 
 
 @pytest.mark.parametrize(
     ("command", "message"),
     [("walk", "invalid choice: 'walk'"), ("--steps", "no command before --steps. Give one: simsplit run")],
 )
-def test_bad_commands(world: Communicator, capsys: pytest.CaptureFixture[str], command: str, message: str) -> None:
-    require_one_message(world, capsys, [command], INPUT, message)
+def test_bad_commands(program: Program, command: str, message: str) -> None:
+    require_one_message(program, [command], INPUT, message)
 
 
 @pytest.mark.parametrize("value", ["three", "-1", "0", "2.5", "9" * 5000])
-def test_a_bad_variable(
-    world: Communicator, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
+def test_a_bad_variable(program: Program, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("SIMSPLIT_EXPECT_RANKS", value)
     message = f"SIMSPLIT_EXPECT_RANKS must be an integer of 1 or more, not '{value}'"
-    require_one_message(world, capsys, [], INPUT, message)
+    require_one_message(program, [], INPUT, message)

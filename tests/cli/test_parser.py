@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import simsplit
 from simsplit import InputError
 from simsplit.cli.parser import Options, parse
 from tests.support.arrays import FINITE
+from tests.support.profiles import examples
 
 OPTIONS = [
     "--kernel",
@@ -87,7 +88,7 @@ def test_options_mean_what_they_say(arguments: str, expected: Options) -> None:
     assert parse(["run", *arguments.split()]) == expected
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(value=FINITE, name=st.sampled_from(["offset", "multiplier", "delta-t", "start-time"]))
 def test_every_float_comes_through_as_it_is_with_or_without_an_equals_sign(value: float, name: str) -> None:
     for arguments in ([f"--{name}", repr(value)], [f"--{name}={value!r}"], [f"--{name}", f"{value:.17e}"]):
@@ -98,7 +99,7 @@ def test_every_float_comes_through_as_it_is_with_or_without_an_equals_sign(value
         assert (parsed.quiet, parsed.verify) == (True, True)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(value=st.integers(-(10**30), 10**30), name=st.sampled_from(["size", "steps", "expect-ranks"]))
 def test_whole_numbers_are_accepted_from_their_least_on(value: int, name: str) -> None:
     least = 1 if name == "expect-ranks" else 0
@@ -206,7 +207,7 @@ def test_the_version_is_that_of_the_package() -> None:
     assert parse(["--version"]) == Options(answer=f"simsplit {simsplit.__version__}\n")
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     arguments=st.lists(
         st.sampled_from(

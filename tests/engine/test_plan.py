@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit.engine import Plan, Tile
 from simsplit.engine.plan import STEPS_AT_ONCE, STEPS_BETWEEN, TILE
+from tests.support.profiles import examples
 
 F4, F8 = np.dtype(np.float32), np.dtype(np.float64)
 
@@ -48,7 +49,7 @@ plans = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(plan=plans)
 def test_the_tiles_hold_every_row_of_every_step_exactly_once_and_on_its_rank(plan: Plan) -> None:
     times = Counter(
@@ -62,7 +63,7 @@ def test_the_tiles_hold_every_row_of_every_step_exactly_once_and_on_its_rank(pla
     assert times == Counter((step, row, owners[row]) for step in plan.kept for row in range(plan.shape[0]))
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(plan=plans, first=st.integers(0, 12), every=st.booleans(), steps=st.integers(1, 12))
 def test_stretches_go_through_the_steps_in_order_and_tiles_know_the_places_of_those_kept(
     plan: Plan, first: int, every: bool, steps: int
@@ -86,7 +87,7 @@ def test_steps_that_are_not_kept_are_computed_some_thousand_at_a_time() -> None:
     assert lengths == {STEPS_BETWEEN, 10**6 % STEPS_BETWEEN}
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(plan=plans)
 def test_no_tile_is_larger_than_the_largest_and_that_keeps_to_its_bytes_or_has_one_row(plan: Plan) -> None:
     steps, rows, *row_shape = plan.tile_shape
@@ -104,7 +105,6 @@ def test_no_tile_is_larger_than_the_largest_and_that_keeps_to_its_bytes_or_has_o
     assert not tiles or max(tile.spans[0][1] - tile.spans[0][0] for tile in tiles) == rows
 
 
-@settings(deadline=None)
 @given(plan=plans)
 def test_bytes_and_shapes_add_up_over_the_ranks(plan: Plan) -> None:
     parts = [plan.part_shape(rank) for rank in range(plan.ranks)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError, Problem, kernels, run
@@ -19,6 +19,7 @@ from simsplit.verification import bit_mismatch
 from tests.support.arrays import NUMERIC, random_array
 from tests.support.blocks import history_of
 from tests.support.environment import forget_launchers
+from tests.support.profiles import examples
 from tests.support.runs import execute
 from tests.support.threads import on_ranks
 
@@ -77,7 +78,7 @@ def test_nodes_cover_the_rows_and_no_two_make_a_larger_one(lower: int, length: i
     assert len(nodes) <= 2 * max(1, length.bit_length())
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     rows=st.integers(1, 70),
     width=st.sampled_from([(), (2,), (0,)]),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError
@@ -14,6 +14,7 @@ from simsplit.communicator.serial import SerialCommunicator
 from simsplit.engine import Plan, scatter
 from simsplit.util import memory_limits as memory
 from tests.support.arrays import NUMERIC, random_array
+from tests.support.profiles import examples
 from tests.support.threads import ThreadRank, on_ranks
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def test_a_byte_order_that_is_not_the_machines_is_kept(dtype: str, layout: str) 
         assert same_bytes(part, initial[lower:upper])
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     rows=st.integers(0, 20),
     width=st.integers(0, 3),

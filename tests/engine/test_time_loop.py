@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError, KernelError, Problem, SimsplitError
@@ -19,6 +19,7 @@ from simsplit.kernels import Affine, Kernel, affine
 from simsplit.verification import bit_mismatch
 from tests.support.arrays import NUMERIC, random_array
 from tests.support.blocks import dtype_of, history_of
+from tests.support.profiles import examples
 from tests.support.threads import ThreadRank, on_ranks
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Failing(Kernel):
             raise self.error
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     dtype=st.sampled_from(NUMERIC),
     shape=st.tuples(st.integers(0, 40)) | st.tuples(st.integers(0, 20), st.integers(1, 3)),
@@ -134,7 +135,7 @@ def test_edges_of_tiles_and_blocks_leave_no_trace_in_the_history(
     assert initial.flags.writeable
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(
     rows=st.integers(1, 25),
     ranks=st.integers(2, 4),
@@ -299,7 +300,7 @@ def test_each_tile_is_delivered_once_in_order_and_the_time_is_taken() -> None:
 KEEP = ["all", "last", "every:1", "every:2", "every:3", "every:7", "every:100"]
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     rows=st.integers(1, 25),
     ranks=st.integers(1, 3),
@@ -351,7 +352,7 @@ def by_row(name: str, shape: tuple[int, ...]) -> Array | float:
 LAYOUTS = ["number", "C", "F", "big-endian", "float32", "gaps", "backwards"]
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     rows=st.integers(1, 25),
     width=st.sampled_from([(), (1,), (3,), (2, 3)]),

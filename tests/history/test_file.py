@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray
 import zarr as zarr_library
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError, OutputError
@@ -23,6 +23,7 @@ from simsplit.history.layout import HistoryLayout
 from simsplit.history.stored_array import StoredArray, stored_array
 from simsplit.util import durable as disk
 from tests.support.arrays import random_array
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,7 +121,7 @@ def test_xarray_opens_a_zarr_store_and_no_chunk_has_two_writers(tmp_path: Path, 
         assert found.attrs == LABELS
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.integers(1, 9), st.integers(0, 23), st.sampled_from([(), (2,), (2, 3)]), st.integers(1, 5), st.integers(1, 5))
 def test_zarr_gives_back_what_any_ranks_wrote(
     tmp_path_factory: pytest.TempPathFactory, steps: int, rows: int, row: Any, ranks: int, later: int

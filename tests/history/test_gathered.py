@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError
@@ -14,6 +14,7 @@ from simsplit.communicator.serial import SerialCommunicator
 from simsplit.engine import Plan, Tile
 from simsplit.history.gathered import GatheredHistory
 from simsplit.util import memory_limits as memory
+from tests.support.profiles import examples
 from tests.support.threads import ThreadRank, on_ranks
 
 
@@ -29,7 +30,7 @@ def tiles_of(plan: Plan) -> list[Tile]:
     return [tile for stretch in stretches if plan.longest for tile in plan.tiles(stretch)]
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     rows=st.integers(0, 12), ranks=st.integers(1, 4), tile_nbytes=st.integers(0, 300), dtype=st.sampled_from("fdDg?")
 )

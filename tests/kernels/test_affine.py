@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError, Problem, run
@@ -16,6 +16,7 @@ from simsplit.kernels import Affine, Kernel, affine
 from simsplit.verification import bit_mismatch
 from tests.support.arrays import FINITE, NUMERIC, arrays
 from tests.support.blocks import block_of
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,7 +53,7 @@ def in_blocks(kernel: Kernel, x: Array, times: list[float], cuts: list[int]) -> 
     return out
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(
     x=arrays(NUMERIC),
     offset=FINITE | st.integers(-9, 9),

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from simsplit.kernels.random import RandomStream
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,7 +29,7 @@ def drawn(lower: int, upper: int, shape: tuple[int, ...], seed: int = 11, step: 
     return [draws.uniform(*shape), draws.normal(*shape), draws.words(3), draws.normal(*shape), draws.uniform()]
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(
     lower=st.sampled_from(FAR),
     length=st.integers(0, 50),

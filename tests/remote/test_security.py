@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import remote
 from simsplit.errors import AccessDeniedError, CodecError
 from simsplit.remote.link.identity import Peer
 from simsplit.remote.wire.frame import Frame, FrameKind, IncomingFrame
+from tests.support.profiles import examples
 from tests.support.remote_objects import Calculator
 
 if TYPE_CHECKING:
@@ -290,7 +291,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(FRAMES | st.binary(max_size=60), max_size=8))
 def test_whatever_comes_the_server_goes_on(frames: list[Any]) -> None:
     logging.getLogger("simsplit.remote").setLevel(logging.CRITICAL)

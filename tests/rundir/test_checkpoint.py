@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import OutputError
@@ -20,6 +20,7 @@ from simsplit.rundir.checkpoint import PAGE, Checkpoints, CorruptCheckpointError
 from simsplit.util import durable as disk
 from tests.support.arrays import random_array
 from tests.support.launching import LIMIT
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +39,7 @@ def commit(path: Path, whole: np.ndarray[Any, Any], ranks: int, chunk: int = PAG
     checkpoint._write_end(path, layout, 7, FACTS, b"".join(digests))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     rows=st.integers(0, 70),
     row=st.sampled_from([(), (3,), (2, 5), (0,), (600,)]),
@@ -109,7 +110,7 @@ def test_a_file_of_another_length_or_kind_is_refused(tmp_path: Path, change: str
         read(path, (0, 100))
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data())
 def test_a_checksum_changes_with_its_data(data: st.DataObject) -> None:
     pages = data.draw(st.integers(1, 5))

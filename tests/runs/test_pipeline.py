@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import (
@@ -25,6 +25,7 @@ from simsplit import (
 from simsplit.communicator.serial import SerialCommunicator
 from simsplit.util import memory_limits as memory
 from simsplit.verification import bit_mismatch
+from tests.support.profiles import examples
 from tests.support.runs import execute
 
 from ..support.arrays import FINITE, NUMERIC, random_array
@@ -101,7 +102,7 @@ def test_a_result_tells_who_did_what_and_how_many_bytes_it_took() -> None:
         result.ranks = 2  # type: ignore[misc]
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(
     dtype=st.sampled_from(NUMERIC),
     shape=st.tuples(st.integers(1, 30)) | st.tuples(st.integers(1, 9), st.integers(1, 4)),
@@ -128,7 +129,7 @@ def test_every_history_is_verified_bit_for_bit(
     assert result.times.tolist() == [start_time + k * delta_t for k in range(steps)]
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     dtype=st.sampled_from([*NUMERIC, ">f8", ">i2"]),
     rows=st.integers(1, 12),

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from tests.slurm import cluster
-from tests.support.running import in_one_line, run_counted
+from tests.support.running import Stage, in_one_line, run_stages
 
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 LIMIT = 1800  # seconds for the tests
@@ -52,14 +52,14 @@ def _tests(arguments: list[str]) -> tuple[int, dict[str, int]]:
     with tempfile.TemporaryDirectory(prefix="simsplit-slurm-") as folder, cluster.Cluster(Path(folder)) as slurm:
         try:
             environment = {**os.environ, "SIMSPLIT_TEST_CLUSTER": str(slurm.configuration)}
-            status, _, counts, text = run_counted([*command, *(arguments or ["tests/slurm"])], LIMIT, environment)
-            print(text, flush=True)
+            stage = Stage("Slurm", [*command, *(arguments or ["tests/slurm"])], environment=environment)
+            run_stages([stage], 1, LIMIT)
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):  # stopping takes a moment, and must come to its end
                 signal.signal(number, signal.SIG_IGN)
-        if status:
+        if stage.status:
             print(slurm.logs(), flush=True)
-    return status, counts
+    return stage.status or 0, stage.counts
 
 
 def _install() -> bool:

@@ -21,9 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import numpy as np
 import pytest
+
+from tests.support import profiles
 
 GRACE = 60.0
 PATIENCE = 300.0
@@ -79,11 +80,7 @@ class Ranks:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Join the other ranks, if there are any."""
-    # No example of a test is to be refused because it took long on a busy machine.
-    hypothesis.settings.register_profile(
-        "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-    )
-    hypothesis.settings.load_profile("tests")
+    profiles.load()
     os.environ["SIMSPLIT_CACHE_DIR"] = ""  # compiled code is not kept in the user's folder
     # A shell lets what runs in the background ignore Ctrl-C, and all that the tests start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

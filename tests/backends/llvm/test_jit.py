@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import Problem, kernels
@@ -18,6 +18,7 @@ from simsplit.kernels.tracing import INEXACT
 from tests.support.arrays import random_array
 from tests.support.blocks import dtype_of, history_of, whole_block
 from tests.support.compiling import compiled, compiled_history, loop_of
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -73,7 +74,7 @@ KINDS = st.sampled_from(["number", "by row", "by value"])
 SHAPES = st.sampled_from([(1,), (7,), (64,), (333,), (4500,), (5, 3), (40, 70), (3, 2, 9), (2, 1)])
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     dtype=st.sampled_from(DTYPES),
     other=st.sampled_from(DTYPES),
@@ -92,7 +93,7 @@ def test_affine(
     same_bits(problem, stream=stream, offset=offset)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     text=st.sampled_from(EXPRESSIONS),
     dtype=st.sampled_from(DTYPES),
@@ -129,7 +130,7 @@ def test_expressions(
     same_bits(problem, stream=stream, offset=offset)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     name=st.sampled_from(list(MODELS)),
     dtype=st.sampled_from(FLOATS),

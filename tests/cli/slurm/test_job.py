@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError
@@ -18,6 +18,7 @@ from simsplit.cli import main
 from simsplit.cli.parser import parse
 from simsplit.cli.slurm.job import clock
 from tests.support.launching import LIMIT, ROOT
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +107,7 @@ def bash(program: str) -> str:
     return done.stdout.decode()
 
 
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20))
 def test_whatever_is_given_reaches_the_run_as_it_is(value: str) -> None:
     from simsplit.cli.slurm.job import _settings

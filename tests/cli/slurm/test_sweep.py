@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError
 from simsplit.cli import main
 from simsplit.cli.slurm.sweep import Row, read
+from tests.support.profiles import examples
 
 TABLE = "name,rate,steps,input\nslow, 0.5 ,3,\nfast,-1e-3,,start.npy\n"
 
@@ -115,7 +116,7 @@ def test_there_is_no_row_beyond_the_last(folder: Path) -> None:
         main(["sweep", "table.csv", "--row", "3"])
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(
     st.lists(
         st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.text("ab '\"$;#\\,", min_size=1).map(str.strip)),

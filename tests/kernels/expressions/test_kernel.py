@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import InputError, KernelError, Problem, run
 from simsplit.kernels import affine, expression, logistic
 from tests.support.arrays import random_array
 from tests.support.blocks import history_of
+from tests.support.profiles import examples
 from tests.support.runs import execute
 from tests.support.threads import on_ranks
 
@@ -168,7 +169,7 @@ def test_what_numpy_cannot_compute_is_an_error_of_the_kernel() -> None:
         history(expression("floor(x)"), np.zeros(3, complex))
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     rows=st.integers(1, 40),
     ranks=st.integers(2, 4),

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from simsplit.errors import InputError
 from simsplit.kernels.expressions.language import Expression
+from tests.support.profiles import examples
 
 NAMES = ("x", "t", "k", "row", "delta_t", "offset", "multiplier", "größe")
 
@@ -414,7 +415,7 @@ def grown(inner: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tuple[
     return st.builds(fill, st.sampled_from(forms), st.lists(inner, min_size=3, max_size=3))
 
 
-@settings(deadline=None, max_examples=1000)
+@examples(1000)
 @given(texts=st.recursive(LEAVES, grown, max_leaves=12), dtype=st.sampled_from(DTYPES))
 @example(texts=("x ** 2 ** 0.5", "x ** 2 ** 0.5"), dtype="float32")
 @example(texts=("-x ** -x % 3 // 2 - 1", "-x ** -x % 3 // 2 - 1"), dtype="float64")
@@ -456,13 +457,13 @@ def only_refused(text: str) -> None:
         assert caret.endswith("^")
 
 
-@settings(deadline=None, max_examples=1000)
+@examples(1000)
 @given(text=st.text() | st.text("()x1.,+-*/ <=", max_size=60) | st.lists(st.sampled_from(PIECES)).map("".join))
 def test_any_text_is_an_expression_or_refused(text: str) -> None:
     only_refused(text)
 
 
-@settings(deadline=None, max_examples=500)
+@examples(500)
 @given(
     head=st.lists(st.sampled_from(PIECES), min_size=1, max_size=3).map("".join),
     middle=st.lists(st.sampled_from(PIECES), max_size=3).map("".join),

@@ -22,10 +22,12 @@ from simsplit.errors import AccessDeniedError, CallTimeoutError, PeerGoneError, 
 from simsplit.remote.link import backoff as waiting
 from simsplit.remote.wire.frame import Frame, FrameKind
 from tests.support.launching import LIMIT
+from tests.support.profiles import CI
 from tests.support.remote_objects import Calculator, Changing, StateError, state_of
 
 RANK, SIZE = MPI.COMM_WORLD.rank, MPI.COMM_WORLD.size
-SOAK = float(os.environ.get("TESTS_SOAK_SECONDS", "4" if SIZE == 4 else "1"))  # for each of six modes
+# Seconds for each of six modes.
+SOAK = float(os.environ.get("TESTS_SOAK_SECONDS") or (10 if CI else 2) / (1 if SIZE == 4 else 10))
 
 pytestmark = [pytest.mark.mpi, pytest.mark.timeout(600 + 2 * SOAK)]
 

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -28,6 +28,7 @@ from simsplit.errors import CodecError, InputError, RemoteError
 from simsplit.remote.wire.codec import Decoding, Gathering, Hooks, decode, encode
 from simsplit.remote.wire.encoder import DEEPEST
 from simsplit.remote.wire.values import Registry, ValueType
+from tests.support.profiles import examples
 
 registry = Registry()
 
@@ -186,14 +187,13 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(VALUES)
 def test_a_value_comes_back_with_its_type(value: Any) -> None:
     assert same(value, there_and_back(value))
 
 
 @given(ARRAYS, st.sampled_from("CFKA"))
-@settings(deadline=None)
 def test_an_array_comes_back_bit_for_bit_in_its_order_and_can_be_written(array: np.ndarray, order: Any) -> None:
     given_array = np.asarray(array, order=order)
     result = there_and_back(given_array)
@@ -715,7 +715,7 @@ GARBAGE = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(GARBAGE, GARBAGE, st.lists(st.integers(0, 100), max_size=2))
 def test_no_message_does_more_than_be_refused(table: Any, tree: Any, sizes: list[int]) -> None:
     for body in (msgspec.msgpack.encode([table, tree]), msgspec.msgpack.encode([[], tree])):
@@ -723,7 +723,7 @@ def test_no_message_does_more_than_be_refused(table: Any, tree: Any, sizes: list
             Decoding(body, sizes if body[1] != 0x90 else []).value(HOOKS)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.binary(max_size=200))
 def test_no_bytes_do_more_than_be_refused(data: bytes) -> None:
     for body in (data, b"\x92\x90" + data):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit.errors import CodecError
 from simsplit.remote.wire.frame import LAST_TAG, LONGEST_HEAD, Flag, Frame, FrameKind, IncomingFrame
+from tests.support.profiles import examples
 
 FRAMES = st.builds(
     Frame,
@@ -56,7 +57,7 @@ def test_a_long_body_travels_apart() -> None:
     assert bytes(buffers[0]) == frame.body
 
 
-@settings(max_examples=300)
+@examples(300)
 @given(FRAMES, st.data())
 def test_a_damaged_frame_is_refused_or_still_one(frame: Frame, data: st.DataObject) -> None:
     packed = bytearray(frame.pack(5)[0])

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit.errors import CodecError
 from simsplit.remote.wire import shapes
+from tests.support.profiles import examples
 
 SCALARS = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=3)
@@ -37,7 +38,7 @@ def there_and_back(value: Any) -> Any:
     return shapes.read(part.shape, part.data)
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.lists(PLAIN, max_size=3), st.integers(0, 40))
 def test_a_value_comes_back_with_its_types_if_it_goes(value: list[Any], zeros: int) -> None:
     value = [*value, [0] * zeros]
@@ -179,7 +180,7 @@ SHAPES = st.recursive(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(SHAPES, PLAIN)
 def test_no_shape_does_more_than_be_refused(shape: Any, value: Any) -> None:
     with suppress(CodecError):
