@@ -50,7 +50,7 @@ def test_run_and_resume_take_the_options_with_their_defaults() -> None:
         default = of_run[name].default
         assert default == RunOptions.__dict__.get(name, getattr(RunOptions(), name))
         if name in BY_NAME:
-            assert checked(name, default) == checked(name, None)
+            assert checked(name, default) == default == (BY_NAME[name].default or default)
         if name in of_resume and name != "check_rows":  # which is as when the run began
             assert of_resume[name].default == default
 
@@ -67,6 +67,7 @@ def test_a_file_says_of_each_key_what_is_accepted(key: str) -> None:
     ("name", "value", "message"),
     [
         ("format", "csv", 'format must be "npy", "zarr" or "h5", not \'csv\''),
+        ("backend", None, 'backend must be "auto", "numpy" or "numba", not None'),
         ("via", 3, 'via must be "collective" or "remote", not 3'),
         ("check_rows", "no", "check_rows must be True or False, not 'no'"),
         ("block_size", 0, "block_size must be an integer of 1 or more, not 0"),

@@ -243,7 +243,7 @@ def one_of(values: tuple[Any, ...]) -> str:
 
 
 def checked(name: str, value: Any) -> Any:
-    """Return the value of an option that a program gives; None stands for the default.
+    """Return the value of an option that a program gives; None is right where it is the default.
 
     Raises
     ------
@@ -253,8 +253,8 @@ def checked(name: str, value: Any) -> Any:
     option = BY_NAME[name]
     if option.type == "flag":
         return bool(value)
-    if value is None:
-        return option.default
+    if value is None and option.default is None:
+        return None
     if option.type == "choice" and value not in option.choices:
         raise InputError(f"{name} must be {one_of(option.choices)}, not {value!r}")
     if option.type == "yes or no" and value not in (True, False):

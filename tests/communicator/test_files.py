@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from simsplit.communicator import files
+from simsplit.communicator.files import open_shared
 from simsplit.communicator.serial import SerialCommunicator
 from simsplit.util import durable as disk
 
@@ -22,7 +23,7 @@ def test_all_bytes_are_written_where_they_belong(
     monkeypatch.setattr(disk, "MAX_IO_NBYTES", block_rows)
     path = tmp_path / "f"
     path.write_bytes(b"abc")
-    opened = SerialCommunicator().open(str(path))
+    opened = open_shared(SerialCommunicator(), str(path))
     opened.write(np.arange(6, dtype=">i2").reshape(2, 3), 5)
     opened.write(np.empty((0, 3)), 2)
     opened.sync()
@@ -32,7 +33,7 @@ def test_all_bytes_are_written_where_they_belong(
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file or directory"):
-        SerialCommunicator().open(str(tmp_path / "f"))
+        open_shared(SerialCommunicator(), str(tmp_path / "f"))
 
 
 def test_a_full_disk_is_told() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from simsplit import OutputError
 from simsplit.communicator import Agreement, Communicator, connect
+from simsplit.communicator.files import open_shared
 from simsplit.util import durable as disk
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def test_each_rank_writes_in_its_places(
     world: Communicator, path: Path, monkeypatch: pytest.MonkeyPatch, block_rows: int
 ) -> None:
     monkeypatch.setattr(disk, "MAX_IO_NBYTES", block_rows)
-    opened = world.open(str(path))
+    opened = open_shared(world, str(path))
     for k in range(3):
         opened.write(np.full((1, 4), 10.0 * k + world.rank), 16 + (k * world.size + world.rank) * 32)
     opened.write(np.empty((0, 4)), 0)
@@ -61,7 +62,7 @@ def test_a_file_that_one_rank_does_not_find_is_an_error_of_all(world: Communicat
     last = world.rank == world.size - 1
     with pytest.raises(OutputError, match="No such file or directory"), Agreement(world):
         try:
-            world.open(str(path) + "x" * last).close()
+            open_shared(world, str(path) + "x" * last).close()
         except OSError as error:
             raise OutputError(str(error)) from error
     assert world.allgather(world.rank) == list(range(world.size))
@@ -69,7 +70,7 @@ def test_a_file_that_one_rank_does_not_find_is_an_error_of_all(world: Communicat
 
 @pytest.mark.skipif(not os.access("/dev/full", os.W_OK), reason="no /dev/full here")
 def test_a_full_disk_is_told_by_the_rank_that_meets_it(world: Communicator) -> None:
-    opened = world.open("/dev/full")
+    opened = open_shared(world, "/dev/full")
     with pytest.raises(OutputError, match="full"), Agreement(world):
         if world.rank == world.size - 1:
             try:

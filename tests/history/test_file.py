@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from simsplit import InputError, OutputError
 from simsplit.bounds import bounds
+from simsplit.communicator.files import open_shared
 from simsplit.communicator.serial import SerialCommunicator
 from simsplit.history.file import ContiguousWriter
 from simsplit.history.formats import hdf5, npy
@@ -41,7 +42,7 @@ def make(shape: tuple[int, ...], dtype: str = "f8") -> tuple[HistoryLayout, Any]
 
 def write_file(path: Path, layout: HistoryLayout, whole: Any, offset: int, ranks: int) -> None:
     """Write a history as so many ranks would, a few steps at a time, the last rank first."""
-    target = ContiguousWriter(SerialCommunicator().open(str(path)), offset, layout)
+    target = ContiguousWriter(open_shared(SerialCommunicator(), str(path)), offset, layout)
     for k in range(0, layout.shape[0], 3):
         for lower, upper in bounds(layout.shape[1], ranks)[::-1]:
             target.write(k, lower, whole[k : k + 3, lower:upper])

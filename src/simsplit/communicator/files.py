@@ -15,12 +15,17 @@ import numpy as np
 from ..util import durable as disk
 
 if TYPE_CHECKING:
-    from .interface import Array
+    from .interface import Array, Communicator, SharedFile
 
 
 def _bytes(data: Array) -> Array:
     """View an array, C-contiguous and not empty, as bytes."""
     return data.reshape(-1).view(np.uint8)
+
+
+def open_shared(communicator: Communicator, path: str) -> SharedFile:
+    """Open a file, which is there, for writing by all ranks. Not collective; raises `OSError`."""
+    return PlainFile(path) if communicator.comm is None else MPIFile(path)
 
 
 class PlainFile:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
     from mpi4py.MPI import Intracomm
@@ -14,8 +13,6 @@ if TYPE_CHECKING:
     from .node import Node
 
     Array = npt.NDArray[Any]
-    Steps = Sequence[Callable[[Array], Array]]
-    Plainly = tuple[Array | None, float]
 
 T = TypeVar("T")
 
@@ -34,7 +31,7 @@ class SharedFile(Protocol):
 
 
 class Communicator(Protocol):
-    """The ranks of one run. Every method is collective; root is rank 0."""
+    """The ranks of one run; root is rank 0. Every method is collective, `node` the first time it is called."""
 
     @property
     def comm(self) -> Intracomm | None:
@@ -77,9 +74,6 @@ class Communicator(Protocol):
     def allreduce_or(self, bits: int) -> int:
         """Return the bits that are set on at least one rank, 0 to 2^31 - 1. Cheap: it is asked at every step."""
 
-    def ping(self) -> float | None:
-        """Return the seconds that a small message to the next rank and back takes; None on the last rank."""
-
     def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
         """Send arrays to some ranks, and receive arrays from some.
 
@@ -119,29 +113,3 @@ class Communicator(Protocol):
 
         The same object for every run on the same ranks.
         """
-
-    def first(self, count: int) -> AbstractContextManager[Communicator | None]:
-        """Return a context with a communicator of the ranks below `count`, and None on the others.
-
-        Leaving it is collective: the others wait there, and leave their cores to those that work.
-        """
-
-    def plainly(self, initial: Array | None, spans: Sequence[tuple[int, int]], steps: Steps) -> Plainly | None:
-        """Do what the program does that one would write first, to compare with: Scatterv, compute, Gatherv.
-
-        Parameters
-        ----------
-        initial : ndarray, shape (n,), float64, on root; None elsewhere
-        spans : sequence of (int, int)
-            The rows of each rank.
-        steps : sequence of callable
-            Each takes a part and returns its results, float64.
-
-        Returns
-        -------
-        (ndarray of shape (len(steps), n) or None, float)
-            The history on root, and the seconds in calls of MPI; None where there is no MPI.
-        """
-
-    def open(self, path: str) -> SharedFile:
-        """Open a file, which is there, for writing. Not collective; raises `OSError`."""

@@ -11,7 +11,6 @@ import warnings
 from array import array
 from contextlib import contextmanager
 from math import prod
-from time import perf_counter, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
@@ -26,12 +25,11 @@ if TYPE_CHECKING:
 
     from mpi4py.MPI import Datatype, Intracomm
 
-    from .interface import Array, Plainly, SharedFile, Steps
+    from .interface import Array
     from .node import Node
 
 T = TypeVar("T")
 
-_PINGS = 20
 _UNKNOWN: Any = object()
 _keyval: int | None = None
 _SMALL = 256 * 2**10  # bytes of a rank's rows of a step: for less, one message for several steps is faster
@@ -39,7 +37,6 @@ _NO_RANK = (
     "this process was {} from a rank, and must not talk to the other ranks in its place. Run in the rank itself, or "
     "give serial=True to run in this process alone."
 )
-_PAUSE = 1e-3  # seconds between looks at whether those that work are done
 
 
 def load() -> Any:
@@ -149,27 +146,6 @@ class MPICommunicator:
         self.comm.Allreduce(self._mine, self._everyones, op=self._mpi.BOR)
         return self._everyones[0]
 
-    def ping(self) -> float | None:
-        """Return the seconds that a small message to the next rank and back takes."""
-        message, seconds = array("i", [0]), None
-        for turn in (0, 1):  # even ranks with the next ones, then odd ranks: each has one partner at a time
-            first = self.rank % 2 == turn
-            partner = self.rank + (1 if first else -1)
-            if not 0 <= partner < self.size:
-                continue
-            for number in range(_PINGS + 1):
-                if number == 1:  # the first one may have to open a connection
-                    begun = perf_counter()
-                if first:
-                    self.comm.Send(message, partner)
-                    self.comm.Recv(message, partner)
-                else:
-                    self.comm.Recv(message, partner)
-                    self.comm.Send(message, partner)
-            if first:
-                seconds = (perf_counter() - begun) / _PINGS
-        return seconds
-
     def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
         """Send arrays to some ranks, and receive arrays from some."""
         exchange(self._mpi, self.comm, sends, receives, self.max_count)
@@ -248,31 +224,6 @@ class MPICommunicator:
         index = next(index for index, ranks in enumerate(members) if ranks[0] == lowest)
         node = Node(MPICommunicator(local), MPICommunicator(leaders) if leads else None, members, index)
         return node, [local, leaders] if leads else [local]
-
-    @contextmanager
-    def first(self, count: int) -> Iterator[MPICommunicator | None]:
-        """Return a context with a communicator of the ranks below `count`."""
-        part, none = self.comm.Split(0 if self.rank < count else self._mpi.UNDEFINED, self.rank), self._mpi.COMM_NULL
-        try:
-            yield MPICommunicator(part) if isinstance(part, self._mpi.Intracomm) and part != none else None
-        finally:
-            if part != none:
-                part.Free()
-            everyone = self.comm.Ibarrier()  # a Barrier would take a core from those that work
-            while not everyone.Test():
-                sleep(_PAUSE)
-
-    def plainly(self, initial: Array | None, spans: Sequence[tuple[int, int]], steps: Steps) -> Plainly:
-        """Scatter once; for each step compute and gather."""
-        from .plain import plainly
-
-        return plainly(self._mpi, self.comm, initial, spans, steps)
-
-    def open(self, path: str) -> SharedFile:
-        """Open a file for writing by MPI-IO."""
-        from .files import MPIFile
-
-        return MPIFile(path)
 
 
 def _layout(spans: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:

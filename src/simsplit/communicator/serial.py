@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import platform
 import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from contextlib import AbstractContextManager
 
-    from .interface import Array, SharedFile, Steps
+    from .interface import Array
     from .node import Node
 
 T = TypeVar("T")
@@ -44,10 +42,6 @@ class SerialCommunicator:
         """Return `bits`."""
         return bits
 
-    def ping(self) -> float | None:
-        """Return None: there is nobody else."""
-        return None
-
     def exchange(self, sends: Mapping[int, Sequence[Array]], receives: Mapping[int, Sequence[Array]]) -> None:
         """Do nothing: there is nobody else."""
 
@@ -60,16 +54,3 @@ class SerialCommunicator:
     def node(self) -> Node | None:
         """Return None: there is nobody to share with."""
         return None
-
-    def first(self, count: int) -> AbstractContextManager[SerialCommunicator]:
-        """Return a context with this process."""
-        return nullcontext(self)
-
-    def plainly(self, initial: Array | None, spans: Sequence[tuple[int, int]], steps: Steps) -> None:
-        """Do nothing: there is no MPI."""
-
-    def open(self, path: str) -> SharedFile:
-        """Open a file for writing."""
-        from .files import PlainFile
-
-        return PlainFile(path)

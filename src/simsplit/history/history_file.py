@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..communicator import Agreement
+from ..communicator.files import open_shared
 from ..errors import InputError, OutputError
 from ..util import durable as disk
 from ..util.formatting import format_bytes
@@ -106,7 +107,7 @@ class HistoryFile:
             from .formats.hdf5 import data_offset
         else:
             data_offset = npy.data_offset
-        file = communicator.open(str(self.path))
+        file = open_shared(communicator, str(self.path))
         return ContiguousWriter(file, data_offset(self.path, self.layout), self.layout), True
 
 

@@ -10,6 +10,7 @@ import simsplit.util.memory_limits
 from simsplit import InputError
 from simsplit.cli import main
 from simsplit.communicator import connect
+from simsplit.communicator.probing import subset
 
 pytestmark = pytest.mark.mpi
 
@@ -53,7 +54,7 @@ def test_what_does_not_fit_on_one_rank_is_an_error_on_all(monkeypatch: pytest.Mo
 def test_the_first_ranks_work_while_the_others_rest() -> None:
     communicator = connect()
     for count in range(1, communicator.size + 1):
-        with communicator.first(count) as some:
+        with subset(communicator, count) as some:
             assert (some is None) == (communicator.rank >= count)
             if some is not None:
                 assert (some.rank, some.size) == (communicator.rank, count)

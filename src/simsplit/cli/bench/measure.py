@@ -13,6 +13,7 @@ import numpy as np
 
 from ...bounds import bounds
 from ...communicator import Agreement
+from ...communicator.probing import plain_program, subset
 from ...errors import SimsplitError
 from ...kernels import affine
 from ...problem import Problem
@@ -165,7 +166,7 @@ def scaling(communicator: Communicator, work: Work) -> list[dict[str, Any]]:
         for ranks in sizes:
             rows = work.rows if kind == "strong" else max(1, work.rows // communicator.size) * ranks
             failure, facts = None, None
-            with communicator.first(ranks) as some:
+            with subset(communicator, ranks) as some:
                 if some is not None:
                     try:
                         facts = _scaled(some, Work(rows, work.steps, work.rounds))
@@ -253,7 +254,7 @@ def _step(k: int) -> Callable[[Array], Array]:
 def _alone(communicator: Communicator, work: Work, initial: Array | None) -> Once:
     """Compute the history on root alone, as one would write it down."""
     failure = None
-    with communicator.first(1):
+    with subset(communicator, 1):
         try:
             if initial is not None:
                 history = np.empty((work.steps, work.rows))
@@ -269,7 +270,8 @@ def _alone(communicator: Communicator, work: Work, initial: Array | None) -> Onc
 
 def _plain(communicator: Communicator, work: Work, initial: Array | None) -> Once:
     begun = perf_counter()
-    done = communicator.plainly(initial, bounds(work.rows, communicator.size), [_step(k) for k in range(work.steps)])
+    spans = bounds(work.rows, communicator.size)
+    done = plain_program(communicator, initial, spans, [_step(k) for k in range(work.steps)])
     seconds = perf_counter() - begun
     return Once("NumPy", (done[1] if done is not None else 0.0) / seconds)
 

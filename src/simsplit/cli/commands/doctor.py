@@ -18,6 +18,7 @@ from ..._version import __version__
 from ...backends.llvm import object_code as machine_code
 from ...communicator import Agreement
 from ...communicator import launchers as launch
+from ...communicator.probing import ping
 from ...util.formatting import format_bytes, format_ranks, pluralize, say
 from ...util.memory_limits import available, shm_available
 from .run import connect_ranks
@@ -53,7 +54,7 @@ def command(options: Options) -> None:
     with Agreement(communicator):
         mine = facts()
     everyone = communicator.allgather({**mine, "host": communicator.host, "mpi": communicator.library})
-    pings = communicator.allgather(communicator.ping())
+    pings = communicator.allgather(ping(communicator))
     with Agreement(communicator):
         if communicator.rank == 0:
             told = [ping for ping in pings if ping is not None]
