@@ -72,9 +72,9 @@ def _describe(problem: Problem, communicator: Communicator, options: RunOptions)
 
 def run_options_of(options: Options, settings: Settings) -> RunOptions:
     """Return how to run it; raise `InputError` where an option is wrong."""
-    given = {
-        name: getattr(settings if name in KEYS else options, name) for name in RunOptions.fields() if name in BY_NAME
-    }
+    names = [name for name in RunOptions.fields() if name in BY_NAME]
+    given = {name: getattr(settings if name in KEYS else options, name) for name in names}
+    given = {name: value for name, value in given.items() if value is not None}
     return checked_options(spelled, **given, progress=not options.quiet)
 
 
