@@ -86,8 +86,6 @@ WITHOUT = {
     "remote/wire/exceptions.py",
     "remote/wire/values.py",
     "result.py",
-    "rundir/lock.py",
-    "rundir/record.py",
     "rundir/recorded_run.py",
     "runs/description.py",
     "runs/destinations.py",
