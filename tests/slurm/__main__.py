@@ -1,6 +1,6 @@
 """Run the tests that need Slurm: ``python -m tests.slurm``.
 
-They get a throw-away cluster of their own, which is stopped at the end, also after a failure or Ctrl-C.
+They get throw-away clusters of their own, which are stopped at the end, also after a failure or Ctrl-C.
 Where Slurm is missing, its Debian packages are installed if that is allowed; otherwise the tests are skipped.
 """
 
@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.slurm import cluster
@@ -21,6 +22,7 @@ from tests.support.running import Stage, in_one_line, run_stages
 PACKAGES = ("slurmctld", "slurmd", "slurm-client", "munge")
 LIMIT = 1800  # seconds for the tests
 INSTALL_LIMIT = 600  # seconds for the packages
+CLUSTERS = 4  # each with a worker of the tests, which mostly waits for its jobs to be put back into the queue
 
 
 def main() -> int:
@@ -39,7 +41,7 @@ def main() -> int:
     try:
         status, counts = _tests(options.pytest)
     except KeyboardInterrupt:
-        print("interrupted: the Slurm cluster is stopped", flush=True)
+        print("interrupted: the Slurm clusters are stopped", flush=True)
         return 130
     if status and not counts["failed"]:
         counts["failed"] = 1  # a run that was aborted counts no failure of its own
@@ -48,17 +50,26 @@ def main() -> int:
 
 
 def _tests(arguments: list[str]) -> tuple[int, dict[str, int]]:
-    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "-m", "slurm"]
-    with tempfile.TemporaryDirectory(prefix="simsplit-slurm-") as folder, cluster.Cluster(Path(folder)) as slurm:
+    command = [sys.executable, "-m", "pytest", "-q", "--color=no", "--durations=10", "-m", "slurm"]
+    workers = ["-n", str(CLUSTERS), "--dist=worksteal"]
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simsplit-slurm-")))
+        clusters = []
+        for number in range(CLUSTERS):
+            place = folder / str(number)
+            place.mkdir()
+            clusters.append(stack.enter_context(cluster.Cluster(place)))
+        names = os.pathsep.join(str(each.configuration) for each in clusters)
+        environment = {**os.environ, "SIMSPLIT_TEST_CLUSTERS": names}
+        stage = Stage("Slurm", [*command, *workers, *(arguments or ["tests/slurm"])], environment=environment)
         try:
-            environment = {**os.environ, "SIMSPLIT_TEST_CLUSTER": str(slurm.configuration)}
-            stage = Stage("Slurm", [*command, *(arguments or ["tests/slurm"])], environment=environment)
             run_stages([stage], 1, LIMIT)
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):  # stopping takes a moment, and must come to its end
                 signal.signal(number, signal.SIG_IGN)
         if stage.status:
-            print(slurm.logs(), flush=True)
+            for each in clusters:
+                print(each.logs(), flush=True)
     return stage.status or 0, stage.counts
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import random
 import shutil
 import signal
 import socket
@@ -24,10 +25,14 @@ if TYPE_CHECKING:
 SBIN = ("/usr/sbin", "/sbin", "/usr/local/sbin")  # where the daemons are, though not on every user's PATH
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "scancel", "sinfo", "squeue", "setpriv")
 
+_MOST_JOBS = 60_000_000  # Slurm counts to 67 million by default
 _DAEMONS = {"munged", "slurmctld", "slurmscriptd", "slurmd"}  # slurmscriptd: a part of slurmctld
 
 _CONFIGURATION = """\
 ClusterName=throwaway
+# MPICH calls its shared memory by the number of the job. Two clusters on one host must not use the same, nor one that
+# was left by a job that was killed.
+FirstJobId={first_job}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 SlurmUser={user}
@@ -167,7 +172,12 @@ class Cluster:
         ]
         self.configuration.write_text(
             _CONFIGURATION.format(
-                host=host, port=ports[0], user=getpass.getuser(), folder=self.folder, nodes="\n".join(nodes)
+                host=host,
+                port=ports[0],
+                user=getpass.getuser(),
+                folder=self.folder,
+                first_job=random.randrange(1, _MOST_JOBS),
+                nodes="\n".join(nodes),
             )
         )
 

@@ -14,7 +14,9 @@ from tests.support.launching import LIMIT, ROOT, VENVS, environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONFIGURATION = os.environ.get("SIMSPLIT_TEST_CLUSTER", "")
+# Each worker of the tests has a cluster of its own.
+_CLUSTERS = os.environ.get("SIMSPLIT_TEST_CLUSTERS", "").split(os.pathsep)
+CONFIGURATION = _CLUSTERS[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(_CLUSTERS)]
 SCRIPTS = ROOT / "jobs"
 
 # What Open MPI's launcher needs where it runs as root, on fewer cores than it is told, without a fast network.
