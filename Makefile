@@ -53,7 +53,7 @@ check: $(VENV_mpich)/test .venv-lint/lint  ## what a change needs before it is l
 	$(VENV_mpich)/bin/python -m tests --mpi mpich --ranks 3 --no-launches
 
 test-lowest: $(LOWEST)/test  ## run the tests of one process on the lowest versions of all packages
-	$(LOWEST)/bin/python -m pytest -q -m "not mpi and not launch and not slurm" $(IGNORED)
+	$(LOWEST)/bin/python -m pytest -q -n auto --maxprocesses=8 --dist=worksteal -m "not mpi and not launch and not slurm" $(IGNORED)
 
 test-slurm: $(VENV_mpich)/test $(VENV_openmpi)/test  ## submit the scripts of jobs/ to a throw-away Slurm cluster
 	@$(VENV_mpich)/bin/python -m compileall -q src

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,12 @@ from simsplit.communicator import connect, mpi
 from simsplit.communicator.datatypes import exchange
 from simsplit.communicator.mpi import MPICommunicator, library
 from simsplit.errors import InputError
+from tests.support.communicators import CommunicatorSuite
 
-SIZES = [0, 1, 3, 7, 12]
-ROWS = [(), (1,), (3,), (2, 5), (0,), (3, 0)]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simsplit.communicator import Communicator
 
 
 @pytest.mark.parametrize(
@@ -27,6 +32,12 @@ def test_the_name_of_the_library_is_shortened(version: str, short: str) -> None:
     assert library(version) == short
 
 
+@pytest.mark.mpi
+class TestMPI(CommunicatorSuite):
+    def on_all(self, check: Callable[[Communicator], None]) -> None:
+        check(connect())
+
+
 @pytest.fixture
 def world() -> MPICommunicator:
     communicator = connect()
@@ -35,76 +46,10 @@ def world() -> MPICommunicator:
 
 
 @pytest.mark.mpi
-def test_it_knows_its_ranks(world: MPICommunicator) -> None:
-    assert world.allgather(world.rank) == list(range(world.size))
-    assert world.is_world
+def test_it_knows_its_library(world: MPICommunicator) -> None:
     assert world.library is not None
     assert world.library.startswith(("MPICH", "Open MPI"))
     assert world.thread_level == "MULTIPLE"  # what mpi4py asks for, and both wheels give
-
-
-@pytest.mark.mpi
-def test_bcast_gives_everyone_roots_value(world: MPICommunicator) -> None:
-    assert world.bcast({"a": 1} if world.rank == 0 else None) == {"a": 1}
-
-
-@pytest.mark.mpi
-def test_a_bit_that_one_rank_sets_is_known_to_all(world: MPICommunicator) -> None:
-    assert world.allreduce_or(1 << world.rank) == 2**world.size - 1
-    assert [world.allreduce_or(2**30 * (world.rank == rank)) for rank in range(world.size)] == [2**30] * world.size
-    assert world.allreduce_or(0) == 0
-
-
-@pytest.mark.mpi
-@pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("size", SIZES)
-def test_scatterv_brings_each_rank_its_rows(world: MPICommunicator, size: int, row: tuple[int, ...]) -> None:
-    whole = np.arange(float(size * int(np.prod(row)))).reshape(size, *row)
-    spans = bounds(size, world.size)
-    lower, upper = spans[world.rank]
-    part = np.full((upper - lower, *row), -1.0)
-    world.scatterv(whole if world.rank == 0 else None, spans, part)
-    expected = np.full_like(part, -1.0) if world.rank == 0 else whole[lower:upper]
-    assert np.array_equal(part, expected)
-
-
-@pytest.mark.mpi
-@pytest.mark.parametrize("steps", [0, 1, 3])
-@pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("size", SIZES)
-def test_gatherv_puts_rows_where_the_spans_say(
-    world: MPICommunicator, size: int, row: tuple[int, ...], steps: int
-) -> None:
-    gap = 2  # rows between the spans, which must stay as they are
-    spans = [(lower + gap * rank, upper + gap * rank) for rank, (lower, upper) in enumerate(bounds(size, world.size))]
-    shape = (steps, size + gap * world.size, *row)
-    lower, upper = spans[world.rank]
-    buffer = np.full((steps + 1, upper - lower + 1, *row), float(world.rank))
-    wholes = np.full(shape, -1.0) if world.rank == 0 else None
-    if wholes is not None:
-        wholes[:, lower:upper] = 0.0
-    world.gatherv(buffer[:steps, : upper - lower], spans, wholes)
-    if wholes is not None:
-        expected = np.full(shape, -1.0)
-        for rank, (first, last) in enumerate(spans):
-            expected[:, first:last] = rank
-        assert np.array_equal(wholes, expected)
-
-
-@pytest.mark.mpi(min_size=2)
-@pytest.mark.parametrize("dtype", ["?", "<i2", ">i4", "<f4", ">f8", "<c16", "longdouble", "clongdouble"])
-def test_every_dtype_travels_as_it_is(world: MPICommunicator, dtype: str) -> None:
-    whole = np.arange(11).astype(dtype)
-    spans = bounds(11, world.size)
-    lower, upper = spans[world.rank]
-    part = np.zeros(upper - lower, dtype)
-    world.scatterv(whole if world.rank == 0 else None, spans, part)
-    if world.rank == 0:
-        back = np.zeros((1, 11), dtype)
-        back[0, lower:upper] = whole[lower:upper]
-    world.gatherv(part[None], spans, back if world.rank == 0 else None)
-    if world.rank == 0:
-        assert back.tobytes() == whole.tobytes()
 
 
 @pytest.mark.mpi(min_size=2)
@@ -157,18 +102,6 @@ def test_steps_are_gathered_one_by_one_or_together(
     world.gatherv(whole[:, own], spans, back)
     assert back is None or np.array_equal(back, whole)
     assert used == (["exchange"] if small else [])
-
-
-@pytest.mark.mpi(min_size=2)
-def test_several_pieces_to_and_from_several_ranks(world: MPICommunicator) -> None:
-    others = [rank for rank in range(world.size) if rank != world.rank]
-    sends = {rank: [np.full((2, 3), 10 * world.rank + rank), np.arange(5)[1:3]] for rank in others}
-    wide = {rank: np.zeros((2, 5), int) for rank in others}
-    flat = {rank: np.zeros(2, int) for rank in others}
-    world.exchange(sends, {rank: [wide[rank][:, 1:4], flat[rank]] for rank in others})
-    for rank in others:
-        assert wide[rank].tolist() == [[0, *[10 * rank + world.rank] * 3, 0]] * 2
-        assert flat[rank].tolist() == [1, 2]
 
 
 @pytest.mark.mpi

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import platform
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 
 from simsplit.communicator.serial import SerialCommunicator
+from tests.support.communicators import CommunicatorSuite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from simsplit.communicator import Communicator
 
 
 def test_one_process_is_root_of_one_rank_without_mpi() -> None:
@@ -17,22 +23,17 @@ def test_one_process_is_root_of_one_rank_without_mpi() -> None:
     assert alone.max_count == 2**63 - 1
 
 
+class TestSerial(CommunicatorSuite):
+    def on_all(self, check: Callable[[Communicator], None]) -> None:
+        check(SerialCommunicator())
+
+
 def test_objects_come_back_as_they_are() -> None:
     alone = SerialCommunicator()
     value = {"rows": 7}
     assert alone.bcast(value) is value
     (same,) = alone.allgather(value)
     assert same is value
-    assert alone.allgather(None) == [None]
-
-
-@pytest.mark.parametrize("value", [0, "", [], False])
-def test_bcast_takes_values_that_count_as_false(value: object) -> None:
-    assert SerialCommunicator().bcast(value) is value
-
-
-def test_the_bits_of_all_are_its_own() -> None:
-    assert [SerialCommunicator().allreduce_or(bits) for bits in (0, 1, 6)] == [0, 1, 6]
 
 
 def test_rows_stay_where_they_are() -> None:

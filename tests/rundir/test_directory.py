@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from simsplit import InputError, OutputError
 from simsplit.rundir import directory as rundir
-from simsplit.rundir import lock as locking
 from simsplit.rundir import record as provenance
 from simsplit.rundir.directory import RunDirectory, read_record
-from simsplit.rundir.lock import Lock, is_locked
+from simsplit.rundir.lock import is_locked
 from simsplit.util import durable as disk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 HOLD = """
@@ -111,93 +106,6 @@ def test_two_runs_in_one_are_refused_and_a_killed_one_leaves_no_lock(tmp_path: P
     RunDirectory.open(path).close()
 
 
-def claim(folder: Path, host: str, pid: int, seconds: float) -> None:
-    """Leave a lock as a run on another host would have done so long ago."""
-    (folder / "lock").write_text(json.dumps({"host": host, "pid": pid}))
-    then = time.time() - seconds
-    os.utime(folder / "lock", (then, then))
-
-
-def test_the_lock_of_another_host_counts_as_long_as_it_gives_signs_of_life(tmp_path: Path) -> None:
-    claim(tmp_path, "elsewhere", 1, 60)
-    assert is_locked(tmp_path)
-    for _ in range(2):  # asking is no sign of life
-        with pytest.raises(InputError, match=r"process 1 on host elsewhere gave a sign of life \d+ s ago"):
-            Lock(tmp_path)
-    claim(tmp_path, "elsewhere", 1, locking.STALE + 5)
-    assert not is_locked(tmp_path)
-    Lock(tmp_path).release()
-    assert (tmp_path / "lock").read_text() == ""
-
-
-def test_the_next_start_of_a_slurm_job_waits_for_what_a_dead_node_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def claimed_by(job: str) -> None:
-        (tmp_path / "lock").write_text(json.dumps({"host": "elsewhere", "pid": 1, "job": job}))
-        then = time.time() - locking.STALE + 60
-        os.utime(tmp_path / "lock", (then, then))
-
-    now, pauses = [0.0], []
-
-    def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        now[0] += seconds
-        meanwhile()
-
-    def grow_old() -> None:
-        before = (tmp_path / "lock").stat().st_mtime
-        os.utime(tmp_path / "lock", (before - 40, before - 40))
-
-    monkeypatch.setattr(locking, "time", SimpleNamespace(time=time.time, monotonic=lambda: now[0], sleep=sleep))
-    monkeypatch.setenv("SLURM_JOB_ID", "17")
-    meanwhile: Callable[[], object] = grow_old
-    claimed_by("17")
-    Lock(tmp_path).release()
-    assert 1 <= len(pauses) <= 2
-
-    pauses.clear()
-    claimed_by("16")
-    with pytest.raises(InputError, match="is in use: process 1 on host elsewhere"):
-        Lock(tmp_path)
-    assert pauses == []
-
-    claimed_by("17")  # one that lives all the same is not waited for much longer
-    meanwhile = (tmp_path / "lock").touch
-    with pytest.raises(InputError, match="is in use"):
-        Lock(tmp_path)
-    assert locking.STALE < sum(pauses) < locking.STALE + 2 * locking.HEARTBEAT_INTERVAL
-
-
-def test_a_beat_is_a_sign_of_life(tmp_path: Path) -> None:
-    lock = Lock(tmp_path)
-    os.utime(tmp_path / "lock", (0, 0))
-    lock.heartbeat()
-    assert (tmp_path / "lock").stat().st_mtime > 0
-    lock.release()
-
-
-def test_without_locks_in_the_file_system_a_living_process_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any) -> None:
-        raise OSError(37, "No locks available")
-
-    monkeypatch.setattr("fcntl.flock", refuse)
-    lock = Lock(tmp_path)
-    with pytest.raises(InputError, match=f"process {os.getpid()}"):
-        Lock(tmp_path)
-    lock.release()
-    claim(tmp_path, locking.platform.node(), 2**22 + 1, 0)  # a process that cannot be
-    Lock(tmp_path).release()
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"host": 1}', "\0" * 100])
-def test_whatever_stands_in_the_lock_it_can_be_taken(tmp_path: Path, content: str) -> None:
-    (tmp_path / "lock").write_text(content)
-    Lock(tmp_path).release()
-
-
 def test_a_stop_file_is_seen_and_taken_away_at_the_end(tmp_path: Path) -> None:
     made = RunDirectory.create(tmp_path / "a")
     assert not made.stop_requested()
@@ -253,16 +161,3 @@ def test_the_log_says_when(tmp_path: Path) -> None:
     lines = (tmp_path / "a" / rundir.LOG).read_text("utf-8").splitlines()
     assert [line.partition(" ")[2] for line in lines] == ["began · 4 ranks", "ended"]
     assert lines[0].startswith("20")
-
-
-def test_a_record_says_what_ran_where_and_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("A_SECRET", "xyzzy")
-    monkeypatch.setattr(sys, "argv", ["/usr/bin/simsplit", "run", "-o", "a b"])
-    attempt = provenance.new_attempt(["h1", "h2", "h1"], "MPICH 5.0.2", 7)
-    assert attempt["command"] == "simsplit run -o 'a b'"
-    assert (attempt["ranks"], attempt["hosts"], attempt["from_step"]) == (3, {"h1": 2, "h2": 1}, 7)
-    assert {"simsplit", "python", "numpy"} <= attempt["versions"].keys()
-    assert "xyzzy" not in json.dumps(attempt)
-    one, other = (provenance.new_record({"steps": 3}, {"path": "history.npy"}) for _ in range(2))
-    assert one["run"] != other["run"]
-    assert json.loads(json.dumps(one)) == one

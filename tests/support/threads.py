@@ -27,6 +27,8 @@ PATIENCE = 240  # seconds; a rank that is missing from a collective call breaks 
 class ThreadRank:
     """One of several ranks. Objects are pickled and arrays travel as bytes, as they do between processes."""
 
+    comm = None
+    thread_level = None
     library = "threads"
     is_world = True
     max_count = 2**63 - 1
