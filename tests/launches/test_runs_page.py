@@ -33,7 +33,11 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
     programs = [block for language, block in BLOCKS if language == "python"]
     for program, out in zip(
         programs,
-        ["60\n", "resumed at step 10\n50\nfinished (50, 1000) [0.  0.5 1. ]\n", "(60, 100000)\n('time', 'row') 1.5\n"],
+        [
+            "60\n",
+            "[(0, 250), (250, 500), (500, 750), (750, 1000)]\nresumed at step 10\n50\nfinished (50, 1000) [0.  0.5 1. ]\n",
+            "(60, 100000)\n('time', 'row') 1.5\n",
+        ],
         strict=True,
     ):
         ended = run([sys.executable, "-c", program], cwd=tmp_path)
