@@ -159,7 +159,7 @@ def test_a_seed_is_kept_as_a_plain_integer(value: Any) -> None:
     assert type(problem.seed) is int
 
 
-@pytest.mark.parametrize("value", [-1, 1.0, "1", None, True])
+@pytest.mark.parametrize("value", [-1, 1.5, "1", None, True])
 def test_a_seed_that_is_not_a_whole_number_is_refused(value: Any) -> None:
     with pytest.raises(InputError) as caught:
         make(seed=value)
@@ -220,7 +220,7 @@ def test_a_time_that_is_not_finite_is_refused_by_name(name: str, value: Any) -> 
     assert str(caught.value) == f"{name} must be a finite real number, not {value!r}"
 
 
-@pytest.mark.parametrize("value", [-1, 2.0, "5", None, True])
+@pytest.mark.parametrize("value", [-1, 2.5, "5", None, True])
 def test_steps_that_are_not_a_whole_number_are_refused(value: Any) -> None:
     with pytest.raises(InputError) as caught:
         make(steps=value)
@@ -288,7 +288,7 @@ def test_what_says_not_which_steps_are_kept_is_refused(keep: Any) -> None:
     with pytest.raises(InputError) as caught:
         make(keep=keep)
     assert str(caught.value) == (
-        f'keep must be "all", "last", "none" or "every:K" with a whole number K of 1 or more, not {keep!r}'
+        f'keep must be "all", "last", "none", "last:N" or "every:K" with whole numbers of 1 or more, not {keep!r}'
     )
 
 

@@ -86,8 +86,8 @@ TABLE = (
     Option(
         "kernel",
         PROBLEM,
-        'built in (affine, gbm, logistic, lorenz, oscillator, sir), "package.module:function", or an expression '
-        'such as "(offset + x * multiplier) * t" (default affine)',
+        'built in (affine, gbm, logistic, lorenz, oscillator, sir), "package.module:function", a function in a file '
+        '("model.py:function"), or an expression such as "(offset + x * multiplier) * t" (default affine)',
         metavar="KERNEL",
     ),
     Option(
@@ -119,6 +119,13 @@ TABLE = (
         accepted="A .npy file in quotes, or a list of rows",
     ),
     Option(
+        "initial",
+        PROBLEM,
+        'start from an expression of row, such as "exp(-(row / 10)**2)", with --size of them (rows); a number fills '
+        "the array; each rank computes its own rows",
+        metavar="EXPRESSION",
+    ),
+    Option(
         "dtype",
         PROBLEM,
         "of the initial array, such as float32 (default float64, or that of the file)",
@@ -127,6 +134,7 @@ TABLE = (
     Option("delta_t", PROBLEM, "time from one step to the next (default 0.5)", "number", "D"),
     Option("start_time", PROBLEM, "time of step 0 (default 0)", "number", "T"),
     Option("steps", PROBLEM, "number of steps (default 5)", "integer", "S"),
+    Option("until", PROBLEM, "instead of steps: the last step is the last one up to this time", "number", "T"),
     Option("seed", PROBLEM, "of random numbers (default 0)", "integer", "N"),
     Option(
         "nan",
@@ -138,9 +146,9 @@ TABLE = (
     Option(
         "keep",
         PROBLEM,
-        "steps that the history holds: all (the default), last, every:K, which is 0, K, 2K and so on, or none",
+        "steps that the history holds: all (the default), last, last:N, every:K, which is 0, K, 2K and so on, or none",
         metavar="WHICH",
-        accepted='"all", "last", "none" or "every:K"',
+        accepted='"all", "last", "none", "last:N" or "every:K"',
     ),
     Option(
         "reduce",

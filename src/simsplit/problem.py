@@ -67,8 +67,9 @@ class Problem:
         Of the random numbers of a kernel that asks for them, 0 to 2^64 - 1.
     nan : {"allow", "error"}, default "allow"
         Whether a result that is not a number ends the run.
-    keep : {"all", "last", "none"} or "every:K", default "all"
-        Which steps the history holds: all, the last one, 0, K, 2K and so on, or, if there are reductions, none.
+    keep : {"all", "last", "none"}, "last:N" or "every:K", default "all"
+        Which steps the history holds: all, the last one, the last N, 0, K, 2K and so on, or, if there are reductions,
+        none.
     reduce : str, or sequence of str, optional
         What is computed over all rows of every step, kept or not: any of "mean", "min", "max", "std" and
         "sum", such as "mean,std". The order of summation is that of a binary tree over the rows, so that
@@ -239,22 +240,26 @@ def kept_steps(keep: str, steps: int) -> range:
     Raises
     ------
     InputError
-        If `keep` is not "all", "last", "none" or "every:K".
+        If `keep` is not "all", "last", "last:N", "none" or "every:K".
 
     Examples
     --------
     >>> list(kept_steps("every:3", 8)), list(kept_steps("last", 8))
     ([0, 3, 6], [7])
+    >>> list(kept_steps("last:3", 8))
+    [5, 6, 7]
     """
     word, colon, number = keep.partition(":") if isinstance(keep, str) else ("", "", "")
     if word == "every" and number.isascii() and number.isdecimal() and len(number) < _DIGITS and int(number):
         return range(0, steps, int(number))
     if keep == "none":
         return range(0)
+    if word == "last" and number.isascii() and number.isdecimal() and len(number) < _DIGITS and int(number):
+        return range(max(0, steps - int(number)), steps)
     if not colon and word in ("all", "last"):
         return range(steps - 1 if word == "last" and steps else 0, steps)
     raise InputError(
-        f'keep must be "all", "last", "none" or "every:K" with a whole number K of 1 or more, not {keep!r}'
+        f'keep must be "all", "last", "none", "last:N" or "every:K" with whole numbers of 1 or more, not {keep!r}'
     )
 
 

@@ -121,7 +121,10 @@ def test_paths_in_a_file_are_relative_to_it_and_those_of_options_are_not() -> No
         ("steps = true", ["`steps`: expected `int`, got `bool`"]),
         ('delta_t = "small"', ["`delta_t`: expected `float`, got `str`. A number is accepted."]),
         ('kind = "maps"', ["`kind`: invalid enum value 'maps'", '"map" or "step" is accepted.']),
-        ("keep = 3", ["`keep`: expected `str`, got `int`", '"all", "last", "none" or "every:K" is accepted.']),
+        (
+            "keep = 3",
+            ["`keep`: expected `str`, got `int`", '"all", "last", "none", "last:N" or "every:K" is accepted.'],
+        ),
         ('nan = "no"', ["`nan`: invalid enum value 'no'", '"allow" or "error" is accepted.']),
         ("dtype = 64", ["`dtype`: expected `str | null`, got `int`. A text in quotes is accepted."]),
         ("parameters = 3", ["`parameters`: expected `object`, got `int`. A table of names and values is accepted."]),

@@ -70,7 +70,7 @@ def test_integer_gives_a_plain_int_of_the_same_value(value: Any) -> None:
     assert result == value
 
 
-@pytest.mark.parametrize("value", [-1, 0, 1.0, 3.5, "3", None, True, np.True_, np.float64(2), nan, [3]], ids=repr)
+@pytest.mark.parametrize("value", [-1, 0, 1.5, 3.5, "3", None, True, np.True_, np.float64(2.5), nan, [3]], ids=repr)
 def test_integer_names_the_value_that_it_refuses(value: Any) -> None:
     with pytest.raises(InputError) as caught:
         integer("steps", value, least=1)
@@ -130,3 +130,9 @@ def test_number_names_the_value_that_it_refuses(value: Any) -> None:
     with pytest.raises(InputError) as caught:
         number("rate", value)
     assert str(caught.value) == f"rate must be a finite number, not {value!r}"
+
+
+@pytest.mark.parametrize("value", [1e6, np.float64(1e6), 10**6, np.int64(10**6)], ids=repr)
+def test_a_whole_number_may_be_written_as_a_power_of_ten(value: object) -> None:
+    found = integer("steps", value, least=1)
+    assert (found, type(found)) == (10**6, int)

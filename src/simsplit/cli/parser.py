@@ -49,11 +49,13 @@ class Options(Record):
     delta_t: float | None = None
     start_time: float | None = None
     steps: int | None = None
+    until: float | None = None
     seed: int | None = None
     nan: Literal["allow", "error"] | None = None
     keep: str | None = None
     reduce: str | None = None
     input: str | None = None
+    initial: str | None = None
     time_unit: str | None = None
     unit: str | None = None
     output: str | None = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..engine import ResumePoint, Timings
 
 EVERY = 10.0  # seconds between lines
+_FIRST = 2.0  # seconds until the first line, which shows that the run goes on, and how fast
 _BAR_AFTER = 1.0  # seconds; a shorter run needs no bar
 _BAR_EVERY = 0.1
 _WINDOW = 30.0  # seconds that the rate is taken from
@@ -65,7 +66,8 @@ class Progress:
         self._terminal = not self._quiet and self._stream.isatty()
         now = clock()
         self._marks = deque([(now, position, 0.0)])  # when, how far, seconds of communication until then
-        self._begun = self._drawn = self._told = now
+        self._begun = self._drawn = now
+        self._told = now - max(0.0, every - _FIRST)
         self._bar: Any = None
 
     def update(self, position: int, communication: float = 0.0) -> None:

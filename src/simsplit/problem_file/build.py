@@ -112,6 +112,12 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
     wanted = None if settings.dtype is None else dtype(settings.dtype)
     if settings.input is None:
         size = DEFAULT_SIZE if settings.size is None else settings.size
+        if settings.initial is not None:
+            from ..kernels.expressions.rows import ExpressionRows
+
+            found = ExpressionRows(settings.initial, (size,), np.dtype(np.float64) if wanted is None else wanted)
+            found.rows(0, min(1, size))  # which refuses what is no such expression
+            return found.rows(0, size) if in_memory else found
         return _counting(size, np.dtype(np.float64) if wanted is None else wanted)
     if isinstance(settings.input, list):
         return listed(settings.input, wanted)
@@ -142,9 +148,13 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
 
 
 def step_of_run(text: str) -> tuple[RecordedRun, int] | None:
-    """Return which step of which run ``runs/a@500`` is; None if the text is the path of a file."""
+    """Return which step of which run ``runs/a@500`` is, or ``runs/a``, the last; None if it is the path of a file."""
+    from ..rundir.directory import RECORD
     from ..rundir.recorded_run import open_run
 
+    if os.path.isfile(os.path.join(text, RECORD)):  # noqa: PTH113, PTH118, a text is at hand
+        run = open_run(text)
+        return run, run.last_step
     folder, at, step = text.rpartition("@")
     if not at or not step.isascii() or not step.isdecimal() or len(step) > _DIGITS or os.path.lexists(text):
         return None
@@ -160,15 +170,12 @@ def stored(text: str) -> StoredArray | None:
         If there is none, or it is the history of a run that is not finished.
     """
     from ..history.stored_array import stored_array
-    from ..rundir.directory import RECORD
     from ..rundir.recorded_run import require_finished
 
     found = step_of_run(text)
     if found is not None:
         run, step = found
         return run.step(step)
-    if os.path.isfile(os.path.join(text, RECORD)):  # noqa: PTH113, PTH118, a text is at hand
-        raise InputError(f"{text} is a run directory. Give a step of it ({text}@K), or the file of its history.")
     require_finished(text)
     return stored_array(text)
 

@@ -12,12 +12,13 @@ import numpy as np
 from ..errors import InputError
 from ..history.stored_array import StoredArray, stored_array
 from ..kernels.expressions.kernel import ExpressionKernel
+from ..kernels.expressions.rows import ExpressionRows
 from ..kernels.functions import FunctionKernel
 from ..kernels.registry import BUILT_IN, RESERVED
 from ..util.formatting import format_bytes
 from .build import make, text_of
 from .resolved import absolute, as_toml
-from .settings import OWN_KERNEL, Settings, settings_from
+from .settings import OWN_KERNEL, Settings, settings_from, with_steps
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -53,7 +54,7 @@ def load(path: str | os.PathLike[str]) -> Problem:
         If the file, or what it names, cannot be read or is wrong.
     """
     name = os.fsdecode(path)
-    return make(settings_from(text_of(name), name), root=True)
+    return make(with_steps(settings_from(text_of(name), name)), root=True)
 
 
 def save(problem: Problem, path: str | os.PathLike[str]) -> None:
@@ -105,7 +106,8 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
     kernel, initial = problem.kernel, problem.initial
     arrays: dict[str, Array] = {}
     source = _path_of(initial)
-    if source is None:
+    computed = initial if isinstance(initial, ExpressionRows) else None
+    if source is None and computed is None:
         arrays["initial"] = initial if isinstance(initial, np.ndarray) else _read(initial)
     for name, value in kernel.parameters.items():
         if name == "initial" or name in RESERVED:
@@ -121,6 +123,9 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
         kind=kernel.kind,
         import_from=folder,
         input=source,
+        initial=None if computed is None else computed.text,
+        size=None if computed is None else len(computed),
+        dtype=None if computed is None else str(computed.dtype),
         delta_t=problem.delta_t,
         start_time=problem.start_time,
         steps=problem.steps,

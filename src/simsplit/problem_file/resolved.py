@@ -38,12 +38,15 @@ def absolute(settings: Settings) -> Settings:
 def complete(settings: Settings, problem: Problem) -> Settings:
     """Return the settings with nothing left to defaults."""
     from ..kernels.registry import BUILT_IN
-    from .build import DEFAULT_SIZE
+    from .build import DEFAULT_SIZE, step_of_run
 
     changes: dict[str, Any] = {}
     if settings.kernel in BUILT_IN:
         own = {name: value for name, value in problem.kernel.parameters.items() if not hasattr(value, "shape")}
         changes["parameters"] = {**own, **settings.parameters}
+    found = None if not isinstance(settings.input, str) else step_of_run(settings.input)
+    if found is not None:  # the last step of a run is another one tomorrow
+        changes["input"] = f"{found[0].path}@{found[1]}"
     if settings.input is None:
         changes |= {"size": DEFAULT_SIZE if settings.size is None else settings.size}
         changes |= {"dtype": "float64" if settings.dtype is None else settings.dtype}

@@ -19,6 +19,7 @@ from ..util.validation import near, number, user_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_MOST_STEPS = 2**53
 OWN_KERNEL = "own kernel: "  # how a run directory calls a kernel that only the program that made it has
 PATHS = ("input", "output", "import_from")
 
@@ -40,11 +41,15 @@ class Settings(Record):
         Start from 0 … size - 1 …
     input : str, list or None
         … or from the array in this ``.npy`` file, or from these rows.
+    initial : str or None
+        … or from this expression of the number of the row, `size` rows of it.
     dtype : str or None
         Of the initial array; None is float64, or that of the ``.npy`` file.
     delta_t, start_time : float
         In your unit of time.
     steps : int
+    until : float or None
+        In place of `steps`: the time up to which they go.
     seed : int
         Of random numbers.
     nan : {"allow", "error"}
@@ -79,10 +84,12 @@ class Settings(Record):
     import_from: str | None = None
     size: int | None = None
     input: str | list[Any] | None = None
+    initial: str | None = None
     dtype: str | None = None
     delta_t: float = 0.5
     start_time: float = 0.0
     steps: int = 5
+    until: float | None = None
     seed: int = 0
     nan: Literal["allow", "error"] = "allow"
     keep: str = "all"
@@ -139,10 +146,9 @@ def resolve(options: Given, text: str | None) -> Settings:
             changes[key] = value
     if str(changes.get("input", "")).startswith("["):
         changes["input"] = _listed("--input", changes["input"])
-    if "size" in changes:
-        changes["input"] = None
-    elif "input" in changes:
-        changes["size"] = None
+    _replace_others(changes)
+    if (found := _kernel_in_file(changes.get("kernel", ""), ".")) is not None:
+        changes["kernel"], changes["import_from"] = found
     kernel = changes.get("kernel", settings.kernel)
     parameters = {} if kernel != settings.kernel else dict(settings.parameters)
     origins = {name: settings.origins[name] for name in parameters}
@@ -155,7 +161,54 @@ def resolve(options: Given, text: str | None) -> Settings:
             if kernel != "affine":
                 raise InputError(f"--{name} is for the kernel affine. Use --set {name}={value:g} instead.")
             parameters[name], origins[name] = value, f"--{name}"
-    return settings.replace(**changes, parameters=parameters, origins=origins)
+    return with_steps(settings.replace(**changes, parameters=parameters, origins=origins))
+
+
+def _kernel_in_file(text: str, folder: str) -> tuple[str, str] | None:
+    """Return the kernel ``module:function`` and the folder of ``model.py:function``; None if it is something else."""
+    file, _, function = text.rpartition(":")
+    if not file.endswith(".py") or not function.isidentifier():
+        return None
+    path, name = os.path.split(os.path.join(folder, user_path(file)))  # noqa: PTH118, pathlib is not worth loading
+    if not name.removesuffix(".py").isidentifier():
+        raise InputError(f"the kernel {text}: {name} is no name of a module, which Python could import. Rename it.")
+    return f"{name.removesuffix('.py')}:{function}", path
+
+
+def _replace_others(changes: dict[str, Any]) -> None:
+    """Let an option take the place of keys of the file that say the same in another way."""
+    if "input" in changes:
+        if "initial" in changes:
+            raise InputError("--initial: not allowed with argument --input")
+        changes |= {"size": None, "initial": None}
+    elif "size" in changes or "initial" in changes:
+        changes["input"] = None
+    if "steps" in changes:
+        changes["until"] = None
+
+
+def with_steps(settings: Settings) -> Settings:
+    """Return the settings with the number of steps that go up to the time `until`.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if settings.until is None:
+        return settings
+    span = settings.until - settings.start_time
+    last = span / settings.delta_t if settings.delta_t else 0.0
+    if last < 0 or (not last and span):
+        raise InputError(
+            f"until {settings.until:g} cannot be reached from start_time {settings.start_time:g} by steps of "
+            f"{settings.delta_t:g}. Give a later time, or another delta_t."
+        )
+    if last > _MOST_STEPS:
+        raise InputError(f"until {settings.until:g} takes more than {_MOST_STEPS:,} steps of {settings.delta_t:g}.")
+    near_whole = round(last)  # a time that is meant to be that of a step may round to just before it
+    whole = near_whole if abs(last - near_whole) < 1e-9 * max(1.0, last) else int(last)
+    return settings.replace(steps=whole + 1, until=None)
 
 
 def _set(texts: Sequence[str]) -> dict[str, Any]:
@@ -227,18 +280,11 @@ def settings_from(text: str, path: str) -> Settings:
     InputError
         If it is wrong; the message names the file and the key.
     """
-    import tomllib
     from typing import TypedDict, get_type_hints
 
     import msgspec
 
-    try:
-        document = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: this is not TOML: {error or 'nested too deeply'}") from None
-    for key in document:
-        if key not in KEYS:
-            raise InputError(f"{path}: unknown key `{key}`. {_hint(key, document[key])}")
+    document = _document(text, path)
     try:
         table = TypedDict("table", get_type_hints(Settings), total=False)  # type: ignore[misc]  # for mypy it is dynamic
         values: dict[str, Any] = msgspec.convert(document, table)
@@ -254,8 +300,9 @@ def settings_from(text: str, path: str) -> Settings:
             values[key] = _numbers(where, value)
         check_key(key, where, values[key])
     checked = Settings(**values)
-    if checked.size is not None and checked.input is not None:
-        raise InputError(f"{path}: `size` and `input` exclude each other: give one of them")
+    for one, other in (("size", "input"), ("initial", "input"), ("steps", "until")):
+        if one in values and other in values:
+            raise InputError(f"{path}: `{one}` and `{other}` exclude each other: give one of them")
     folder = os.path.dirname(path)  # noqa: PTH120, pathlib is not worth loading for this
     moved: dict[str, Any] = {
         name: os.path.join(folder, user_path(value))  # noqa: PTH118, the same
@@ -267,7 +314,25 @@ def settings_from(text: str, path: str) -> Settings:
         for name, value in checked.parameters.items()
     }
     origins = {name: f"{path}: `parameters.{name}`" for name in parameters}
+    if (found := _kernel_in_file(checked.kernel, folder)) is not None:
+        moved |= {"kernel": found[0], "import_from": found[1] or "."}
     return checked.replace(**moved, parameters=parameters, origins=origins)
+
+
+def _document(text: str, path: str) -> dict[str, Any]:
+    """Return the keys of a problem file, all of which are known, with their values."""
+    import tomllib
+
+    try:
+        document = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InputError(f"{path}: this is not TOML: {error or 'nested too deeply'}") from None
+    for key, value in document.items():
+        if key not in KEYS:
+            raise InputError(f"{path}: unknown key `{key}`. {_hint(key, value)}")
+        if isinstance(value, float) and value.is_integer() and key in BY_NAME and BY_NAME[key].type == "integer":
+            document[key] = int(value)  # 1e6
+    return document
 
 
 def _numbers(name: str, value: Any) -> Any:

@@ -92,6 +92,19 @@ class RecordedRun:
             raise InputError(f"step {k} is not in the history of {self.path}. Steps that are complete: {held}.")
         return self.history().at(int(entry[0]))
 
+    @property
+    def last_step(self) -> int:
+        """The number of the last step that is complete.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if not self.complete:
+            raise InputError(f"the history of {self.path} has no complete step yet: there is no state to start from.")
+        return int(self._kept()[self.complete - 1])
+
     def times(self) -> npt.NDArray[np.float64]:
         """Return the time of each step of the history."""
         problem = self.record["problem"]
@@ -201,7 +214,7 @@ def statistics(history: StoredArray, k: int) -> Statistics:
 def evenly_spaced(count: int, most: int) -> list[int]:
     """Return at most so many of the numbers 0 … count - 1, evenly spread, the first and the last among them.
 
-    >>> spread(100, 4), spread(3, 10)
+    >>> evenly_spaced(100, 4), evenly_spaced(3, 10)
     ([0, 33, 66, 99], [0, 1, 2])
     """
     if count <= most:

@@ -87,6 +87,8 @@ def interval(name: str, value: Any) -> tuple[float | None, int | None]:
 
 def integer(name: str, value: Any, least: int) -> int:
     """Return `value` as an int of `least` or more, or raise an `InputError` that names it."""
+    if isinstance(value, float) and value.is_integer():  # 1e6 is meant as a whole number
+        value = int(value)
     try:
         number = index(value)
     except TypeError:

@@ -68,7 +68,9 @@ def _initial(settings: Settings) -> tuple[tuple[int, ...], np.dtype[Any], Any]:
     wanted = None if settings.dtype is None else problems.dtype(settings.dtype)
     if settings.input is None:
         dtype = np.dtype(np.float64) if wanted is None else wanted
-        size = 7 if settings.size is None else settings.size
+        size = problems.DEFAULT_SIZE if settings.size is None else settings.size
+        if settings.initial is not None:
+            return (size,), dtype, problems.initial(settings.replace(size=1), in_memory=True)
         return (size,), dtype, np.zeros(1, dtype)
     if isinstance(settings.input, list):
         rows = problems.listed(settings.input, wanted)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, _ActionsContainer
 
 _READS = {"path": user_path, "number": finite, "duration": duration, "interval": interval, "yes or no": yes_or_no}
-_EXCLUSIVE = ("size", "input")  # only one of them may be given
+_EXCLUSIVE = {"size": 0, "input": 0, "steps": 1, "until": 1}  # of each set only one may be given
 
 
 def add_verify(parser: ArgumentParser) -> None:
@@ -53,10 +53,14 @@ def _add_groups(parser: ArgumentParser, *titles: str) -> None:
 
 
 def _add_group(target: _ActionsContainer, title: str) -> None:
-    exclusive = target.add_mutually_exclusive_group() if title == PROBLEM else target
+    exclusive: dict[int, _ActionsContainer] = {}
     for option in TABLE:
         if option.group == title:
-            _add(exclusive if option.name in _EXCLUSIVE else target, option.name)
+            number, place = _EXCLUSIVE.get(option.name), target
+            if number is not None:
+                place = exclusive.get(number) or target.add_mutually_exclusive_group()
+                exclusive[number] = place
+            _add(place, option.name)
 
 
 def _add(target: _ActionsContainer, name: str, **changes: Any) -> None:

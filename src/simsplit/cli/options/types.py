@@ -60,9 +60,18 @@ def integer(least: int) -> Callable[[str], int]:
         try:
             number = int(text)
         except ValueError:
-            number = least - 1
+            number = _whole(text, least - 1)
         if number < least:
             raise ArgumentTypeError(f"must be an integer of {least} or more, not {text!r}")
         return number
 
     return read
+
+
+def _whole(text: str, otherwise: int) -> int:
+    """Return the whole number that a text such as 1e6 is."""
+    try:
+        number = float(text)
+    except ValueError:
+        return otherwise
+    return int(number) if number.is_integer() else otherwise
