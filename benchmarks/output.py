@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simsplit.communicator import Communicator, connect
+from simsplit.communicator.files import open_shared
 from simsplit.engine import Plan
 from simsplit.history.file import ContiguousWriter, FileHistory
 from simsplit.history.formats import npy
@@ -137,7 +138,7 @@ def by_simsplit(world: Communicator, path: Path, plan: Plan, state: Any) -> floa
         path.unlink(missing_ok=True)
         npy.create(path, layout)
     world.allreduce_or(0)
-    target = ContiguousWriter(world.open(str(path)), npy.data_offset(path, layout), layout)
+    target = ContiguousWriter(open_shared(world, str(path)), npy.data_offset(path, layout), layout)
     receiver = FileHistory(world, plan, target, path)
     batches = [plan.batch(first, 4, every=False) for first in range(0, plan.steps, 4)]
     tiles = [tile for batch in batches for tile in plan.tiles(batch)]
