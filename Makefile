@@ -50,7 +50,7 @@ check: $(VENV_mpich)/test .venv-lint/lint  ## what a change needs before it is l
 	.venv-lint/bin/ruff check .
 	.venv-lint/bin/ruff format --check .
 	@$(VENV_mpich)/bin/python -m compileall -q src
-	$(VENV_mpich)/bin/python -m tests --mpi mpich --ranks 3 --no-launches
+	$(VENV_mpich)/bin/python -m tests --mpi mpich --ranks 3 --no-launches --no-slow
 
 test-lowest: $(LOWEST)/test  ## run the tests of one process on the lowest versions of all packages
 	$(LOWEST)/bin/python -m pytest -q -n auto --maxprocesses=8 --dist=worksteal -m "not mpi and not launch and not slurm" $(IGNORED)

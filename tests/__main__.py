@@ -31,6 +31,7 @@ def main() -> int:
     )
     parser.add_argument("--ranks", type=int, nargs="*", default=RANKS, help="how many ranks (4 3 2 1)")
     parser.add_argument("--no-launches", action="store_true", help="leave out the tests that start programs")
+    parser.add_argument("--no-slow", action="store_true", help="leave out the slowest tests")
     parser.add_argument("--cores", type=int, default=len(os.sched_getaffinity(0)), help="default: those of the machine")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     options = parser.parse_args()
@@ -59,15 +60,16 @@ def _stages(options: argparse.Namespace) -> list[Stage]:
     workers = ["-n", str(cores), "--dist=worksteal"] if cores > 1 else []
     chosen = any(Path(word.partition("::")[0]).exists() for word in options.pytest)
     where = {marker: [] if chosen else _files(marker) for marker in ("launch", "mpi")}
+    rest = " and not slow" if options.no_slow else ""
     stages = []
     if not options.with_mpi_only:
-        stages.append(Stage("one process", [*python, *workers, "-m", ONE_PROCESS], cores))
+        stages.append(Stage("one process", [*python, *workers, "-m", ONE_PROCESS + rest], cores))
     if not options.no_launches:
         launch = "launch and not once" if options.with_mpi_only else "launch"
-        stages.append(Stage("programs started", [*python, *workers, "-m", launch, *where["launch"]], cores))
+        stages.append(Stage("programs started", [*python, *workers, "-m", launch + rest, *where["launch"]], cores))
     for ranks in options.ranks:
         name = f"{ranks} rank{'s' if ranks > 1 else ''}"
-        command = [mpiexec, "-n", str(ranks), *python, "--with-mpi", "-m", "mpi", *where["mpi"]]
+        command = [mpiexec, "-n", str(ranks), *python, "--with-mpi", "-m", f"mpi{rest}", *where["mpi"]]
         stages.append(Stage(name, command, ranks))
     for stage in stages:
         stage.command.extend(options.pytest)

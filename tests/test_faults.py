@@ -21,6 +21,8 @@ from tests.support.children import Children
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 STEPS = 12
 OPTIONS = ["--kernel", "x + t", "--kind", "step", "--size", "10", "--steps", str(STEPS), "--quiet", "--serial"]
 CALLS = {"create": 4, "write": 6, "fsync": 7, "rename": 5, "fsync_dir": 6}  # how often at least, in a run
