@@ -1,4 +1,4 @@
-"""A function as a kernel: plain Python over NumPy arrays, a NumPy ufunc, a Numba ufunc or function."""
+"""Kernels from functions: Python over NumPy arrays, NumPy ufuncs, Numba ufuncs and functions."""
 
 from __future__ import annotations
 

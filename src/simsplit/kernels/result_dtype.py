@@ -1,4 +1,4 @@
-"""The dtype of a history: what a kernel makes of that of the initial array."""
+"""Infer the dtype of a history from a kernel and the dtype of the initial array."""
 
 from __future__ import annotations
 
