@@ -1,4 +1,4 @@
-"""What is simulated: the initial array, the kernel and the time grid."""
+"""The problem: initial array, kernel and time grid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A program of many ranks: one message, the right exit status, and never a rank left waiting."""
+"""Run a program on all ranks: one error message, the right exit status, no rank left waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparing bit for bit, and what was found."""
+"""Bit-for-bit comparison, and its result."""
 
 from __future__ import annotations
 

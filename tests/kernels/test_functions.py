@@ -447,3 +447,46 @@ def test_no_rows_are_fine(kernel: Any) -> None:
 
 def test_a_kernel_is_a_kernel_whatever_made_it() -> None:
     assert isinstance(kernels.function(np.sqrt), kernels.Kernel)
+
+
+def along_components(x: Array, beta: Array) -> Array:
+    return np.stack([beta * x[:, 0], x[:, 1], x[:, 2]], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "shape", "rate", "told"),
+    [
+        (lambda x, beta: beta * x[:, 0], (10, 3), (10,), "x (2, 3), beta (2, 1)"),
+        (along_components, (10, 3), (10,), "x (2, 3), beta (2, 1)"),
+        (lambda x, beta: (x[:, 0] * beta)[:, None] + x, (2, 3, 7), (2,), "x (2, 3, 7), beta (2, 1, 1)"),
+        (lambda x, beta: x + beta[:, 0], (5, 3), (5, 3), "x (2, 3), beta (2, 3)"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_found_by_two_rows_and_named(
+    kernel: Any, shape: tuple[int, ...], rate: tuple[int, ...], told: str
+) -> None:
+    for kind in ("map", "step"):
+        text = failure(function(kernel, kind=kind, beta=np.ones(rate)), np.ones(shape))
+        assert "failed for the first two rows, of float64" in text
+        assert f"the shapes are {told}: a parameter by row has an axis for each axis of x; beside a component" in text
+        assert "write beta[:, 0]" in text
+
+
+def test_shapes_that_differ_in_a_later_step_are_named_too() -> None:
+    def late(x: Array, k: int, beta: Array) -> Array:
+        return x if k < 2 else x[: len(x) - 1] + beta
+
+    assert "the shapes are x (3,), beta (3,)" in failure(function(late, beta=np.ones(7)))
+
+
+def test_without_parameters_by_row_one_row_is_tried_and_no_shape_is_told() -> None:
+    seen = []
+
+    def short(x: Array, rate: float) -> Array:
+        seen.append(len(x))
+        return x[:0] * rate
+
+    text = failure(function(short, rate=2.0))
+    assert seen == [1]
+    assert text.count("shape") == 2
+    assert "the shapes are" not in text

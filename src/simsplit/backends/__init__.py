@@ -1,1 +1,1 @@
-"""Who does the arithmetic of a kernel."""
+"""Backends that execute kernels."""

@@ -1,4 +1,4 @@
-"""The options: what is accepted, and messages that say so."""
+"""Parse the command line; errors say what is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How ranks talk: one contract, with MPI behind it or with a single process."""
+"""Communicators: one interface, implemented with MPI and for a single process."""
 
 from .agreement import Agreement
 from .connect import Turn, connect

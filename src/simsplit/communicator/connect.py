@@ -1,4 +1,4 @@
-"""Find the ranks of a run, and refuse a launch that would do the work several times, and runs that would mix."""
+"""Connect to the ranks of a run. Refuse launches that would repeat the work, and overlapping runs."""
 
 from __future__ import annotations
 

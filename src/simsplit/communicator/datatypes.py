@@ -1,4 +1,4 @@
-"""Arrays from some ranks to others, in one collective call of MPI.
+"""Exchange arrays between some ranks in one collective MPI call.
 
 Each pair of ranks gets one message, however many pieces of memory it comes from and goes to: a datatype
 describes them all by their addresses, so that nothing is packed here, and all steps of a tile travel

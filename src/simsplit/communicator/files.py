@@ -1,4 +1,4 @@
-"""Files that all ranks write to at once: by MPI-IO, or plainly in a single process.
+"""Files that all ranks write at once, by MPI-IO, or by plain writes in a single process.
 
 Each rank opens the file for itself, so that no call is collective and an error of one rank leaves nobody
 waiting; places that do not overlap need no more.

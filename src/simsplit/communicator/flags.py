@@ -1,4 +1,4 @@
-"""The bits that the ranks tell each other in the message by which they agree on errors.
+"""The bits that ranks exchange with each agreement.
 
 Each rank sets its own with `Agreement.request`, and all ranks get those of all of them. The lowest bit of the
 message itself says that a rank failed (see `agreement`).

@@ -1,4 +1,4 @@
-"""What the engine asks of a communicator, whatever is behind it."""
+"""The communicator interface that the engine uses."""
 
 from __future__ import annotations
 

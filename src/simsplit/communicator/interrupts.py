@@ -1,4 +1,4 @@
-"""Ctrl-C, held back where raising it would leave other ranks in a collective call."""
+"""Defer Ctrl-C where raising it would leave other ranks in a collective call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which launcher started this process, by what it left in the environment.
+"""Detect the launcher of this process from its environment.
 
 A launcher of another MPI library, or a plain ``srun``, starts N processes that each believe they are
 alone: the work would be done N times, with exit status 0. Only the launcher's own variables tell.

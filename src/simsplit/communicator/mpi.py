@@ -1,4 +1,4 @@
-"""The contract on MPI, by mpi4py.
+"""The communicator on MPI, by mpi4py.
 
 Arrays travel as bytes, by a datatype of one row: any dtype, byte order and row length goes the same way, and
 no pickle is involved. Many small steps, and what is more than the library counts to, go by `exchange`.

@@ -1,4 +1,4 @@
-"""The ranks that share memory: who they are, and what they share."""
+"""The ranks of a node, and the memory they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor and the benchmark ask of MPI itself, past the contract of a communicator."""
+"""MPI measurements for the doctor and the benchmark, outside the communicator interface."""
 
 from __future__ import annotations
 

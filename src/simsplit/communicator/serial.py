@@ -1,4 +1,4 @@
-"""A single process: the same contract without MPI, so that every code path is the same."""
+"""The communicator of a single process, without MPI, so that all code paths are the same."""
 
 from __future__ import annotations
 

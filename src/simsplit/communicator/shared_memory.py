@@ -1,4 +1,4 @@
-"""Memory that the ranks of a node share, and that leaves nothing behind.
+"""Shared-memory segments of a node. They leave nothing behind, even after a kill.
 
 A segment is a file without a name (``memfd_create``), which the rank that makes it keeps open until the
 others have opened it through ``/proc``. So it does not depend on how large /dev/shm is, there is nothing to

@@ -1,4 +1,4 @@
-"""Pictures: an empty figure of matplotlib, and saving it."""
+"""Create and save matplotlib figures."""
 
 from __future__ import annotations
 

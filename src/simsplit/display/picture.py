@@ -1,4 +1,4 @@
-"""A history as a picture, by matplotlib (extra ``plot``)."""
+"""Draw a history with matplotlib (extra ``plot``)."""
 
 from __future__ import annotations
 

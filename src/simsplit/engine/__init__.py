@@ -1,4 +1,4 @@
-"""The way of the data: plan → scatter → tile by tile: step, deliver → verify."""
+"""The engine of a run: plan, scatter, compute and deliver tile by tile, verify."""
 
 from .cache_blocking import block_nbytes
 from .interfaces import HistorySink, ResumePoint, StepObserver, Timings

@@ -1,4 +1,4 @@
-"""Who does the arithmetic: NumPy, or code that is compiled for the kernel.
+"""Select the backend of a run: NumPy, or compiled code.
 
 The compiled loop gives NumPy's bits (see `backends.llvm`), so that what is weighed is time. All ranks must
 decide alike, and one rank of each kind of machine compiles for all: it looks on disk first, and what it has

@@ -1,4 +1,4 @@
-"""How many bytes of a step are computed at a time: so many that they stay in a core's cache between passes."""
+"""The block size of a step: as many bytes as stay in a core's cache between passes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What computes the steps of a block of rows: a map kernel's from the initial array, a step kernel's from the state."""
+"""Compute the steps of a block of rows: map kernels from the initial array, step kernels from the state."""
 
 from __future__ import annotations
 

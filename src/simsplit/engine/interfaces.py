@@ -1,4 +1,4 @@
-"""What the engine asks of a history sink and of an observer, and what it reports of a run."""
+"""The interfaces of history sinks and observers, and the data the engine reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets which rows, how many bytes, and what is computed together: known before anything runs."""
+"""The plan of a run: the rows and bytes of each rank, and the tiles. Known before anything runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mean, least, greatest, standard deviation and sum over all rows of each step, the same for any split.
+"""Mean, minimum, maximum, standard deviation and sum over all rows, with the same bits for any split.
 
 Rounding depends on the order in which numbers are added. Here it is that of a binary tree over the numbers
 of the rows: rows 2i and 2i + 1 are put together, then these pairs two by two, and so on; what has no

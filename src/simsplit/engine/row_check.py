@@ -1,4 +1,4 @@
-"""Whether a kernel of the user's own is row-local: some rows are computed again beside others, and compared.
+"""Check that a user's kernel is row-local: recompute some rows beside other rows and compare the bits.
 
 A kernel that mixes rows runs without an error, and its results depend on the number of ranks and on the size of
 the blocks. So in the first step of a rank, and in later ones that lie further and further apart, two runs of rows

@@ -1,4 +1,4 @@
-"""Distribute the initial array: each rank gets its rows, root's own stay where they are."""
+"""Scatter the initial array. Root's own rows stay in place."""
 
 from __future__ import annotations
 

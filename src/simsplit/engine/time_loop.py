@@ -1,4 +1,4 @@
-"""The steps: every rank runs the kernel over its part, tile by tile, and the results are delivered."""
+"""The time loop: run the kernel over the part of this rank, tile by tile, and deliver the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The proof: every rank recomputes its rows the plain way, and compares them with the history."""
+"""Verify a history: every rank recomputes its rows the plain way and compares all bits."""
 
 from __future__ import annotations
 

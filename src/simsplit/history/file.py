@@ -1,4 +1,4 @@
-"""A history on disk, written by all ranks at once: nobody ever holds more of it than a tile."""
+"""A history on disk that all ranks write at once. No rank holds more than a tile of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file that all ranks write a history to: no rank ever holds more of it than a tile."""
+"""The history file of a run, in any format: create it, write it from all ranks, commit it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a history looks like in a file: shape, dtype, times, names and labels."""
+"""The layout of a history in a file: shape, dtype, times, names and labels."""
 
 from __future__ import annotations
 

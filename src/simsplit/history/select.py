@@ -1,4 +1,4 @@
-"""How the results come to root: through memory that the ranks of a node share, or by messages."""
+"""Select how results reach root: through shared memory or by messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A history in memory that the ranks of root's node share: they compute it where root reads it."""
+"""A history in memory shared by the ranks of root's node. They compute into it directly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading arrays from ``.npy``, Zarr and HDF5, a few rows or steps at a time.
+"""Read arrays from ``.npy``, Zarr and HDF5 lazily, a few rows or steps at a time.
 
 Nobody needs the whole: every rank reads its rows of an initial array, and a history is looked at step by step.
 """

@@ -1,4 +1,4 @@
-"""What a rank computes: the contract, the kernels that come along, and ways to bring one's own."""
+"""Kernels: the interface, the built-in ones, and ways to define your own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offset and multiplier, the kernel of the tutorial that simsplit grew out of."""
+"""The affine kernel, offset and multiplier: the first example of simsplit."""
 
 from __future__ import annotations
 

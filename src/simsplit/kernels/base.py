@@ -1,4 +1,4 @@
-"""What a rank computes: the contract between the engine and a kernel.
+"""The kernel interface.
 
 A kernel is row-local: a row of the result depends on the same row of its input, on the row's number and
 on the time, on nothing else, so that any run of rows may be computed on its own, on any rank. It never

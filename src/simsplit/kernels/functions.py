@@ -1,4 +1,4 @@
-"""A function as a kernel: plain Python over NumPy arrays, a NumPy ufunc, a Numba ufunc or function."""
+"""Kernels from functions: Python over NumPy arrays, NumPy ufuncs, Numba ufuncs and functions."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class FunctionKernel(Kernel):
         result = self._call(x, block, out)
         if result is None and "out" in self._wanted:
             return
-        array = self._checked(x, result)
+        array = self._checked(x, result, block)
         if packed(array.dtype) != out.dtype:
             raise TypeError(
                 f"{self._name} gives {_exact_dtype(array)} here, but gave {_exact_dtype(out)} for the first row"
@@ -92,11 +92,11 @@ class FunctionKernel(Kernel):
         """Return what the function gives for one row."""
         if "out" in self._wanted:
             return super().result_dtype(x, block)
-        dtype = self._checked(x, self._call(x, block, None)).dtype
+        dtype = self._checked(x, self._call(x, block, None), block).dtype
         if self.kind == "map":
             return dtype
         state: Array = np.empty(0, packed(np.result_type(x.dtype, dtype)))
-        again = self._checked(x, self._call(x.astype(state.dtype), block, None))
+        again = self._checked(x, self._call(x.astype(state.dtype), block, None), block)
         if packed(again.dtype) != state.dtype:
             raise TypeError(
                 f"{self._name} gives {_exact_dtype(again)} for a state of {_exact_dtype(state)}: "
@@ -105,6 +105,14 @@ class FunctionKernel(Kernel):
         return state.dtype
 
     def _call(self, x: Array, block: Block, out: Array | None) -> Any:
+        try:
+            return self._apply(x, block, out)
+        except ValueError as error:
+            if shapes := _shapes(x, block):
+                error.add_note(shapes.strip())
+            raise
+
+    def _apply(self, x: Array, block: Block, out: Array | None) -> Any:
         values = {name: _value(name, block, out) for name in self._wanted}
         if self._defaults:
             values = {name: values.get(name, default) for name, default in self._defaults.items()}
@@ -124,15 +132,28 @@ class FunctionKernel(Kernel):
             values = {n: v.copy() if isinstance(v, np.ndarray) and n != "out" else v for n, v in values.items()}
         return self._function(x, **values)
 
-    def _checked(self, x: Array, result: Any) -> Array:
+    def _checked(self, x: Array, result: Any, block: Block) -> Array:
         if result is None:
             raise TypeError(f"{self._name} returned nothing; it must return an array of shape {x.shape}")
         if is_masked(result):
             raise TypeError(f"{self._name} returned a masked array, and the mask would be lost: return filled(...)")
         array = np.asarray(result)
         if array.shape != x.shape:
-            raise ValueError(f"{self._name} returned an array of shape {array.shape} for rows of shape {x.shape}")
+            raise ValueError(
+                f"{self._name} returned an array of shape {array.shape} for rows of shape {x.shape}{_shapes(x, block)}"
+            )
         return array
+
+
+def _shapes(x: Array, block: Block) -> str:
+    """Say which shapes meet in a function that has parameters by row, and how they are made to fit."""
+    arrays = {name: value.shape for name, value in block.parameters.items() if isinstance(value, np.ndarray)}
+    if not arrays:
+        return ""
+    given = ", ".join(f"{name} {shape}" for name, shape in {"x": x.shape, **arrays}.items())
+    name = next(iter(arrays))
+    hint = f"; beside a component of x, such as x[:, 0], write {name}[:, 0]" if x.ndim > 1 else ""
+    return f" (the shapes are {given}: a parameter by row has an axis for each axis of x{hint})"
 
 
 def function(

@@ -1,4 +1,4 @@
-"""Real row-local models, each row one system. They are step kernels: the state at t gives that at t + delta_t.
+"""Built-in row-local models. Each row is one system; the state at t gives that at t + delta_t.
 
 Differential equations are stepped by the classical method of Runge and Kutta of order 4 (W. Kutta,
 Zeitschrift für Mathematik und Physik 46, 1901, 435-453): its error over a given time goes with delta_t to

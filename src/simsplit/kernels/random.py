@@ -1,4 +1,4 @@
-"""Random numbers that do not depend on the split.
+"""Counter-based random numbers that do not depend on the split.
 
 They are counter-based: the bits for a row are a function of (seed, step, row, number of the draw), by
 the Philox 4x64-10 block cipher of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as

@@ -1,4 +1,4 @@
-"""A kernel from a name, an expression or the user's own module: what the command line and files give."""
+"""Make a kernel from text: a built-in name, an expression, or the user's own module."""
 
 from __future__ import annotations
 

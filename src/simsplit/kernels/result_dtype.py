@@ -1,4 +1,4 @@
-"""The dtype of a history: what a kernel makes of that of the initial array."""
+"""Infer the dtype of a history from a kernel and the dtype of the initial array."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, seed: int) -> np.dtype[Any]:
-    """Return the dtype of the history, without padding: what the kernel gives for the first row.
+    """Return the dtype of the history, without padding: what the kernel gives for the first row or two.
 
     Parameters
     ----------
     kernel : Kernel
     initial : ndarray, shape (n, ...)
-        The first row is enough; one of zeros stands in where there is none.
+        The first two rows are enough; one of zeros stands in where there is none.
     time, delta_t : float
         Of step 0, and from one step to the next.
     seed : int
@@ -35,15 +35,17 @@ def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, s
     KernelError
         If the kernel fails, or gives what cannot be a history.
     """
+    by_row = any(isinstance(value, np.ndarray) for value in kernel.parameters.values())
+    rows = 2 if by_row and len(initial) > 1 else 1  # one row cannot tell a wrong axis from a right one
     try:
         with np.errstate(all="ignore"):
-            row = _first(initial)
+            row = _first(initial, rows)
             row = read_only(np.ascontiguousarray(row, row.dtype.newbyteorder("=")))
             parameters = {
-                name: broadcast_parameter(row, _first(value)) if isinstance(value, np.ndarray) else value
+                name: broadcast_parameter(row, _first(value, rows)) if isinstance(value, np.ndarray) else value
                 for name, value in kernel.parameters.items()
             }
-            given: Any = kernel.result_dtype(row, Block(0, time, delta_t, (0, 1), parameters, seed))
+            given: Any = kernel.result_dtype(row, Block(0, time, delta_t, (0, rows), parameters, seed))
         if given is None:
             raise TypeError("result_dtype() returned nothing")  # noqa: TRY301, reported like what it raises itself
         result: np.dtype[Any] = np.dtype(given)
@@ -55,7 +57,8 @@ def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, s
     except (SimsplitError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        what = f"the kernel {kernel.name} failed for the first row, of {dtype_label(initial.dtype)}"
+        tried = "the first row" if rows == 1 else "the first two rows"
+        what = f"the kernel {kernel.name} failed for {tried}, of {dtype_label(initial.dtype)}"
         remark = taken_by_row(kernel, initial.shape)
         raise KernelError(what if remark is None else f"{what} ({remark})") from error
     return packed(result)
@@ -73,6 +76,6 @@ def taken_by_row(kernel: Kernel, shape: tuple[int, ...]) -> str | None:
     return f"each of the {shape[0]} rows has its own part of {these}; a constant array belongs in the kernel's code"
 
 
-def _first(array: Array) -> Array:
-    """Return the first row, or one of zeros if there is none."""
-    return array[:1] if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)
+def _first(array: Array, rows: int) -> Array:
+    """Return the first rows, or one of zeros if there is none."""
+    return array[:rows] if len(array) else np.zeros((1, *array.shape[1:]), array.dtype)

@@ -1,4 +1,4 @@
-"""The files of the user's code behind a kernel: its module, and what that imports from beside it."""
+"""The source files behind a user's kernel: its module, and what that imports from the same folders."""
 
 from __future__ import annotations
 

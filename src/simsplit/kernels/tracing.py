@@ -1,4 +1,4 @@
-"""What a kernel does to its values, written down: NumPy's operations on arrays that record them.
+"""Trace a kernel: record the NumPy operations it applies, as a graph.
 
 A kernel that consists of arithmetic is called once with `TracedArray` arrays in place of its rows. What comes
 out is the graph of its operations, each with the dtypes that NumPy's own rules give, so that a compiler can

@@ -1,4 +1,4 @@
-"""A kernel from the user's own module."""
+"""Import a kernel from a user's module."""
 
 from __future__ import annotations
 

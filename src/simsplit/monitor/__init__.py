@@ -1,4 +1,4 @@
-"""What watches a run: progress, stop triggers, the hang watchdog.
+"""Monitoring of a run: progress, stop requests, the hang watchdog.
 
 Import what is needed from its module: a run that needs none of it loads nothing for it.
 """

@@ -1,4 +1,4 @@
-"""How far a run is: a bar on a terminal, a plain line now and then in a log. On root only."""
+"""Report progress on stderr: a bar on a terminal, lines in a log. Root only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes a run stop in order: signals, a time budget, the end that Slurm sets, a file.
+"""Requests to stop a run in order: signals, a time limit, the end of a Slurm job, a file.
 
 A trigger only sets a bit. The bits of all ranks are put together in the agreement that there is at a step
 boundary anyway, so that they stop at the same step and know why, and the steps are not slowed down.

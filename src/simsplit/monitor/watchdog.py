@@ -1,4 +1,4 @@
-"""A thread on each rank that ends the job when nothing moves any more.
+"""A watchdog thread on each rank that ends the job when nothing makes progress.
 
 Ranks that wait for each other for ever would burn the allocation to its end. Since all of them pass the step
 boundaries together, they notice at about the same time; each writes its Python stack to the run directory,

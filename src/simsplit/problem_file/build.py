@@ -1,4 +1,4 @@
-"""From settings to a problem: the initial array and the kernel, read on root."""
+"""Build a problem from settings; root reads the arrays and the kernel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Problems as files: `load`, `save`, and the settings that a problem of a program is written as."""
+"""Load and save problems as files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The problem file of a run directory: the settings with nothing left to defaults, and digests of the files."""
+"""The resolved problem file of a run directory: no defaults left out, with digests of all files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The problem, as a file and the options say it: options override the file, the file overrides the defaults.
+"""Settings of a problem. Options override the problem file, which overrides the defaults.
 
 A key of the file is the option's name with underscores, and ``[parameters]`` stands for ``--set``. Paths
 in a file are relative to its folder, those of options to the current one. Numbers in brackets, in a file

@@ -1,4 +1,4 @@
-"""What a rank does with messages: it sorts those that come, and sees to whatever is due.
+"""Dispatch incoming frames to their handlers, and run work that is due.
 
 Whoever waits, on whichever thread, calls `Dispatcher.poll`, and so makes progress for all.
 """

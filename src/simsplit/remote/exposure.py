@@ -1,4 +1,4 @@
-"""What of an object other ranks can reach: what is marked, and nothing else."""
+"""Which members of an object other ranks can reach: those that are marked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rank among its ranks: what a program holds in its hand to serve objects and to call those of others."""
+"""The session of one rank: it serves local objects and calls those of other ranks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All settings of the remote layer: one object that is not changed once it is made."""
+"""The settings of the remote layer, in one immutable object."""
 
 from __future__ import annotations
 

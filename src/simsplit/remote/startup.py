@@ -1,4 +1,4 @@
-"""Join the ranks of a job, or ranks that live in this process, to one group of remote objects."""
+"""Start sessions: join the ranks of a job, or several ranks within this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints: the state between two steps, committed by all ranks in one atomic act.
+"""Checkpoints: the state between two steps, committed atomically by all ranks.
 
 A checkpoint is one file. Every rank writes its rows, root the end, and the file gets its name when all of
 it is on the disk::

@@ -1,4 +1,4 @@
-"""Digests of files, computed by all ranks together and the same for any number of them."""
+"""Digests of files, computed by all ranks together; the same for any number of ranks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run directory: everything about one run on disk. Used on root only; the other ranks know its path.
+"""The run directory: everything about one run on disk. Root only; the other ranks know its path.
 
 ::
 

@@ -1,4 +1,4 @@
-"""A lock on a run directory: two runs never write into one at once.
+"""The lock of a run directory, which keeps two runs from writing into it at once.
 
 ``flock`` decides where it works: the system gives it back when a process ends, however it ends. Some shared
 file systems have no locks, or only for the processes of one host. So the holder also writes its host and

@@ -1,4 +1,4 @@
-"""What ran where, when, and how it ended: the content of ``run.json``. No environment variable is kept."""
+"""The record of a run, ``run.json``: what ran, where, when, and how it ended. No environment variables."""
 
 from __future__ import annotations
 

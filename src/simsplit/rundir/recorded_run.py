@@ -1,4 +1,4 @@
-"""A run directory that is looked at: what ran, how it ended, and its history a piece at a time."""
+"""Read a run directory: the record, the status, and the history a piece at a time."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A run from beginning to end: the one place where all parts are put together."""
+"""Runs from beginning to end. All other parts meet here."""

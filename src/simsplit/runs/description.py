@@ -1,4 +1,4 @@
-"""What a run directory holds of its problem."""
+"""The description of a problem in a run directory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the results of a run go: root's memory, a file that all ranks write, or a run directory.
+"""Destinations of results: root's memory, a file that all ranks write, a run directory.
 
 A destination is opened for one run. What is open gives the run its sink, its observers and the step to begin
 with, and in the end it commits the result, or nothing of it is left.

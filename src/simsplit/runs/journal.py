@@ -1,4 +1,4 @@
-"""The journal of a run in a run directory: its record, its log, its lock, and a watchdog."""
+"""The journal of a run directory: record, log, lock and watchdog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Observers of the user's own: functions that are called with a step, and may ask for something."""
+"""User observers: functions that are called after steps and can stop the run, checkpoint or reduce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a problem is run: the options that `run`, `resume` and the command line have in common."""
+"""The run options that `run`, `resume` and the command line share."""
 
 from __future__ import annotations
 

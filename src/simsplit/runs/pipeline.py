@@ -1,4 +1,4 @@
-"""The one order of the stages of a run, whatever starts it and wherever its history goes."""
+"""The pipeline of a run: one order of stages, whatever starts it and wherever its history goes."""
 
 from __future__ import annotations
 

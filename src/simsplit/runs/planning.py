@@ -1,4 +1,4 @@
-"""What a run would take, before it is paid for."""
+"""Estimate the resources of a run before it starts."""
 
 from __future__ import annotations
 

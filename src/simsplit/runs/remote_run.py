@@ -1,4 +1,4 @@
-"""A run by remote objects: root drives a calculator on every other rank, step by step.
+"""Run by remote objects: root drives a calculator on every other rank, step by step.
 
 The pipeline is that of any run, with root as its only rank: only what computes the steps is different.
 """

@@ -1,4 +1,4 @@
-"""A run directory for programs: how the run ended, and what it gave so far."""
+"""Open a run directory from a program: its status, history and reductions."""
 
 from __future__ import annotations
 

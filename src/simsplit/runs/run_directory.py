@@ -1,4 +1,4 @@
-"""A run directory as a destination: a run that is begun there, or resumed."""
+"""The run directory as a destination of a new or a resumed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Before the steps: the plan that all ranks have in common, and the rows of each."""
+"""Set up a run: the common plan, and the rows of each rank."""
 
 from __future__ import annotations
 

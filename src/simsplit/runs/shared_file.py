@@ -1,4 +1,4 @@
-"""A file that all ranks write as a destination: ``.zarr`` and ``.h5``."""
+"""A ``.zarr`` or ``.h5`` file that all ranks write, as a destination."""
 
 from __future__ import annotations
 

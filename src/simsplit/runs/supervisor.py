@@ -1,4 +1,4 @@
-"""The observer of a run in a run directory: checkpoints, and requests to stop."""
+"""The supervisor of a run directory: an observer that writes checkpoints and handles stop requests."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the remote layer asks of messages between two ranks.
+"""The transport interface of the remote layer: messages between two ranks.
 
-Nothing here blocks, and a port is used by one thread at a time. Messages from one rank to another under one
-tag arrive in the order in which they were sent.
+No call blocks, and one thread at a time uses a transport. Messages from one rank to another with one tag arrive in the
+order in which they were sent.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Callable
 from typing import Protocol
 
 Bytes = bytes | bytearray | memoryview
-# Returns the next message that is expected, if it is here: its source, and what it holds, None if it was too long.
+# Returns the source and the bytes of the next posted message, or None if there is none; bytes of None: it was too long.
 Take = Callable[[], tuple[int, bytes | None] | None]
 
 
 class Transfer(Protocol):
-    """A message on its way; its memory must be left alone until it is done."""
+    """A transfer in progress. Its buffer must not be touched until it is done."""
 
     def done(self) -> bool:
-        """Return whether it is over: sent, or all there. Not asked again once it is."""
+        """Return whether it is complete. Not called again once it is."""
 
 
 class Message(Protocol):
-    """A message that has come and that nobody else can receive any more."""
+    """A matched message: it can be received only through this object."""
 
     @property
     def source(self) -> int:
@@ -33,11 +33,11 @@ class Message(Protocol):
         """Its length."""
 
     def receive(self, into: bytearray | memoryview) -> Transfer | None:
-        """Begin to receive it; `into` has room for exactly its bytes. None: it is all there already."""
+        """Start to receive it into a buffer of exactly its size. None: it is complete already."""
 
 
 class Transport(Protocol):
-    """A rank's end of the messages of a group of ranks that nobody else sends to."""
+    """One rank's end of the point-to-point messages of a group of ranks."""
 
     @property
     def rank(self) -> int:
@@ -53,27 +53,27 @@ class Transport(Protocol):
 
     @property
     def threads(self) -> bool:
-        """Whether it may be used by several threads, one at a time."""
+        """Whether several threads may use it, one at a time."""
 
     @property
     def looks(self) -> int:
-        """How often it pays to look for a message again at once, where there was none."""
+        """How many times it pays to poll again at once after an empty poll."""
 
     def send(self, data: Bytes, destination: int, tag: int) -> Transfer | None:
-        """Begin to send contiguous bytes, at most 2**31 - 1 of them; tags go from 0 to 32767. None: they are sent."""
+        """Start to send at most 2**31 - 1 contiguous bytes; tags are 0 to 32767. None: they are sent."""
 
     def probe(self, source: int | None, tag: int) -> Message | None:
-        """Return the next message of `source` (None: of any rank) under `tag`, if there is one."""
+        """Return the next message from `source` (None: any rank) with `tag`, or None."""
 
     def post_receive(self, tag: int, longest: int) -> Take:
-        """Be ready for messages of any rank under `tag`, of at most so many bytes; return what takes the next one.
+        """Post a receive for messages from any rank with `tag`; return the function that takes the next one.
 
-        `longest` is to be so little that an MPI library sends the message without waiting for its receiver; otherwise
-        one that is half here keeps those of other ranks back.
+        `longest` is their maximum size in bytes. It must be below the eager limit of the MPI library: a message that
+        waits for its receiver would hold back those of other ranks.
         """
 
     def stop(self) -> None:
-        """Expect no more messages; what `post_receive` returned must not be called again. Not collective."""
+        """Cancel the posted receive; what `post_receive` returned must not be called again. Not collective."""
 
     def close(self) -> None:
-        """Give the port back. Collective; no message is on its way any more."""
+        """Close the transport. Collective; no message may be in flight."""

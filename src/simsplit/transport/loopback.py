@@ -1,4 +1,4 @@
-"""Messages between ranks that live in one process."""
+"""The transport between ranks of one process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages between two ranks on MPI, by mpi4py: matched probes, and nothing that blocks.
+"""The transport on MPI, by mpi4py: a persistent receive or matched probes, and no blocking call.
 
 A blocking receive would burn a core and slow every other thread down; so all calls return at once, and
 whoever waits decides how often to ask.

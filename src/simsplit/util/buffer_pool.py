@@ -1,7 +1,7 @@
-"""Large memory that is used again: first touch of memory new from the system costs more than what is then done with it.
+"""A pool of large buffers. Page-faulting fresh memory costs more than the computation that fills it.
 
-What is lent lies behind an array, and is free again when the last view of that array is gone. Free memory of this
-process is the system's to take (``MADV_FREE``): under pressure it does, and otherwise finds it as it was left.
+A buffer is leased to one array, and becomes free when the last view of that array is gone. The system may reclaim
+free buffers under memory pressure (``MADV_FREE``); otherwise their pages stay mapped.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-LARGE = 32 * 2**20  # bytes; what is smaller, the C library keeps by itself
-_ROOMY = 2  # a segment is used again for at least one part in so many of its bytes
+LARGE = 32 * 2**20  # bytes; the C library itself keeps smaller blocks
+_ROOMY = 2  # a segment is reused for requests of at least half its size
 
 
 class Segment:
-    """Memory of this process, its own or shared, that is lent to one array at a time.
+    """Memory of this process, private or shared, that is leased to one array at a time.
 
     Parameters
     ----------
@@ -42,16 +42,16 @@ class Segment:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes it has."""
+        """Size in bytes."""
         return len(self._mapped)
 
     @property
     def is_leased(self) -> bool:
-        """Whether an array on it, or a view of one, is still there in this process."""
+        """Whether an array on it, or a view of one, still exists in this process."""
         return self._lent is not None and self._lent() is not None
 
     def lease(self, nbytes: int) -> npt.NDArray[np.uint8]:
-        """Return an array on its first bytes. It holds anything."""
+        """Return an array on the first bytes. Its content is arbitrary."""
         lent = _Lease(self._mapped, nbytes)
         given_back = self._given_back
         self._lent = weakref.ref(lent, None if given_back is None else lambda _: given_back())
@@ -59,7 +59,7 @@ class Segment:
 
 
 class _Lease:
-    """What lies behind an array, and so lives as long as any view of it."""
+    """The base object of a leased array. It lives as long as any view of the array."""
 
     def __init__(self, mapped: mmap.mmap, nbytes: int) -> None:
         self._bytes = np.frombuffer(mapped, np.uint8, nbytes)
@@ -67,30 +67,30 @@ class _Lease:
 
 
 def owns_memory(array: npt.NDArray[Any]) -> bool:
-    """Return whether memory belongs to this array: whoever has a view of it refers to this array."""
+    """Return whether the array owns its memory, so that every view of the memory refers to it."""
     return array.flags.owndata or isinstance(array.base, _Lease)
 
 
 def best_fit(segments: Iterable[Segment], nbytes: int) -> Segment | None:
-    """Return the smallest segment that is free and fits, and is not far too large; None if there is none."""
+    """Return the smallest free segment that fits and is not far too large, or None."""
     fit = [each for each in segments if not each.is_leased and nbytes <= each.nbytes <= _ROOMY * max(1, nbytes)]
     return min(fit, key=lambda each: each.nbytes, default=None)
 
 
 class BufferPool:
-    """Private memory, kept for the next who asks for as much. What is free and does not fit is let go of then."""
+    """A pool of private memory. A request that no free segment fits releases all free segments."""
 
     def __init__(self) -> None:
         self._segments: list[Segment] = []
         self._lock = threading.Lock()
 
     def has(self, nbytes: int) -> bool:
-        """Return whether memory that was used before is ready; if not, let go of what is free."""
+        """Return whether warm memory of this size is free; if not, release all free segments."""
         with self._lock:
             return self._found(nbytes) is not None
 
     def take(self, nbytes: int) -> tuple[npt.NDArray[np.uint8], bool]:
-        """Return memory, and whether it was used before. It holds anything.
+        """Return memory of arbitrary content, and whether it was used before.
 
         Raises
         ------
@@ -123,7 +123,7 @@ def _private(nbytes: int) -> Segment:
 
 
 def _offer(mapped: mmap.mmap, advice: int | None) -> None:
-    """Let the system take the memory if it needs some."""
+    """Allow the system to reclaim the memory."""
     if advice is not None:
         with suppress(OSError):
             mapped.madvise(advice)
@@ -133,7 +133,7 @@ _POOL = BufferPool()
 
 
 def has_warm(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Return whether `empty` would find memory that was used before; if not, let go of what is free."""
+    """Return whether `pooled_empty` would find warm memory; if not, release all free segments."""
     nbytes = prod(shape) * dtype.itemsize
     return nbytes >= LARGE and _POOL.has(nbytes)
 
@@ -141,7 +141,7 @@ def has_warm(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
 def pooled_empty(
     shape: tuple[int, ...], dtype: np.dtype[Any], order: Literal["C", "F"] = "C"
 ) -> tuple[npt.NDArray[Any], bool]:
-    """Return an array as `numpy.empty` does, if it is large in memory that was used before, and whether it is.
+    """Return an empty array, in warm memory if it is large and there is some, and whether it is warm.
 
     Raises
     ------

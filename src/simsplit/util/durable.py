@@ -1,7 +1,7 @@
-"""What touches the disk on the way to a result that lasts: every call on its own, so that each can be made to fail.
+"""Durable file operations. Each system call is its own function so that tests can make it fail.
 
-A file that others are to find is written under another name, made durable, and only then renamed; after
-that its folder is made durable, too. These calls raise `OSError`; `reported` says it in the user's words.
+A file is written under a temporary name, synced, and then renamed; then its folder is synced. These calls raise
+`OSError`; `as_output_error` turns it into an error for the user.
 """
 
 from __future__ import annotations

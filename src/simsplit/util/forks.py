@@ -1,4 +1,4 @@
-"""Whether this process was forked from a rank. Loaded with the package, so it imports neither NumPy nor MPI."""
+"""Detect a fork of a rank. Loaded with the package, so it imports neither NumPy nor MPI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How numbers are written for people, and how texts are printed."""
+"""Format numbers for people, and print text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much memory is left here, so that a request that cannot be met is refused before the run.
+"""How much memory is left, so that a run that cannot fit is refused before it starts.
 
 Linux promises memory that it does not have and kills a process when the promise falls due, so an
 allocation that succeeds proves nothing.

@@ -1,4 +1,4 @@
-"""Packages that only some users need, loaded when they are asked for."""
+"""Import optional packages on demand."""
 
 from __future__ import annotations
 

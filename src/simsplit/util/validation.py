@@ -1,4 +1,4 @@
-"""Checks of single values that several modules make."""
+"""Checks of single values."""
 
 from __future__ import annotations
 

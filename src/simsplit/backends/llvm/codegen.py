@@ -1,4 +1,4 @@
-"""From the graph of a kernel to LLVM's assembly language: one loop over steps and items.
+"""Generate LLVM assembly from the graph of a kernel: one loop over steps and values.
 
 The code is written with vectors of 64 bytes, which LLVM splits into what the processor has. No instruction
 carries a fast-math flag, so that LLVM neither reorders nor contracts: each operation is rounded once, as

@@ -1,4 +1,4 @@
-"""LLVM's assembly language, line by line."""
+"""Build LLVM assembly line by line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A kernel's steps, compiled: which kernels can be, and how they are called.
+"""Compile the steps of a kernel, and call the compiled code.
 
 The compiled loop does the same operations as the kernel's NumPy code, one rounding each, for several steps
 and a run of rows in one call, without temporary arrays. Blocks whose result has a NaN are computed again by

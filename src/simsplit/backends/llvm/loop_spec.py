@@ -1,4 +1,4 @@
-"""What is to be compiled: the graph of a kernel, and how its items lie in memory."""
+"""The specification of a compiled loop: the graph of a kernel and the memory layout of its values."""
 
 from __future__ import annotations
 

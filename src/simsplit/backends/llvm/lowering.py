@@ -1,4 +1,4 @@
-"""From the operations of NumPy to instructions of LLVM, value by value."""
+"""Lower NumPy operations to LLVM instructions, one value at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From LLVM's assembly language to functions: compiled for this processor, kept on disk, loaded.
+"""Compile LLVM assembly for this processor, cache the object code on disk, and load it.
 
 LLVM comes with llvmlite, the library that Numba compiles with; Numba itself is not needed here, and takes ten
 times as long. What is kept on disk is found by a digest of all that it depends on: the assembly, llvmlite and

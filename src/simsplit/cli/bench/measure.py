@@ -1,4 +1,4 @@
-"""What ``simsplit bench`` measures: how fast a history of plain arithmetic comes to root's memory."""
+"""Measure how fast a history of plain arithmetic reaches root's memory, for ``simsplit bench``."""
 
 from __future__ import annotations
 

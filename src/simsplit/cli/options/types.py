@@ -1,4 +1,4 @@
-"""What the values of options may be: from texts of the command line, or messages that say what is accepted."""
+"""Parse and check option values; errors say what is accepted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a run would take, from trying its kernel on a few rows and steps for a moment."""
+"""Estimate the run time by trying the kernel on a few rows and steps."""
 
 from __future__ import annotations
 

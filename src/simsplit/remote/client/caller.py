@@ -1,4 +1,4 @@
-"""The calling side of a rank: connections, calls that wait for their answer, futures and time limits."""
+"""The calling side of a rank: connections, pending calls, futures and time limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of a call that is still to come."""
+"""Futures of remote calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands for a remote object where it is called: dynamic, with attributes, or static."""
+"""Proxies of remote objects: dynamic, with attributes, or static."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generators that stay where they are: their items are fetched a few at a time, as the caller asks for them."""
+"""Remote generators. Items are fetched a few at a time, as the caller asks for them."""
 
 from __future__ import annotations
 

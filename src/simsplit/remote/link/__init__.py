@@ -1,1 +1,1 @@
-"""What carries messages between two ranks, and ends when all ranks agree."""
+"""The link between ranks: messages, first contact, termination."""

@@ -1,4 +1,4 @@
-"""Waiting without a blocking receive: at full speed for a moment, then with pauses that double up to a cap."""
+"""Waiting without a blocking receive: poll at full speed, then with pauses that double up to a cap."""
 
 from __future__ import annotations
 

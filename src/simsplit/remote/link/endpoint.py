@@ -1,4 +1,4 @@
-"""Frames in and out of a rank: the only place that touches the port, and one thread at a time does.
+"""Send and receive frames. Only this module uses the transport, one thread at a time.
 
 Whoever waits calls `Endpoint.progress`, and so moves the messages of all. Frames of one rank are handed on
 in the order in which it sent them: one whose buffers are still on their way holds back those behind it.

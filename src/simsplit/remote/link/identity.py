@@ -1,4 +1,4 @@
-"""The first contact of two ranks: who calls whom, whether they may, and what they agree on.
+"""The first contact of two ranks: identity, access, agreed settings.
 
 The caller says HELLO. The rank that is called answers WELCOME or REFUSED; if it has a passphrase, it first
 sends a CHALLENGE, and the caller a PROOF. A proof is an HMAC-SHA-256, keyed with the passphrase, of the role, both

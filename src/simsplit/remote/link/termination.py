@@ -1,4 +1,4 @@
-"""How the ranks agree to leave: none goes while another may still need it, and no message is lost.
+"""Distributed termination: a rank leaves when no other rank can still need it, and no message is lost.
 
 A rank that needs nothing more from anyone is passive: it serves until all are. When it has nothing to do for a moment
 it reports to root (IDLE) how many messages it has sent and received. When all ranks have reported, and as many

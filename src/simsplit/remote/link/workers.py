@@ -1,4 +1,4 @@
-"""The threads of a rank, if it has any: one that makes progress, and those that carry out requests."""
+"""The threads of a rank: one that makes progress, and those that execute requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is calling: what a method that runs for another rank can ask."""
+"""The context of a running request: who calls, and its annotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The serving side of a rank: its objects, the queue of requests, and how one is carried out."""
+"""The serving side of a rank: its objects, its request queue, and the execution of requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objects of a rank that others can call, and the instances of the classes that it serves."""
+"""The registry of served objects, and of instances of served classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The requests that came and that nobody has begun."""
+"""The queue of requests that have not begun."""
 
 from __future__ import annotations
 

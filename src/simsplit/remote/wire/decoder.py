@@ -1,4 +1,4 @@
-"""Turns the tree of a message into its value; `codec` describes both."""
+"""Decode the tree of a message into its value; the format is described in `codec`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns values into trees of what MessagePack has, and raw buffers; `codec` describes both."""
+"""Encode values as trees of MessagePack types, and raw buffers; the format is described in `codec`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exceptions between ranks: they arrive as they were raised, with the other rank's traceback as their cause."""
+"""Exceptions between ranks. They are raised again with the remote traceback as their cause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One message as it travels: a head, and the buffers that follow it.
+"""The frame of a message: a head, and the buffers that follow it.
 
 The head is one MPI message. Whoever receives it (from any source) knows all about the buffers, and receives
 them from that source alone, under the tag that the head names; so nothing that other ranks send can come

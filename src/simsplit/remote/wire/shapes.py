@@ -1,4 +1,4 @@
-"""Values that MessagePack has by itself, tuples apart: looked at, and read again, as fast as C goes.
+"""Fast path for plain values: MessagePack types and tuples, inspected and decoded by C code.
 
 A value is looked at level by level, by functions that run in C: which types the values at one place have, and
 whether any list or dict is there twice, which MessagePack would make two of. It has no tuples either; so where

@@ -1,4 +1,4 @@
-"""The values that are no containers of Python's own: taken apart for the codec, and put together again."""
+"""Decompose values of other types than Python's containers, and compose them again."""
 
 from __future__ import annotations
 
