@@ -18,6 +18,8 @@ from simsplit.kernels import expression
 from tests import fuzz
 from tests.support.profiles import examples
 
+pytestmark = pytest.mark.slow
+
 CASES = 60
 
 

@@ -95,7 +95,7 @@ def test_a_wrong_variable_is_named_with_its_value(text: str) -> None:
     assert str(caught.value) == f"SIMSPLIT_EXPECT_RANKS must be an integer of 1 or more, not {text!r}"
 
 
-@pytest.mark.parametrize("value", [0, -1, 2.0, "4", True])
+@pytest.mark.parametrize("value", [0, -1, 2.5, "4", True])
 def test_a_wrong_argument_is_named_with_its_value(value: Any) -> None:
     with pytest.raises(InputError) as caught:
         expected_ranks(value, {})

@@ -15,6 +15,8 @@ from ..support.pairs import TRIPLES, Plain, check, pairs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.slow
+
 PAIRS = dict(pairs()) | TRIPLES
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+pytestmark = pytest.mark.slow
+
 DTYPES = ["float64", "float32", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool"]
 FLOATS = ["float64", "float32"]
 MODELS = {"logistic": 0, "sir": 3, "oscillator": 2, "lorenz": 3}
