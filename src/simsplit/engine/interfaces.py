@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class HistorySink(Protocol):
-    """Where the results of the steps go.
+    """Receives the results of the steps.
 
-    It says where a rank computes its rows, so that they can be computed straight into their final place
+    It provides the memory that a rank computes its rows into, so that they are computed in their final place
     (root's rows of a gathered history, memory shared by a node, the buffer that a file is written from).
 
     Of a run that succeeds all ranks call `rows` and `deliver` for each tile that holds kept steps, in the
@@ -36,16 +36,16 @@ class HistorySink(Protocol):
     in_place: bool
 
     def rows(self, tile: Tile) -> Array:
-        """Return where this rank is to put its results of `tile`. Not collective.
+        """Return the array that this rank computes its results of `tile` into. Not collective.
 
         An array of shape ``(len(tile.steps), rows, *shape of a row)``, each step's rows C-contiguous.
         """
 
     def deliver(self, tile: Tile) -> None:
-        """Pass on the results of `tile`, which are all in place. Collective."""
+        """Deliver the results of `tile`, which are complete. Collective."""
 
     def fetch(self, position: int, spans: Sequence[tuple[int, int]]) -> Array:
-        """Return rows of the history again, for verification. Collective.
+        """Read rows of the history back, for verification. Collective.
 
         Parameters
         ----------
@@ -61,7 +61,7 @@ class HistorySink(Protocol):
         """
 
     def finish(self) -> None:
-        """Make the history last: all that is to be delivered was. Collective.
+        """Commit the history; everything was delivered. Collective.
 
         A run that was stopped before its end has delivered some of the kept steps only.
 
@@ -72,7 +72,7 @@ class HistorySink(Protocol):
         """
 
     def abort(self) -> None:
-        """Give up what is held: the run failed. Not collective, and does not raise."""
+        """Discard the history after a failure. Not collective, and does not raise."""
 
 
 class ResumePoint(Record):
@@ -98,7 +98,7 @@ class ResumePoint(Record):
 
 
 class StepObserver(Protocol):
-    """Is called at the end of every batch of steps: shows progress, writes checkpoints, stops the run.
+    """Called at the end of every batch of steps: shows progress, writes checkpoints, stops the run.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class StepObserver(Protocol):
         """Return how many steps the batch from `next_step` on may have, 1 or more. The same on every rank."""
 
     def on_batch_end(self, position: ResumePoint, flags: int) -> int:
-        """Do what is to be done at the end of a batch. Collective.
+        """React to the end of a batch. Collective.
 
         Parameters
         ----------

@@ -29,7 +29,7 @@ _WORDS = frozenset({FrameKind.CANCELLED, FrameKind.RUNNING})
 
 
 class Dispatcher:
-    """The parts of one rank that messages go to.
+    """The handlers of one rank, and the loop that drives them.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Dispatcher:
         self._urgent: deque[IncomingFrame] = deque()  # what must not wait behind requests
 
     def poll(self, floor: int = 0, *, serve: bool = True) -> bool:
-        """Move messages, see to what is due, and carry out at most one request.
+        """Move messages, run due work, and execute at most one request.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class Dispatcher:
         return moved
 
     def counts_if_idle(self) -> tuple[int, int] | None:
-        """Return how many messages were sent and received, or None while there is anything to do."""
+        """Return the numbers of messages sent and received, or None while work is left."""
         daemon, endpoint, leaving = self.daemon, self.endpoint, self.leaving
         streams = daemon.streams
         if (
@@ -100,7 +100,7 @@ class Dispatcher:
         return None if busy else (endpoint.sent, endpoint.received)
 
     def accept(self, arrived: IncomingFrame) -> None:
-        """Sort a frame that came: nothing is sent here, and no code of a user runs."""
+        """Dispatch an incoming frame. Sends nothing and runs no user code."""
         kind = arrived.kind
         if kind == _REQUEST:
             self.daemon.accept(arrived)
@@ -118,7 +118,7 @@ class Dispatcher:
             self._urgent.append(arrived)
 
     def refusal(self, arrived: IncomingFrame) -> RemoteError | None:
-        """Return why no memory is taken for the buffers of a frame; None if it may be. Sorts only."""
+        """Return why the buffers of a frame are refused, or None. Sends nothing and runs no user code."""
         if arrived.kind == FrameKind.REQUEST:
             return self.daemon.refusal(arrived, self.reception.guests.get(arrived.source))
         if arrived.kind not in ANSWERS:

@@ -126,7 +126,7 @@ class Session:
         object: str | None = None,  # noqa: A002
         safe: bool = False,
     ) -> ObjectURI:
-        """Let other ranks call an object; returns at once.
+        """Serve an object: other ranks can call it. Returns at once.
 
         Requests are carried out whenever this rank waits: for an answer, in `request_loop`, at the end of its
         ``with`` block; or by `start_service`, or by `Settings.workers`.
@@ -166,7 +166,7 @@ class Session:
         return uri
 
     def withdraw(self, uri: ObjectURI | str) -> None:
-        """Let nobody call an object of this rank any more, and forget its names.
+        """Stop serving an object, and remove its names.
 
         Raises
         ------
@@ -180,16 +180,16 @@ class Session:
         self.names.forget(str(target))
 
     def add_connection_validator(self, validator: Callable[[Connection], bool | None]) -> None:
-        """Ask `validator` about each rank that calls this one, or wants to; False or an exception refuses it."""
+        """Let `validator` decide which ranks may call this one; False or an exception refuses a rank."""
         for rank, answer in self._reception.add(validator):
             self._endpoint.send(answer, rank)
 
     def add_call_validator(self, validator: Callable[[CallContext], bool | None]) -> None:
-        """Ask `validator` about each call; False refuses it, an exception is raised at the caller."""
+        """Let `validator` decide on each call; False refuses it, an exception is raised at the caller."""
         self._daemon.validators.append(validator)
 
     def request_loop(self, condition: Callable[[], bool] | None = None) -> None:
-        """Serve until no rank needs anything more, or as long as `condition` returns true.
+        """Serve until no rank needs this one, or while `condition` returns true.
 
         Without a condition this rank says that it makes no more calls of its own.
 
@@ -211,21 +211,21 @@ class Session:
             self.wait_until(lambda: not condition())
 
     def start_service(self) -> None:
-        """Serve in a thread of its own from now on, while this thread computes."""
+        """Start a thread that serves while this thread computes."""
         self._threads.start_service(serve=True)
 
     def stop_service(self) -> None:
-        """End the thread of `start_service`, once it has finished what it is at."""
+        """Stop the thread of `start_service` once it has finished its current request."""
         self._threads.stop_service()
 
     def poll(self) -> bool:
-        """Move messages and carry out at most one request; return whether there was anything. For loops of your own."""
+        """Make progress and execute at most one request; return whether there was anything to do. For your own loops."""
         need_room()
         interrupts.heed()
         return self._traffic.poll()
 
     def wait_until(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Serve and make progress until `done` returns true, at most `timeout` seconds; return whether it is.
+        """Serve until `done` returns true, for at most `timeout` seconds; return whether it did.
 
         Raises
         ------
@@ -262,7 +262,7 @@ class Session:
 
     @property
     def names(self) -> NameServer:
-        """The name server: a proxy of it."""
+        """A proxy of the name server."""
         return cast("NameServer", StaticProxy(self, self._name_server, self.settings.timeout, NameServer))
 
     @overload
@@ -281,7 +281,7 @@ class Session:
         attributes: bool = False,
         timeout: float | None = None,
     ) -> Any:
-        """Return what stands for a remote object.
+        """Return a proxy of a remote object.
 
         A name, or tags, are looked up now; a name that is not registered yet is waited for.
 
@@ -314,7 +314,7 @@ class Session:
         return (AttributeProxy if attributes else Proxy)(self, target, limit)
 
     def resolve(self, uri: str | URI) -> ObjectURI:
-        """Return where a name or tags lead to; wait for it at most `Settings.lookup_wait` seconds.
+        """Resolve a name or tags to the URI of an object; wait at most `Settings.lookup_wait` seconds for it.
 
         Raises
         ------
@@ -400,13 +400,13 @@ class Session:
                 self._endpoint.send(Frame(FrameKind.GONE, int(final), body=body), rank)
 
     def _at_exit(self) -> None:
-        """Leave in good order even if the program forgot to."""
+        """Leave in order if the program did not call `close`."""
         self.close(getattr(sys, "last_value", None))
 
     # Progress
 
     def _wait_for_answer(self, done: Callable[[], bool], timeout: float | None = None) -> bool:
-        """Wait for a call that this rank made, and serve meanwhile what is deeper than the request it runs for.
+        """Wait for a call of this rank; meanwhile execute only requests deeper than the one it belongs to.
 
         So the requests that a thread runs inside each other are ever deeper, and no more than `max_depth`. The
         deepest of all that wait, on any rank, waits for a call that is deeper still, which nothing holds
@@ -420,32 +420,32 @@ class Session:
             return wait_until(done, step, self.settings, None, self._endpoint.is_busy)
 
     def _join_group(self, group: Sequence[Session]) -> None:
-        """Make progress for other ranks of this process, too, whenever this one waits."""
+        """Also make progress for other ranks of this process whenever this one waits."""
         self._group = group
         self.caller.step = self._step
 
     def _step(self, floor: int = 0) -> bool:
-        """Make progress for all ranks of this process that no other thread sees to."""
+        """Make progress for all ranks of this process."""
         moved = False
         for here in self._group:
             moved |= here._traffic.poll(floor)  # noqa: SLF001, another of this class
         return moved
 
     def _look(self) -> bool:
-        """Make progress for the same ranks, and carry out nothing."""
+        """Make progress for the same ranks without executing requests."""
         moved = False
         for here in self._group:
             moved |= here._traffic.poll(serve=False)  # noqa: SLF001, another of this class
         return moved
 
     def _agreed(self) -> None:
-        """Say nothing more, for all ranks may leave; give an error to calls that wait, as some do if a rank failed."""
+        """Send nothing more, since all ranks may leave; fail the calls that still wait after a rank failed."""
         self._endpoint.fall_silent()
         failed = self._leaving.failed
         self.caller.end(_OVER if failed is None else f"{failed}, and the ranks have left")
 
     def _step_in_background(self, *, serve: bool) -> bool:
-        """Make progress in the service thread; it stands in for the other ranks of this process, too."""
+        """Make progress in the service thread, also for the other ranks of this process."""
         moved = self._traffic.poll(serve=serve)
         for here in self._group:
             if here is not self:

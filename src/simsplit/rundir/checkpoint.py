@@ -85,7 +85,7 @@ class StateLayout:
         return -(-(upper - lower) * self.row_nbytes // PAGE) * PAGE
 
     def offsets(self) -> list[int]:
-        """Return where each part begins, and where the last one ends."""
+        """Return the offset of each part, and the end of the last one."""
         ends = [0]
         for part in range(len(self.bounds)):
             ends.append(ends[-1] + self.nbytes(part))
@@ -216,7 +216,7 @@ class Checkpoints:
         return name
 
     def latest(self, span: tuple[int, int]) -> Checkpoint | None:
-        """Return the newest checkpoint that is intact on all ranks, with this rank's rows; None if there is none.
+        """Return the newest checkpoint that is intact on all ranks, with this rank's rows, or None.
 
         Parameters
         ----------
@@ -252,7 +252,7 @@ class Checkpoints:
         return None
 
     def _prune(self, newest: Path) -> None:
-        """Remove old ones. One that stays costs room, not correctness; it is tried again the next time."""
+        """Remove old checkpoints. A failure costs only space; it is tried again the next time."""
         for old in _newest_first(self._folder)[KEPT:]:
             if old != newest:
                 with suppress(OSError):
@@ -367,7 +367,7 @@ def _read_end(file: int) -> tuple[StateLayout, dict[str, Any]]:
 
 
 def _read_rows(file: int, layout: StateLayout, digests: bytes, lower: int, upper: int) -> Array:
-    """Return rows ``[lower, upper)``, once the chunks that they lie in are found to be what was written."""
+    """Return rows ``[lower, upper)`` after checking the checksums of their chunks."""
     if upper > layout.shape[0]:
         raise CorruptCheckpointError(f"it has {layout.shape[0]} rows only")
     shape = (upper - lower, *layout.shape[1:])

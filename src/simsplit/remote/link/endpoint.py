@@ -32,7 +32,7 @@ _OVER = object()
 
 
 class Endpoint:
-    """A rank's end of the traffic.
+    """The frames of one rank, in and out.
 
     Parameters
     ----------
@@ -143,11 +143,11 @@ class Endpoint:
 
     @property
     def sending(self) -> bool:
-        """Whether anything is still on its way out."""
+        """Whether any transfer out is in progress."""
         return bool(self._sending)
 
     def is_receiving(self) -> bool:
-        """Return whether anything is half here, and a part of it came in the last `patience` seconds."""
+        """Return whether a frame is half received, and part of it arrived in the last `patience` seconds."""
         if not self._arriving:
             return False
         now = time.monotonic()
@@ -156,15 +156,15 @@ class Endpoint:
         return now - self._last_piece[1] < self._patience
 
     def is_busy(self) -> bool:
-        """Return whether anything is on its way out, or half here."""
+        """Return whether any transfer is in progress."""
         return bool(self._sending or self._arriving)
 
     def progress(self) -> bool:
-        """Move what can be moved; return whether anything did. Returns at once if another thread is at it.
+        """Advance all transfers; return whether anything moved. Returns at once if another thread is doing it.
 
-        Takes all heads that are there, so that what cancels a request is seen before the request is begun. But
-        an answer is handed on at once, for somebody waits for it, and so is a message after a time of quiet,
-        for most likely there is no other.
+        Takes all heads that have arrived, so that a cancellation is seen before its request begins. Replies are
+        dispatched immediately because a caller is blocked on them; so is the first message after an idle period,
+        which is most likely alone.
         """
         if not self._lock.acquire(False):
             return False
@@ -223,7 +223,7 @@ class Endpoint:
         return self._pieces != begun
 
     def _take_in(self, message: tuple[int, bytes | None]) -> bool:
-        """Hand a frame on, or begin to receive what follows its head; return whether it was an answer."""
+        """Dispatch a frame, or start to receive its buffers; return whether it was an answer."""
         source, data = message
         if data is None:
             self.malformed(source, CodecError(f"a head of more than {LONGEST_HEAD:,} bytes"))
@@ -246,12 +246,12 @@ class Endpoint:
         return kind in ANSWERS
 
     def _go_on(self, source: int, arrival: Iterator[None]) -> None:
-        """Receive as much as is there, and note the rest."""
+        """Receive what has arrived, and keep the rest for later."""
         if next(arrival, _OVER) is not _OVER:
             self._arriving[source] = deque([arrival])
 
     def _read(self, data: bytes, source: int) -> Iterator[None]:
-        """Read a head that had to wait, receive what follows it, and hand the frame on."""
+        """Read a delayed head, receive its buffers, and dispatch the frame."""
         try:
             arrived = IncomingFrame(data, source)
         except CodecError as error:
@@ -260,7 +260,7 @@ class Endpoint:
         yield from self._receive_buffers(arrived)
 
     def _receive_buffers(self, arrived: IncomingFrame) -> Iterator[None]:
-        """Receive what follows a head, and hand the frame on."""
+        """Receive the buffers of a head, and dispatch the frame."""
         sizes = arrived.sizes
         if sizes:
             nbytes = len(arrived.body) + sum(sizes)
@@ -295,7 +295,7 @@ class Endpoint:
     def _fill(
         self, arrived: IncomingFrame, memory: Sequence[memoryview | None], sizes: Sequence[int]
     ) -> Iterator[None]:
-        """Receive buffers; where there is no memory, let go of them, piece by piece."""
+        """Receive buffers; where there is no memory, discard them piece by piece."""
         source, tag = arrived.source, arrived.tag
         pending: list[Transfer | None] = []
         for whole, size in zip(memory, sizes, strict=True):
@@ -316,14 +316,14 @@ class Endpoint:
             yield from _wait_for(transfer)
 
     def forget(self, rank: int) -> None:
-        """Wait no more for what is on its way to a rank that has left, or from it."""
+        """Stop waiting for transfers to or from a rank that has left."""
         with self._lock:
             self._left.add(rank)
             _keep_for_ever(self._sending.pop(rank, None))
             _keep_for_ever(self._arriving.pop(rank, None))
 
     def abandon(self) -> None:
-        """Wait no more for anything, for this rank leaves; the others may still fetch what it sent."""
+        """Stop waiting for any transfer, since this rank leaves; others may still receive what it sent."""
         with self._lock:
             self._take = _nothing
             self._port.stop()
@@ -331,7 +331,7 @@ class Endpoint:
             self.forget(rank)
 
     def fall_silent(self) -> None:
-        """Send nothing any more: nobody takes it, and in a later group of ranks it would be somebody else's."""
+        """Send nothing any more: nobody receives it, and a later group of ranks could take it for its own."""
         self._send_now = _send_nothing
 
     def malformed(self, source: int, error: Exception) -> None:
@@ -340,7 +340,7 @@ class Endpoint:
         log.warning("dropped a message from rank %d: %s", source, error)
 
     def close(self) -> None:
-        """Give the port back. Collective."""
+        """Close the transport. Collective."""
         self._port.close()
 
 
@@ -350,7 +350,7 @@ def _wait_for(transfer: Transfer | None) -> Iterator[None]:
 
 
 def _keep_for_ever(transfers: deque[Any] | None) -> None:
-    """Never free the memory of transfers that are not over.
+    """Never free the memory of transfers in progress.
 
     MPI reads or writes it as long as it runs, which is until Python itself has ended and freed all it knows.
     """
