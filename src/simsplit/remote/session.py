@@ -219,7 +219,7 @@ class Session:
         self._threads.stop_service()
 
     def poll(self) -> bool:
-        """Make progress and execute at most one request; return whether there was anything to do. For your own loops."""
+        """Make progress, execute at most one request; return whether there was anything to do. For your own loops."""
         need_room()
         interrupts.heed()
         return self._traffic.poll()
