@@ -258,7 +258,7 @@ def test_what_a_parameter_was_taken_for_is_told_where_a_constant_may_be_meant(
     kernel = kernels.affine(offset=np.ones(parameter))
     assert run(make(np.ones(shape), kernel=kernel), serial=True).note == remark
     product = kernels.function(lambda x, offset: x @ offset[0] @ offset[1], offset=np.ones(parameter))
-    with pytest.raises(KernelError, match=r"failed for the first row, of float64 \(each of the"):
+    with pytest.raises(KernelError, match=r"failed for the first two rows, of float64 \(each of the"):
         run(make(np.ones(shape), kernel=product), serial=True)
 
 
