@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from simsplit.errors import CodecError, InputError, RemoteError
+from simsplit.remote.wire import codec
 from simsplit.remote.wire.codec import Decoding, Gathering, Hooks, decode, encode
 from simsplit.remote.wire.encoder import DEEPEST
 from simsplit.remote.wire.values import Registry, ValueType
@@ -735,3 +736,27 @@ def test_a_uuid_and_nan_come_back() -> None:
     assert there_and_back(uuid.UUID(int=5)) == uuid.UUID(int=5)
     assert there_and_back(Fraction(1, 3)) == Fraction(1, 3)
     assert str(there_and_back(Decimal("sNaN"))) == "sNaN"
+
+
+@pytest.mark.parametrize(
+    ("positional", "named"),
+    [
+        (([1, 2.5, "a", None, True, b"x"],), {}),
+        ((1, [2, 3], "b"), {"k": 4}),
+        (([],), {}),
+        (([2**70],), {}),
+        (([1], [2]), {}),
+        (([(1, 2)],), {}),
+        ((5,), {"k": [1]}),
+    ],
+)
+def test_arguments_arrive_as_they_were_by_the_short_way_or_the_long_one(
+    positional: tuple[Any, ...], named: dict[str, Any]
+) -> None:
+    body, buffers = codec.encode_arguments(positional, named, None, Hooks())
+    assert not buffers
+    assert codec.decode_arguments(body, Hooks())[:2] == (list(positional), named)
+    one = [1, 2]
+    body, _ = codec.encode_arguments((one, one), {}, None, Hooks())
+    first, second = codec.decode_arguments(body, Hooks())[0]
+    assert first is second

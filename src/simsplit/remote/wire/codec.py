@@ -228,7 +228,7 @@ def encode_arguments(
         return positional
     if (
         annotations is None
-        and NATIVE.issuperset(map(type, positional))
+        and (NATIVE.issuperset(map(type, positional)) or _are_flat(positional))
         and (not named or NATIVE.issuperset(map(type, named.values())))
     ):
         try:
@@ -237,6 +237,12 @@ def encode_arguments(
             pass  # as in `encode_plain`
     value = [list(positional), named] if annotations is None else [list(positional), named, annotations]
     return encode(value, hooks, ("args", "kwargs", "annotations"))
+
+
+def _are_flat(values: tuple[Any, ...]) -> bool:
+    """Return whether one of the values is a list of plain values, and the others are plain: no object can be twice."""
+    inner = [value for value in values if type(value) not in NATIVE]
+    return len(inner) == 1 and type(inner[0]) is list and NATIVE.issuperset(map(type, inner[0]))
 
 
 def decode_arguments(
