@@ -216,6 +216,7 @@ def test_the_process_that_the_launcher_calls_0_speaks_for_all(rank: int, reports
         ({"SLURM_STEP_NUM_TASKS": "8"}, None, "srun -n 8 simsplit resume a"),
     ],
 )
+@pytest.mark.usefixtures("no_mpiexec")
 def test_a_command_names_the_launcher_that_it_needs(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], ranks: int | None, expected: str
 ) -> None:
@@ -223,3 +224,27 @@ def test_a_command_names_the_launcher_that_it_needs(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert launch.command("resume a", ranks) == expected
+
+
+def test_programs_that_the_shell_would_not_find_are_named_by_their_paths(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    forget_launchers(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "en v").mkdir()
+    (tmp_path / "other").mkdir()
+    for file in ("en v/mpiexec", "en v/simsplit", "other/mpiexec"):
+        (tmp_path / file).touch(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "en v" / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "other"))
+    assert launch.mpiexec() == str(tmp_path / "en v" / "mpiexec")
+    assert launch.command("resume a", 2) == "'en v/mpiexec' -n 2 'en v/simsplit' resume a"
+    monkeypatch.chdir(tmp_path / "other")
+    assert launch.command("resume a", 1) == f"'{tmp_path}/en v/simsplit' resume a"
+    monkeypatch.setenv("PATH", f"{tmp_path / 'en v'}:{tmp_path / 'other'}")
+    assert launch.command("resume a", 2) == "mpiexec -n 2 simsplit resume a"
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path / "other"))
+    assert launch.mpiexec() == str(tmp_path / "other" / "mpiexec")
+    monkeypatch.setenv("PATH", "")
+    assert launch.mpiexec() is None

@@ -73,14 +73,46 @@ def detect(environment: Mapping[str, str] = os.environ) -> Launcher | None:
 def command(words: str, ranks: int | None = None) -> str:
     """Return how simsplit is started on so many ranks, by default as many as there are now, by this launcher.
 
+    Programs that the shell would not find, since their environment is not activated, are named by their paths.
+
     >>> command("resume runs/a", 4), command("resume runs/a", 1)
     ('mpiexec -n 4 simsplit resume runs/a', 'simsplit resume runs/a')
     """
     launcher = detect()
     if ranks is None:
         ranks = 1 if launcher is None else launcher.count
-    name = "srun" if launcher is not None and launcher.name == "srun" else "mpiexec"
-    return f"{name} -n {ranks} simsplit {words}" if ranks > 1 else f"simsplit {words}"
+    name = "srun" if launcher is not None and launcher.name == "srun" else _called("mpiexec")
+    program = f"{_called('simsplit')} {words}"
+    return f"{name} -n {ranks} {program}" if ranks > 1 else program
+
+
+def mpiexec() -> str | None:
+    """Return the mpiexec that belongs to this Python: the one beside it, else the first on the PATH, if any."""
+    beside = _beside("mpiexec")
+    return beside if os.path.isfile(beside) else _on_path("mpiexec")  # noqa: PTH113, a text is at hand
+
+
+def _called(program: str) -> str:
+    """Return what to type for a program: its name, or a path where the name finds none, or another one."""
+    from shlex import quote
+
+    beside, found = _beside(program), _on_path(program)
+    if not os.path.isfile(beside) or (found is not None and os.path.samefile(found, beside)):  # noqa: PTH113, PTH121, as above
+        return program
+    here = os.path.relpath(beside)
+    return quote(beside if here.startswith(os.pardir) else here)
+
+
+def _beside(program: str) -> str:
+    """Return where a program of the environment is: beside Python."""
+    return os.path.join(os.path.dirname(sys.executable), program)  # noqa: PTH118, PTH120, pathlib is not worth loading
+
+
+def _on_path(program: str) -> str | None:
+    """Return the program that the shell takes for a name."""
+    places = os.environ.get("PATH", "").split(os.pathsep)
+    paths = (os.path.join(place, program) for place in places if place)  # noqa: PTH118, as above
+    return next((path for path in paths if os.path.isfile(path) and os.access(path, os.X_OK)), None)  # noqa: PTH113
 
 
 def expected_ranks(given: int | None, environment: Mapping[str, str] = os.environ) -> int | None:
@@ -162,7 +194,5 @@ def _remedy(launcher: Launcher, library: str | None) -> str:
 
 def _mpiexec(library: str | None) -> str:
     """Return the mpiexec beside this Python, where an MPI library installed as a wheel puts it."""
-    from pathlib import Path
-
-    beside = Path(sys.executable).with_name("mpiexec")
-    return str(beside) if library and beside.exists() else "mpiexec"
+    beside = _beside("mpiexec")
+    return beside if library and os.path.exists(beside) else "mpiexec"  # noqa: PTH110, a text is at hand

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..communicator import launchers as launch
 from ..errors import InputError
 from ..history.stored_array import AT_ONCE, StoredArray, stored_array
 from ..util.formatting import pluralize
@@ -116,6 +118,12 @@ class RecordedRun:
         steps = np.array(self.record["history"]["steps"], dtype=np.int64)
         return np.arange(*steps) if len(steps) == 3 else steps  # noqa: PLR2004, start, stop and stride of a range
 
+    @property
+    def resume(self) -> str:
+        """The command that continues it, on as many ranks as its last start had."""
+        attempts = self.record["attempts"]
+        return launch.command(f"resume {quote(str(self.path))}", attempts[-1]["ranks"] if attempts else 1)
+
     def label(self, name: str, unit: str) -> str:
         """Return a name with its unit, if the problem gives one."""
         found = self.record["problem"].get("units", {}).get(unit)
@@ -155,7 +163,7 @@ def require_finished(path: str | os.PathLike[str]) -> None:
         some = f", or start from a step that is complete (--input {run.path}@K)" if run.complete else ""
         raise InputError(
             f"{path} is the history of a run that is not finished: {steps}, and zeros stand for the others. Finish "
-            f"that run (simsplit resume {run.path}){some}."
+            f"that run ({run.resume}){some}."
         )
     if marked:
         raise InputError(f"{path} is the history of a run that was not finished. If you know what is in it, rename it.")

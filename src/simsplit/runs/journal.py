@@ -82,7 +82,7 @@ class RunJournal:
         self._hang_after = hang_after
         self._begun = time.monotonic()
         self.path = path
-        self.resume = launch.command(f"resume {quote(str(path))}", communicator.size)
+        self._ranks = communicator.size
         self.directory = directory
         self.record = record
         self.reached = 0
@@ -97,6 +97,11 @@ class RunJournal:
             heartbeat=None if directory is None else directory.heartbeat,
             beat_every=HEARTBEAT_INTERVAL,
         )
+
+    @property
+    def resume(self) -> str:
+        """The command that continues the run."""
+        return launch.command(f"resume {quote(str(self.path))}", self._ranks)
 
     def steps_done(self) -> None:
         """Watch for hangs and requests to stop no more. Not collective."""
@@ -158,7 +163,7 @@ class RunJournal:
     def _on_hang(self) -> None:
         """Say that the run hangs, and end the job. Called by the thread of the watchdog."""
         text = f"no progress for {format_duration(self._hang_after)} after step {self.reached:,}"
-        resume = "" if self.safe is None else f" The checkpoint at step {self.safe:,} is intact: resume from there."
+        resume = "" if self.safe is None else f" The checkpoint at step {self.safe:,} is intact: {self.resume}"
         with suppress(Exception):  # whatever fails here, the job has to end
             self._close("hung", _HUNG, text)
         with suppress(OSError, ValueError, AttributeError):

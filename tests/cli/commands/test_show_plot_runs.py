@@ -12,6 +12,7 @@ import pytest
 
 from simsplit import InputError, OutputError, StoppedError
 from simsplit.cli import main
+from simsplit.communicator import launchers
 from simsplit.history.stored_array import stored_array
 from simsplit.rundir.recorded_run import evenly_spaced, open_run, statistics
 from tests.support.environment import forget_launchers
@@ -81,7 +82,7 @@ def test_the_log_says_when_a_run_will_stop_by_itself() -> None:
 def test_show_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     lines = shown(capsys, "show", "runs/b")
     assert lines[0].startswith("runs/b · stopped: stopped by the time limit after ")
-    assert "continue it with: simsplit resume runs/b" in lines
+    assert f"continue it with: {launchers.command('resume runs/b', 1)}" in lines
     lines = shown(capsys, "show", "runs/c")
     assert lines[0].startswith("runs/c · failed: the kernel affine failed")
     assert "no step is complete yet" in lines
@@ -104,7 +105,7 @@ def test_show_names_a_kernel_by_its_signature_and_the_launcher_that_a_run_needs(
     record = json.loads(Path("l v", "run.json").read_text())
     record["status"], record["attempts"][0]["ranks"] = "stopped", 3
     Path("l v", "run.json").write_text(json.dumps(record))
-    assert "continue it with: mpiexec -n 3 simsplit resume 'l v'" in shown(capsys, "show", "l v")
+    assert "continue it with: " + launchers.command("resume 'l v'", 3) in shown(capsys, "show", "l v")
 
 
 def test_runs_are_listed(capsys: pytest.CaptureFixture[str], runs: Path) -> None:
@@ -186,7 +187,7 @@ def test_statistics_leave_out_what_is_no_number_and_stand_great_values(tmp_path:
         ("run --serial --time-limit 5 -o x.npy", "--time-limit is for a run in a run directory, but there is the file"),
         ("run --serial --checkpoint-every soon -o y", "must be a time such as 90, 30s, 5min, 2h or 1d, not 'soon'"),
         ("run --serial --checkpoint-every 0steps -o y", "or steps such as 500steps, not '0steps'"),
-        ("run --serial -o runs/a", "is there already. Name another one, continue it (simsplit resume "),
+        ("run --serial -o runs/a", "is there already. Name another one, continue it ("),
         ("resume --serial nowhere", "is not a run directory: there is no folder nowhere"),
     ],
 )

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...communicator import launchers as launch
 from ...rundir.recorded_run import RecordedRun, Statistics, evenly_spaced, open_run, statistics
 from ...util.dtypes import dtype_label, from_json
 from ...util.formatting import format_duration, pluralize, say
@@ -74,8 +72,7 @@ def _what(run: RecordedRun) -> list[str]:
     if problem.get("doubt"):
         lines.append(problem["doubt"])
     if run.status in ("stopped", "killed", "failed", "interrupted", "hung"):
-        ranks = record["attempts"][-1]["ranks"] if record["attempts"] else 1
-        lines.append(f"continue it with: {launch.command(f'resume {quote(str(run.path))}', ranks)}")
+        lines.append(f"continue it with: {run.resume}")
     return lines
 
 
