@@ -168,7 +168,7 @@ TABLE = (
         short="-o",
     ),
     Option("format", RESULTS, "of the history in a folder (default npy)", "choice", choices=FORMATS),
-    Option("quiet", RESULTS, "print nothing but errors (and --json)", "flag"),
+    Option("quiet", RESULTS, "print nothing but errors (and --json)", "flag", short="-q"),
     Option("json", RESULTS, "print one JSON object instead of a table", "flag"),
     Option(
         "check_rows",

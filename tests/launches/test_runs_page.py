@@ -25,8 +25,9 @@ BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
     variables = environment(PATH=f"{BIN}:{os.environ['PATH']}")
-    (commands,) = [block.splitlines() for language, block in BLOCKS if language == "console"]
-    assert len(commands) == 9
+    (tmp_path / "table.csv").write_text(next(block for language, block in BLOCKS if language == "text"))
+    commands = [line for language, block in BLOCKS if language == "console" for line in block.splitlines()]
+    assert len(commands) == 12
     for command in commands:
         ended = run(["bash", "-c", command.removeprefix("$ ")], cwd=tmp_path, env=variables)
         stops = "--time-limit 0" in command
@@ -44,6 +45,7 @@ def test_the_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
     ):
         ended = run([sys.executable, "-c", program], cwd=tmp_path)
         assert (ended.status, ended.err, ended.out) == (0, "", out)
+    assert len((tmp_path / "runs" / "table" / "table.csv").read_text().splitlines()) == 4
     assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
     one, other = (np.load(tmp_path / "runs" / name / "history.npy", mmap_mode="r") for name in "ac")
     assert one.tobytes() == other.tobytes()

@@ -8,7 +8,7 @@ import pytest
 
 from simsplit.errors import InputError
 from simsplit.remote import cli as commands
-from tests.support.launching import BIN, Ended, mpiexec, run
+from tests.support.launching import BIN, ROOT, Ended, mpiexec, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,6 +50,18 @@ def job(folder: Path, *programs: tuple[int, list[str]]) -> Ended:
         command += [":"] if len(command) > 1 else []
         command += ["-n", str(ranks), str(BIN / "python"), *start]
     return run(command, cwd=folder)
+
+
+def test_a_script_starts_the_three_as_one_job(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["--script", "module:Calculator", "my client.py", "3"]) == 0
+    text = capsys.readouterr().out
+    body = "set -euo pipefail\n"
+    assert text.partition(body)[2] == (ROOT / "jobs" / "remote.sbatch").read_text().partition(body)[2]
+    assert "set -- module:Calculator 'my client.py' 3 \"$@\"\n" in text
+    assert commands.main(["--script"]) == 0
+    assert "  sbatch --ntasks=6 remote.sh module:Class client.py\n" in capsys.readouterr().out
+    assert commands.main(["--script", "module:Calculator"]) == 2
+    assert "give a class and a client, or neither" in capsys.readouterr().err
 
 
 @pytest.mark.launch

@@ -93,6 +93,9 @@ class Options(Record):
     table: str | None = None
     row: int | None = None
     runs: str | None = None
+    run: bool = False
+    script: bool = False
+    jobs: int | None = None
     plot: str | None = None
     words: tuple[str, ...] = ()
     answer: str | None = None
@@ -294,7 +297,7 @@ _COMMANDS = {
     "plot": _Command("draw a history", "Draw the history of a run as a picture, with matplotlib.", add_plot),
     "runs": _Command("list runs", "List the run directories in a folder.", add_runs),
     "job": _Command("print or submit a Slurm script", None, _add_job),
-    "sweep": _Command("say what the rows of a table would run", None, _add_sweep),
+    "sweep": _Command("run each row of a table, or say what it would run", None, _add_sweep),
     "collect": _Command("make one table of many runs", None, _add_collect),
 }
 

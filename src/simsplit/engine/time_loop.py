@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import kernels
 from ..communicator import Agreement
 from ..communicator.flags import STOP
+from ..kernels.base import is_own
 from .batching import StepBatcher
 from .cache_blocking import FALLBACK
 from .executors import Executor, MapExecutor, StepExecutor
@@ -91,11 +91,9 @@ def run_steps(
 
 
 def _may_mix(rows: LocalPart) -> bool:
-    """Return whether what computes the steps is the user's own: no built-in kernel, expression or compiled code."""
+    """Return whether what computes the steps is the user's own, and not compiled."""
     kernel = rows.problem.kernel
-    module = type(kernel).__module__
-    own = not module.startswith(f"{kernels.__name__}.") or module == f"{kernels.__name__}.functions"
-    return own and rows.advance == kernel.advance
+    return is_own(kernel) and rows.advance == kernel.advance
 
 
 class _Run:

@@ -316,6 +316,12 @@ class Kernel(ABC):
         return out
 
 
+def is_own(kernel: Kernel) -> bool:
+    """Return whether a kernel is the user's own: neither built in nor an expression."""
+    module = type(kernel).__module__
+    return not module.startswith(f"{__package__}.") or module == f"{__package__}.functions"
+
+
 def require_unstructured(name: str, x: Array) -> None:
     """Refuse rows with fields, for a kernel that computes with numbers alone."""
     if x.dtype.names is not None:

@@ -14,11 +14,14 @@ import json
 import os
 import sys
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .._version import __version__
 from ..communicator import Agreement, connect
 from ..communicator import launchers as launch
 from ..errors import InputError, LaunchError, SimsplitError
+from ..util import job_script
 from ..util.formatting import say
 from .client.caller import Request
 from .exposure import is_exposed
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from .session import Session
 
 _EPILOG = """\
+--script [module:Class client.py …] instead of a command prints a Slurm script that starts all programs as one job
+
 exit status: 0 done, 2 bad input or option, 3 wrong launch, 7 a remote call failed, 1 the method raised
 """
 
@@ -68,7 +73,7 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace | None:
     launcher = launch.detect()
     many = launcher is not None and launcher.count > 1
     try:
-        return _parser().parse_args(words)
+        return _options(sys.argv[1:] if words is None else list(words))
     except InputError as error:
         with Agreement(connect(joins=True)) if many else nullcontext():
             raise error from None
@@ -77,11 +82,37 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace | None:
             if many:
                 communicator = connect(joins=True)
                 with Agreement(communicator):
-                    text = f"rank {communicator.rank} only prints its help: give every program a command"
+                    text = f"rank {communicator.rank} only prints its {help_.what}: give every program a command"
                     raise InputError(text) from None
         if launcher is None or launcher.rank == 0:
             say(help_.text)
     return None
+
+
+def _options(words: Sequence[str]) -> argparse.Namespace:
+    """Return the options, or raise what asks for a text to print."""
+    if words[:1] == ["--script"]:
+        raise _HelpError(_script(words[1:]), "script")
+    return _parser().parse_args(words)
+
+
+def _script(words: Sequence[str]) -> str:
+    """Return a Slurm script for remote objects: ``jobs/remote.sbatch``, with these arguments."""
+    file = Path(__file__).with_name("remote.sbatch")
+    if len(words) == 1:
+        raise InputError(
+            "--script: give a class and a client, or neither: simsplit remote --script module:Class client.py"
+        )
+    about = [
+        f"Remote objects: a name server, objects and a client, made by simsplit {__version__}.",
+        "Submit it in the folder it was made in. Arguments of sbatch go before its name"
+        + (", those of the client after it." if words else "; after it a class, a client and the client's arguments."),
+        "",
+        f"  sbatch --ntasks=6 remote.sh{'' if words else ' module:Class client.py'}",
+        "",
+        "The objects are called calculator_1, calculator_2, …, or as SIMSPLIT_NAME says, which may hold {rank}.",
+    ]
+    return job_script.compose(file, about, {}, [], words)
 
 
 def nameserver(here: Session, _options: argparse.Namespace) -> None:
@@ -172,11 +203,12 @@ def _argument(text: str) -> Any:
 
 
 class _HelpError(Exception):
-    """Leaves argparse with a text to print."""
+    """Leaves with a text to print: the help, or what else it is."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, what: str = "help") -> None:
         super().__init__(text)
         self.text = text
+        self.what = what
 
 
 class _Parser(argparse.ArgumentParser):

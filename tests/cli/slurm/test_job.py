@@ -17,6 +17,7 @@ from simsplit import InputError
 from simsplit.cli import main
 from simsplit.cli.parser import parse
 from simsplit.cli.slurm.job import clock
+from simsplit.util import job_script
 from tests.support.launching import LIMIT, ROOT
 from tests.support.profiles import examples
 
@@ -110,11 +111,9 @@ def bash(program: str) -> str:
 @examples(25)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20))
 def test_whatever_is_given_reaches_the_run_as_it_is(value: str) -> None:
-    from simsplit.cli.slurm.job import _settings
-
     options = parse(["job", "--ntasks-per-node=1", f"--kernel={value}", "--steps", "3"])
     assert options.error is None
-    program = "\n".join(_settings(options))
+    program = job_script.compose(ROOT / "jobs" / "run.sbatch", [], {}, [], options.words, "")
     assert bash(f"{program}\nprintf '%s\\0' \"$@\"") == f"--kernel={value}\0--steps\x003\0"
 
 

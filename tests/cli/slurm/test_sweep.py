@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -12,9 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simsplit import InputError
+from simsplit import InputError, LaunchError
 from simsplit.cli import main
 from simsplit.cli.slurm.sweep import Row, read
+from tests.support.environment import forget_launchers
+from tests.support.launching import BIN, ROOT, environment, run
 from tests.support.profiles import examples
 
 TABLE = "name,rate,steps,input\nslow, 0.5 ,3,\nfast,-1e-3,,start.npy\n"
@@ -62,7 +66,8 @@ def test_the_overview_says_what_would_run_and_how_to_submit_it(
     assert capsys.readouterr().out.splitlines() == [
         "runs/table/slow  --kernel 'x * rate' --set rate=0.5 --steps=3",
         "runs/table/fast  --kernel 'x * rate' --set rate=-1e-3 --input=start.npy",
-        "submit    sbatch --array=1-2%2 jobs/sweep.sbatch table.csv --kernel 'x * rate'",
+        "run here  simsplit sweep table.csv --kernel 'x * rate' --run",
+        "submit    simsplit sweep table.csv --kernel 'x * rate' --script > sweep.sh && sbatch --ntasks=4 sweep.sh",
     ]
 
 
@@ -72,6 +77,72 @@ def test_a_script_gets_a_line_for_the_directory_and_for_each_argument(
     (folder / "table.csv").write_text(TABLE)
     assert main(["sweep", "table.csv", "--kernel", "x * rate", "--row", "2", "--runs", "here"]) == 0
     assert capsys.readouterr().out == "here/fast\n--set\nrate=-1e-3\n--input=start.npy\n"
+
+
+def test_a_kernel_of_one_s_own_is_not_tried_on_every_row(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "slow.py").write_text("def grow(x, t, rate):\n    raise AssertionError('it takes ten minutes')\n")
+    (folder / "table.csv").write_text("rate\n1\n2\n")
+    arguments = ["sweep", "table.csv", "--kernel", "slow:grow", "--import-from", "."]
+    assert main(arguments) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    (folder / "table.csv").write_text("rate,sped\n1,\n2,3\n")
+    with pytest.raises(InputError, match=r"row 2: --set sped: .* has no parameter sped"):
+        main([*arguments, "--run"])
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.launch
+@pytest.mark.once
+def test_the_script_is_an_array_job_that_needs_no_other_file(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "my table.csv").write_text("name,rate\na,1\nb,2\nc,3\n")
+    assert main(["sweep", "my table.csv", "--kernel", "x * rate", "--script", "--runs", "it's"]) == 0
+    text = capsys.readouterr().out
+    asked = dict(re.findall(r"^#SBATCH --([\w-]+)=?(.*)$", text, re.MULTILINE))
+    assert (asked["array"], asked["job-name"], asked["signal"]) == ("1-3%3", "my_table", "B:USR1@120")
+    assert "SIMSPLIT_JOBS" not in text
+    assert text.endswith((ROOT / "jobs" / "run.sbatch").read_text().partition("set -euo pipefail\n")[2])
+    (folder / "sweep.sh").write_text(text)
+    for name in ("simsplit", "mpiexec"):
+        (folder / name).write_text(
+            '#!/bin/bash\n[[ $1 != sweep ]] || exec python -m simsplit "$@"\nprintf "%s|" "$@"\n'
+        )
+        (folder / name).chmod(0o755)
+    (folder / "setup.sh").write_text(f"PATH={folder}:$PATH\n")
+    variables = environment(
+        SLURM_ARRAY_TASK_ID="2", SLURM_JOB_ID="7", SLURM_JOB_NAME="s", SLURM_NTASKS="4", SIMSPLIT_SETUP="setup.sh"
+    )
+    variables["PATH"] = f"{BIN}:{variables['PATH']}"
+    ended = run(["bash", "sweep.sh", "--steps", "3"], cwd=folder, env=variables)
+    assert (ended.status, ended.err) == (0, "")
+    assert ended.out == "-n|4|simsplit|run|--kernel|x * rate|--steps|3|--set|rate=2|-o|it's/b|"
+    if (shellcheck := shutil.which("shellcheck", path=f"{ROOT / '.venv-lint' / 'bin'}:/usr/bin")) is not None:
+        found = run([shellcheck, "sweep.sh"], cwd=folder)
+        assert (found.status, found.out) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-j", "2"], "-j and -n are for --run"),
+        (["--script", "-n", "2"], "-j and -n are for --run"),
+        (["--run", "--row", "1"], "not allowed with argument"),
+        (["--run", "-n", "0"], "-n/--ranks: must be an integer of 1 or more, not '0'"),
+        (["--run", "-n", "2", "--serial"], r"each row has 2 ranks \(-n\): leave out --serial and --expect-ranks"),
+        (["--run", "--json"], "--json is for one run"),
+        (["--run", "-o", "a"], "row 1: -o: each row has a run directory of its own"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+) -> None:
+    forget_launchers(monkeypatch)
+    (folder / "table.csv").write_text("offset\n1\n2\n")
+    with pytest.raises(InputError, match=message):
+        main(["sweep", "table.csv", *arguments])
+    monkeypatch.setenv("PMI_SIZE", "1")
+    with pytest.raises(LaunchError, match=r"an mpiexec of MPICH's kind has started it\. Leave that out"):
+        main(["sweep", "table.csv", "--run"])
+    assert not (folder / "runs").exists()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
+from ...kernels.base import is_own
 from ...problem import Problem
 from ...problem_file import build as problems
 from ...problem_file.settings import resolve
@@ -45,9 +46,12 @@ def command(options: Options) -> None:
 
 
 def estimate(
-    settings: Settings, options: RunOptions, ranks: int, ranks_per_node: int | None = None
+    settings: Settings, options: RunOptions, ranks: int, ranks_per_node: int | None = None, *, tried: bool = True
 ) -> planning.ResourceEstimate:
-    """Find out what a run would take; of the initial array only the header is read."""
+    """Find out what a run would take; of the initial array only the header is read.
+
+    Unless a kernel of the user's own is to be `tried`, the dtype of its results is taken to be that of the array.
+    """
     shape, dtype, row = _initial(settings)
     first = {name: _first_row(name, value, shape[0]) for name, value in settings.parameters.items()}
     problem = Problem(
@@ -60,7 +64,8 @@ def estimate(
         keep=settings.keep,
         reduce=settings.reduce,
     )
-    return planning.estimate(problem, shape, dtype, history_dtype(problem, row), options, ranks, ranks_per_node)
+    result = history_dtype(problem, row) if tried or not is_own(problem.kernel) else dtype
+    return planning.estimate(problem, shape, dtype, result, options, ranks, ranks_per_node)
 
 
 def _initial(settings: Settings) -> tuple[tuple[int, ...], np.dtype[Any], Any]:

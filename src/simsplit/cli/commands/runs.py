@@ -11,6 +11,8 @@ from ...util.dtypes import dtype_label, from_json
 from ...util.formatting import say
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..parser import Options
 
 _HEAD = ["run", "status", "kernel", "array", "steps", "ranks", "started", "seconds"]
@@ -33,10 +35,14 @@ def command(options: Options) -> None:
     if not found:
         say(f"no runs in {options.name or 'this folder'}")
         return
-    rows = [_HEAD, *(_row(run) for run in found)]
+    say("\n".join(table_of(found)))
+
+
+def table_of(runs: Sequence[RecordedRun]) -> list[str]:
+    """Return the lines of a table, one for each run below a head."""
+    rows = [_HEAD, *(_row(run) for run in runs)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    table = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    say("\n".join(table))
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def _row(run: RecordedRun) -> list[str]:

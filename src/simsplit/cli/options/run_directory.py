@@ -31,7 +31,7 @@ def add_plot(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--component", type=integer(0), metavar="N", help="of rows with several values, which to draw (default 0)"
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 
 def add_runs(parser: ArgumentParser) -> None:

@@ -17,8 +17,9 @@ Print a Slurm script that runs a problem until it is finished, with limits of me
 options are those of "simsplit run", which go with it.
 """
 _SWEEP = """\
-Say what each row of a table of parameters would run, and how to submit them all to Slurm. A column is an option of
-"simsplit run", or a parameter of the kernel; the column "name" names the run directory.
+Run each row of a table of parameters, here or as an array job of Slurm; or say what they would run. A column is an
+option of "simsplit run", or a parameter of the kernel; the column "name" names the run directory. Other options are
+those of "simsplit run", for all rows.
 """
 _COLLECT = "Make one table, and a picture if asked for, of all runs in a folder: problem, end, last step."
 _LONGEST = 366 * 24 * 3600  # seconds
@@ -58,7 +59,21 @@ def add_sweep(parser: ArgumentParser, positive: Callable[[str], int]) -> None:
     parser.add_argument(
         "--runs", type=user_path, metavar="DIR", help="folder of the run directories (default runs/<table's name>)"
     )
-    parser.add_argument("--row", type=positive, metavar="N", help="print one row for a script: directory, arguments")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument(
+        "--run",
+        action="store_true",
+        help="run all rows here, but those that are finished; then make one table and one picture of all",
+    )
+    chosen.add_argument("--script", action="store_true", help="print a Slurm script that runs them as an array job")
+    chosen.add_argument("--row", type=positive, metavar="N", help="print one row for a script: directory, arguments")
+    here = parser.add_argument_group("with --run")
+    here.add_argument(
+        "-j", "--jobs", type=positive, metavar="N", help="rows that run at a time (default: as many as cores allow)"
+    )
+    here.add_argument(
+        "-n", "--ranks", type=positive, metavar="RANKS", help="MPI ranks of each (default 1: one process, without MPI)"
+    )
 
 
 def add_collect(parser: ArgumentParser) -> None:

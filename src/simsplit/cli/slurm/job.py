@@ -6,9 +6,7 @@ The script is a header made here, and below it that of ``jobs/run.sbatch``, whic
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -18,6 +16,7 @@ from ..._version import __version__
 from ...errors import InputError, SimsplitError
 from ...problem_file.settings import resolve
 from ...runs.options import kind_of
+from ...util import job_script
 from ...util.formatting import format_bytes, pluralize, say
 from ..commands.plan import estimate
 from ..commands.run import read, require_apart, run_options_of
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from ...runs.planning import ResourceEstimate
     from ..parser import Options
 
-_BODY = Path(__file__).with_name("run.sbatch")  # a link to the one in jobs/; in an installed package its copy
+_RUN = Path(__file__).with_name("run.sbatch")
 _OF_A_RANK = 256 * 10**6  # bytes of a rank beside its arrays: Python, NumPy, a compiler, the MPI library's buffers
 _SPARE = 1.1  # times the bytes of the plan
 _CHECKPOINT_RATE = 100 * 10**6  # bytes a second, of a slow shared file system
@@ -127,9 +126,6 @@ def _up(number: float, step: int) -> int:
 
 def script(options: Options, settings: Settings, found: ResourceEstimate) -> str:
     """Return the text of the script."""
-    template = _BODY.read_text("utf-8")
-    header, mark, body = template.partition("set -euo pipefail\n")
-    fixed = dict(re.findall(r"^#SBATCH --([\w-]+)(.*)$", header, re.MULTILINE))
     limit = limits(options, settings, found)
     asked = {
         "job-name": f"={_name(options)}",
@@ -142,18 +138,7 @@ def script(options: Options, settings: Settings, found: ResourceEstimate) -> str
         "time": f"={clock(limit.seconds)}",
         "signal": f"=B:USR1@{limit.warning}",
     }
-    return "\n".join(
-        [
-            "#!/bin/bash",
-            *(f"# {line}".rstrip() for line in _about(options, found, limit)),
-            "#",
-            *(f"#SBATCH --{name}{value}" for name, value in {**fixed, **asked}.items() if value is not None),
-            "",
-            *_settings(options),
-            "",
-            mark + body,
-        ]
-    )
+    return job_script.compose(_RUN, _about(options, found, limit), asked, _settings(options), options.words)
 
 
 def _about(options: Options, found: ResourceEstimate, limit: Limits) -> Iterator[str]:
@@ -180,25 +165,20 @@ def _about(options: Options, found: ResourceEstimate, limit: Limits) -> Iterator
 
 
 def _settings(options: Options) -> Iterator[str]:
-    """Return the variables that the rest of the script reads, and its arguments."""
-    if sys.prefix != sys.base_prefix:
-        yield _default("SIMSPLIT_SETUP", sys.prefix)
+    """Return the variables that the rest of the script reads."""
     if options.launch is not None:
-        yield _default("SIMSPLIT_LAUNCH", options.launch)
+        yield job_script.default("SIMSPLIT_LAUNCH", options.launch)
     if options.output is not None:
-        yield _default("SIMSPLIT_RUN", options.output)
-    if options.words:
-        yield f'set -- {shlex.join(options.words)} "$@"'
-
-
-def _default(name: str, value: str) -> str:
-    return f"{name}=${{{name}:-{shlex.quote(value)}}}"
+        yield job_script.default("SIMSPLIT_RUN", options.output)
 
 
 def _name(options: Options) -> str:
-    """Return a name for the job that neither Slurm nor a file system minds."""
-    stem = "simsplit" if options.problem is None else Path(options.problem).stem
-    return re.sub(r"[^\w.+-]", "_", stem, flags=re.ASCII) or "simsplit"
+    return "simsplit" if options.problem is None else job_name(Path(options.problem))
+
+
+def job_name(file: Path) -> str:
+    """Return a name for a job that is about a file, which neither Slurm nor a file system minds."""
+    return re.sub(r"[^\w.+-]", "_", file.stem, flags=re.ASCII) or "simsplit"
 
 
 def clock(seconds: int) -> str:
