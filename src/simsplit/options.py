@@ -131,6 +131,12 @@ TABLE = (
         "of the initial array, such as float32 (default float64, or that of the file)",
         metavar="DTYPE",
     ),
+    Option(
+        "result_dtype",
+        PROBLEM,
+        "of what a function of your own returns; without it the first row is computed once more, to learn it",
+        metavar="DTYPE",
+    ),
     Option("delta_t", PROBLEM, "time from one step to the next (default 0.5)", "number", "D"),
     Option("start_time", PROBLEM, "time of step 0 (default 0)", "number", "T"),
     Option("steps", PROBLEM, "number of steps (default 5)", "integer", "S"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from time import sleep
 from typing import TYPE_CHECKING, NoReturn
 
-from .communicator import abort_job, interrupts
+from .communicator import abort_job, interrupts, launchers
 from .errors import INTERRUPTED, SimsplitError
 from .util.formatting import discard_stdout, stdout_checked
 
@@ -38,6 +39,9 @@ def script(main: Callable[[], int | None]) -> NoReturn:
             simsplit.script(main)
     """
     _occupy_streams()
+    launcher = launchers.detect()
+    if launcher is not None and launcher.count > 1 and isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what a kernel prints is seen in time, and lines stay whole
     interrupts.install()
     try:
         status = main() or 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit import InputError, KernelError, Problem, kernels, run
+from simsplit import InputError, KernelError, Problem, kernels, plan, run
 from simsplit.kernels import function
 from simsplit.kernels.random import RandomStream
 
@@ -182,6 +182,77 @@ def test_a_step_function_may_widen_the_initial_array_once(asked: Any, expected: 
 def test_a_map_function_gives_the_dtype_that_it_returns(dtype: str) -> None:
     assert history(lambda x: np.array(x, dtype), [0, 1, 0, 1]).dtype == dtype
     assert history(lambda x: x, np.array([0, 1], dtype)).dtype == dtype
+
+
+def calls(kind: Any, initial: Any, **changes: Any) -> list[tuple[int, int]]:
+    """Return step and number of rows of each call of a function in a run of two steps."""
+    found: list[tuple[int, int]] = []
+
+    def noted(x: Array, k: int) -> Array:
+        found.append((k, len(x)))
+        return x * 2.0
+
+    kernel = function(noted, kind=kind, **changes)
+    run(Problem(initial, kernel, delta_t=0.5, steps=3), serial=True, check_rows=False, block_size=24)
+    return found
+
+
+def test_the_result_of_the_first_row_is_used_where_the_run_begins_with_the_same_call() -> None:
+    assert calls("map", np.ones(1)) == [(0, 1), (1, 1), (2, 1)]
+    assert calls("step", np.ones(1)) == [(0, 1), (1, 1)]
+    assert calls("step", np.ones(1, int)) == [(0, 1)] * 3 + [(1, 1)]  # the first step begins with floats
+    assert calls("map", np.ones(3)) == [(0, 1), (0, 3), (1, 3), (2, 3)]
+    assert calls("map", np.ones(2), dtype=float) == [(0, 2), (1, 2), (2, 2)]
+    assert calls("step", np.ones(1, int), dtype="float64") == [(0, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("kind", ["map", "step"])
+def test_a_result_that_is_used_again_has_the_bits_of_a_second_call(kind: Any) -> None:
+    def drawn(x: Array, random: Any, rate: Any) -> Array:
+        return x * rate + random.normal()
+
+    for rate in (0.5, np.array([0.5]), np.array([0.25, 0.75])):
+        rows = np.array([-0.0, 1.0])[: np.size(rate)]
+        one, other = (history(function(drawn, kind=kind, rate=rate, **given), rows) for given in ({}, {"dtype": "f8"}))
+        assert one.tobytes() == other.tobytes()
+
+
+def test_a_trial_is_for_the_next_run_alone() -> None:
+    factor = 1.0
+
+    def scaled(x: Array, k: int) -> Array:
+        return x * factor * (k + 1)
+
+    kernel = function(scaled)
+    problem = Problem(np.ones(1), kernel, delta_t=0.5, steps=1)
+    assert plan(problem).plan.history_dtype == float
+    factor = 3.0
+    assert history(kernel, np.ones(1), steps=1).tolist() == [[3.0]]
+
+
+def test_a_dtype_that_is_wrong_is_told() -> None:
+    with pytest.raises(InputError, match="dtype must be a numeric or complex dtype, such as float64, not 'soon'"):
+        function(lambda x: x, dtype="soon")
+    text = failure(function(lambda x: x, dtype="float32"))
+    assert "<lambda> gives float64 here, but was said to give float32" in text
+    assert "rows 0–5" in text
+    text = failure(function(lambda x: x, kind="step", dtype="float32"))
+    assert "is said to give float32, which does not hold the initial array's float64: a step begins with it" in text
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_printed_beside_the_run_is_kept_back(capsys: pytest.CaptureFixture[str], fails: bool) -> None:
+    def talking(x: Array, k: int) -> Array:
+        print("step", k, "of", len(x), "rows")
+        return x[:0] if fails else x * 1.0
+
+    if fails:
+        failure(talking)
+        assert capsys.readouterr().out == "step 0 of 1 rows\n"
+        return
+    for rows in (1, 3):
+        history(talking, np.arange(float(rows)))
+        assert capsys.readouterr().out == "".join(f"step {k} of {rows} rows\n" for k in range(3))
 
 
 def test_rows_of_many_axes_keep_their_shape() -> None:

@@ -46,6 +46,7 @@ class Options(Record):
     multiplier: float | None = None
     size: int | None = None
     dtype: str | None = None
+    result_dtype: str | None = None
     delta_t: float | None = None
     start_time: float | None = None
     steps: int | None = None

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..kernels.base import read_only
 from ..util.dtypes import iter_fields
+from ..util.formatting import stdout_held
 from ..verification import bit_mismatch
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ class RowCheck:
         out = np.empty((1, *x.shape), self._dtype)
         out.reshape(-1).view(np.uint8)[...] = fill
         try:
-            self._rows.advance(x, own, range(k, k + 1), [own.t], out)
+            with stdout_held():
+                self._rows.advance(x, own, range(k, k + 1), [own.t], out)
         except BaseException as error:
             block.k, block.t = k, own.t
             error.add_note(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..errors import KernelError
-from ..util.formatting import format_rows
+from ..util.formatting import format_rows, stdout_held
 from ..verification import Verification, bit_mismatch, max_ulp_distance
 from .cache_blocking import FALLBACK
 from .local_part import LocalPart
@@ -54,7 +54,7 @@ class ReferenceSolution:
     def at(self, k: int) -> Array:
         """Return step `k`; those of a step kernel in rising order."""
         kernel = self._rows.problem.kernel
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), stdout_held():
             if kernel.kind == "map":
                 return kernel.reference(self._initial, self._block(k), self._dtype)
             while self._k < k:

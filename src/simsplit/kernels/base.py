@@ -96,6 +96,11 @@ class Block:
         return self._parameters
 
     @property
+    def seed(self) -> int:
+        """The seed of `random`."""
+        return self._seed
+
+    @property
     def row(self) -> npt.NDArray[np.int64]:
         """The number of each row in the whole array, shape (m,)."""
         return np.arange(self.lower, self.upper)

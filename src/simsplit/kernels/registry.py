@@ -9,14 +9,22 @@ from ..errors import InputError
 from .base import UnknownParameterError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from .base import Kernel
 
 BUILT_IN = ("affine", "gbm", "logistic", "lorenz", "oscillator", "sir")
-RESERVED = ("folder", "kind", "name", "self")  # words that a parameter cannot be called by
+RESERVED = ("dtype", "folder", "kind", "name", "self")  # words that a parameter cannot be called by
 
 
 def load(
-    text: str, /, *, kind: Literal["map", "step"] | None = None, folder: str | None = None, **parameters: Any
+    text: str,
+    /,
+    *,
+    kind: Literal["map", "step"] | None = None,
+    folder: str | None = None,
+    dtype: np.dtype[Any] | None = None,
+    **parameters: Any,
 ) -> Kernel:
     """Return the kernel that `text` asks for.
 
@@ -29,6 +37,8 @@ def load(
         Of a function or an expression; "map" if it is not given.
     folder : str, optional
         Where modules are looked for besides Python's own path. The current folder is not, unless given.
+    dtype : numpy.dtype, optional
+        Of what a function returns.
     **parameters : number or array_like
 
     Raises
@@ -36,13 +46,15 @@ def load(
     InputError
         If there is no such kernel, or its parameters are others.
     """
-    if text in BUILT_IN:
-        return _built_in(text, kind, parameters)
     module, colon, name = text.partition(":")
     if colon and all(part.isidentifier() for part in [*module.split("."), *name.split(".")]):
         from .user_module import import_kernel
 
-        return import_kernel(module, name, kind, folder, parameters)
+        return import_kernel(module, name, kind, folder, parameters, dtype)
+    if dtype is not None:
+        raise InputError(f"result_dtype is for a function of your own; of the kernel {text} it is known. Leave it out.")
+    if text in BUILT_IN:
+        return _built_in(text, kind, parameters)
     if text.isidentifier() and text not in ("x", "t", "k", "row", "delta_t", *parameters):
         import difflib
 

@@ -18,9 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from importlib.machinery import ModuleSpec
 
+    import numpy as np
+
 
 def import_kernel(
-    module: str, name: str, kind: Literal["map", "step"] | None, folder: str | None, parameters: dict[str, Any]
+    module: str,
+    name: str,
+    kind: Literal["map", "step"] | None,
+    folder: str | None,
+    parameters: dict[str, Any],
+    dtype: np.dtype[Any] | None = None,
 ) -> Kernel:
     """Return the kernel that a module has by a name, with dots if it stands in a class. For the rest see `load`."""
     where = f"the kernel {module}:{name}"
@@ -43,7 +50,9 @@ def import_kernel(
             found = getattr(found, part)
     except AttributeError as error:
         raise InputError(f"{where} cannot be used: the module {module} has no {name}") from error
-    kernel = _instantiate(where, found, kind, f"{module}:{name}", parameters)
+    if dtype is not None and (isinstance(found, Kernel) or (isinstance(found, type) and issubclass(found, Kernel))):
+        raise InputError(f"result_dtype is for a function; {where} says it by its method result_dtype. Leave it out.")
+    kernel = _instantiate(where, found, kind, f"{module}:{name}", parameters, dtype)
     if kind not in (None, kernel.kind):
         raise InputError(f"{where} is a {kernel.kind} kernel, not a {kind} kernel")
     files = files_of(module, found, folder)
@@ -59,7 +68,12 @@ def files_of(module: str, found: Any, folder: str | None) -> dict[str, str]:
 
 
 def _instantiate(
-    where: str, found: Any, kind: Literal["map", "step"] | None, name: str, parameters: dict[str, Any]
+    where: str,
+    found: Any,
+    kind: Literal["map", "step"] | None,
+    name: str,
+    parameters: dict[str, Any],
+    dtype: np.dtype[Any] | None,
 ) -> Kernel:
     if isinstance(found, type) and issubclass(found, Kernel):
         try:
@@ -75,7 +89,7 @@ def _instantiate(
         return found
     from .functions import FunctionKernel
 
-    return FunctionKernel(found, kind=kind or "map", name=name, **parameters)
+    return FunctionKernel(found, kind=kind or "map", name=name, dtype=dtype, **parameters)
 
 
 @contextmanager

@@ -86,7 +86,8 @@ def kernel(settings: Settings, *, root: bool) -> Kernel:
         )
     parameters = {name: _parameter(name, value, root=root) for name, value in settings.parameters.items()}
     try:
-        return load(settings.kernel, kind=settings.kind, folder=settings.import_from, **parameters)
+        result = None if settings.result_dtype is None else dtype(settings.result_dtype, "--result-dtype")
+        return load(settings.kernel, kind=settings.kind, folder=settings.import_from, dtype=result, **parameters)
     except UnknownParameterError as error:
         raise InputError(f"{settings.origins[error.parameter]}: {error}") from None
 
@@ -204,7 +205,7 @@ def listed(rows: list[Any], wanted: np.dtype[Any] | None) -> Array:
         ) from None
 
 
-def dtype(name: str) -> np.dtype[Any]:
+def dtype(name: str, option: str = "--dtype") -> np.dtype[Any]:
     """Return the dtype that is called `name`."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy warns of some old names, which are refused anyway
@@ -213,7 +214,7 @@ def dtype(name: str) -> np.dtype[Any]:
         except (TypeError, ValueError, SyntaxError):
             found = None
     if found is None or found.names is not None or found.subdtype is not None or not is_numeric(found):
-        raise InputError(f"--dtype must be a numeric or complex NumPy dtype, such as float32, not {name!r}")
+        raise InputError(f"{option} must be a numeric or complex NumPy dtype, such as float32, not {name!r}")
     return found
 
 

@@ -126,6 +126,7 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
         initial=None if computed is None else computed.text,
         size=None if computed is None else len(computed),
         dtype=None if computed is None else str(computed.dtype),
+        result_dtype=_result_dtype(kernel),
         delta_t=problem.delta_t,
         start_time=problem.start_time,
         steps=problem.steps,
@@ -135,6 +136,12 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
         reduce=",".join(problem.reduce),
     )
     return settings, arrays
+
+
+def _result_dtype(kernel: Kernel) -> str | None:
+    """Return the dtype that a function is said to give, if a problem file can hold it."""
+    dtype = getattr(kernel, "dtype", None) if isinstance(kernel, FunctionKernel) else None
+    return None if dtype is None or dtype.names is not None else str(dtype)
 
 
 def with_arrays(settings: Settings, files: dict[str, str]) -> Settings:

@@ -45,6 +45,8 @@ class Settings(Record):
         … or from this expression of the number of the row, `size` rows of it.
     dtype : str or None
         Of the initial array; None is float64, or that of the ``.npy`` file.
+    result_dtype : str or None
+        Of what a function of the user's own returns; None if it is to be tried.
     delta_t, start_time : float
         In your unit of time.
     steps : int
@@ -86,6 +88,7 @@ class Settings(Record):
     input: str | list[Any] | None = None
     initial: str | None = None
     dtype: str | None = None
+    result_dtype: str | None = None
     delta_t: float = 0.5
     start_time: float = 0.0
     steps: int = 5

@@ -5,8 +5,8 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from contextlib import contextmanager
-from io import TextIOWrapper
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO, TextIOWrapper
 from typing import TYPE_CHECKING
 
 from ..errors import OutputError
@@ -118,6 +118,19 @@ def stdout_checked() -> Iterator[None]:
         discard_stdout()
         if not isinstance(error, BrokenPipeError):  # `simsplit | head -1`
             raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
+
+
+@contextmanager
+def stdout_held() -> Iterator[StringIO]:
+    """Keep back what Python prints in the block, in which something is computed again; print it only if that fails."""
+    printed = StringIO()
+    try:
+        with redirect_stdout(printed):
+            yield printed
+    except BaseException:
+        if sys.stdout is not None:
+            sys.stdout.write(printed.getvalue())
+        raise
 
 
 def discard_stdout() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import simsplit
 from simsplit import InputError
 from simsplit.cli import main
 from tests.support.environment import forget_launchers
@@ -55,6 +56,23 @@ def test_rows_are_computed_by_an_expression() -> None:
     Path("rows.toml").write_text('initial = "row"\ninput = "rows.npy"\n')
     with pytest.raises(InputError, match="`initial` and `input` exclude each other"):
         main(["run", "--serial", "rows.toml"])
+
+
+def test_the_dtype_of_a_function_may_be_said() -> None:
+    Path("model.py").write_text("def grow(x, k):\n    print(k, len(x))\n    return x * 2.0\nclass_ = int\n")
+    words = ["run", "--serial", "--quiet", "--kernel", "model.py:grow", "--size", "3", "--result-dtype", "float64"]
+    assert main([*words, "--steps", "2", "-o", "said"]) == 0
+    assert 'result_dtype = "float64"' in Path("said/problem.toml").read_text()
+    assert main(["run", "--serial", "--quiet", "said/problem.toml", "-o", "again.npy"]) == 0
+    assert np.load("again.npy").tobytes() == np.load("said/history.npy").tobytes()
+    assert simsplit.load("said/problem.toml").kernel.dtype == np.float64
+    for kernel, dtype, message in (
+        ("x * 2", "float64", r"result_dtype is for a function of your own; of the kernel x \* 2 it is known"),
+        ("affine", "float64", "result_dtype is for a function of your own; of the kernel affine it is known"),
+        ("model.py:grow", "float33", "--result-dtype must be a numeric or complex NumPy dtype"),
+    ):
+        with pytest.raises(InputError, match=message):
+            main(["run", "--serial", "--kernel", kernel, "--result-dtype", dtype])
 
 
 def test_a_kernel_is_a_function_in_a_file() -> None:

@@ -100,6 +100,7 @@ def text(name: str) -> str:
         _line(f'kernel = "{name}"', 'or "package.module:function", or an expression (default: "affine")'),
         _line('# kind = "step"', 'of a function or an expression: x is the initial array ("map",'),
         _line("", 'the default) or the state ("step")'),
+        _line('# result_dtype = "float64"', "of what a function returns (default: the first row is tried)"),
         _line('# import_from = "."', "the folder that package.module is in (default: Python's own path)"),
         "",
         _line("start_time = 0.0", "the time of step 0, in your unit of time (default: 0)"),

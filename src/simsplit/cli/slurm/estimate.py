@@ -12,6 +12,7 @@ from ...problem_file import build as problems
 from ...runs.destinations import Memory
 from ...runs.options import RunOptions
 from ...runs.pipeline import execute
+from ...util.formatting import stdout_held
 
 if TYPE_CHECKING:
     from ...problem_file.settings import Settings
@@ -61,7 +62,8 @@ def _try(settings: Settings, found: ResourceEstimate, rows: int, steps: int) -> 
         _repeated(first.initial, rows), kernel, delta_t=first.delta_t, steps=steps, start_time=first.start_time
     )
     alone = Memory("gatherv")
-    return execute(problem, connect(serial=True), RunOptions(check_rows=False), alone).timings.compute
+    with stdout_held():  # what the kernel prints belongs in no script
+        return execute(problem, connect(serial=True), RunOptions(check_rows=False), alone).timings.compute
 
 
 def _repeated(value: Any, rows: int) -> Any:
