@@ -54,6 +54,15 @@ def raising(error: BaseException, **marks: bool) -> Callable[[], Any]:
     return main
 
 
+def test_in_a_notebook_main_is_only_called(aborted: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "ps1", "In : ", raising=False)
+    assert script(lambda: None) is None
+    assert script(lambda: 3) == 3
+    with pytest.raises(InputError, match=r"^what is wrong$"):
+        script(raising(InputError("what is wrong")))
+    assert aborted == []
+
+
 @pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (3, 3)])
 def test_what_main_returns_is_the_status(aborted: list[int], returned: int | None, status: int) -> None:
     assert status_of(lambda: returned) == status

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _PATIENCE = 1.0  # seconds
 
 
-def script(main: Callable[[], int | None]) -> NoReturn:
+def script(main: Callable[[], int | None]) -> int | None:
     """Run `main` as the whole program, on every rank, and exit.
+
+    In a notebook, and wherever Python is typed in, it only calls `main`: there is no program to end.
 
     An error of simsplit ends all ranks with its exit status and one message on stderr. Ctrl-C ends
     them with status 130 and none. Anything else that goes wrong on one rank alone, where the others
@@ -31,6 +33,11 @@ def script(main: Callable[[], int | None]) -> NoReturn:
     main : callable
         Returns the exit status, or None for 0. Called once on every rank.
 
+    Returns
+    -------
+    int or None
+        What `main` returned, if it was called only. Else `script` does not return.
+
     Examples
     --------
     ::
@@ -38,6 +45,13 @@ def script(main: Callable[[], int | None]) -> NoReturn:
         if __name__ == "__main__":
             simsplit.script(main)
     """
+    if not hasattr(sys, "ps1"):
+        _run(main)
+    return main()
+
+
+def _run(main: Callable[[], int | None]) -> NoReturn:
+    """Run a program, and exit."""
     _occupy_streams()
     launcher = launchers.detect()
     if launcher is not None and launcher.count > 1 and isinstance(sys.stdout, TextIOWrapper):

@@ -225,7 +225,7 @@ def test_a_trial_is_for_the_next_run_alone() -> None:
 
     kernel = function(scaled)
     problem = Problem(np.ones(1), kernel, delta_t=0.5, steps=1)
-    assert plan(problem).plan.history_dtype == float
+    assert plan(problem).plan.history_dtype == np.dtype("f8")
     factor = 3.0
     assert history(kernel, np.ones(1), steps=1).tolist() == [[3.0]]
 

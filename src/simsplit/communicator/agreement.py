@@ -117,6 +117,9 @@ class Agreement:
         agreed.failures = failures
         agreed.is_reporter = self._communicator.rank == 0
         agreed.is_collective = self._communicator.is_world
+        from .uncaught import tell_once  # few runs fail
+
+        tell_once()
         if agreed is error:
             raise agreed
         raise agreed from (error or _RankTraceback(first.traceback))

@@ -178,6 +178,9 @@ def _mark(error: LaunchError, launcher: Launcher | None) -> LaunchError:
     """Let one process speak for all, where each raises the error by itself and none can ask the others."""
     error.is_collective = True
     error.is_reporter = launcher is None or launcher.rank == 0
+    from .uncaught import tell_once  # few programs are started so
+
+    tell_once()
     return error
 
 
