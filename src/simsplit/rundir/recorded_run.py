@@ -13,7 +13,7 @@ from ..communicator import launchers as launch
 from ..errors import InputError
 from ..history.stored_array import AT_ONCE, StoredArray, stored_array
 from ..util.formatting import pluralize
-from .directory import RECORD, UNFINISHED, history_in, read_record
+from .directory import RECORD, REDUCTIONS, UNFINISHED, history_in, read_record
 from .lock import is_locked
 
 if TYPE_CHECKING:
@@ -77,6 +77,11 @@ class RecordedRun:
         if found is None:
             raise InputError(f"cannot read the history {self.file}: it is not there, or not what was written.")
         return found
+
+    def reductions(self) -> dict[str, npt.NDArray[Any]]:
+        """Return what was computed over all rows of every step so far, by name: memory maps, shape (steps, ...)."""
+        steps, files = int(self.record["position"]), sorted((self.path / REDUCTIONS).glob("*.npy"))
+        return {file.stem: np.load(file, mmap_mode="r")[:steps] for file in files}
 
     def step(self, k: int) -> StoredArray:
         """Return step `k`, of which nothing is read yet.

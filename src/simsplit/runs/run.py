@@ -12,7 +12,7 @@ from ..history.stored_array import unreadable
 from ..problem import times_of
 from ..problem_file.files import load
 from ..result import Drawable
-from ..rundir.directory import PROBLEM, REDUCTIONS
+from ..rundir.directory import PROBLEM
 from ..rundir.recorded_run import RecordedRun, open_run
 from ..util.labelled import table
 
@@ -116,11 +116,7 @@ class Run(Drawable):
     @property
     def reductions(self) -> dict[str, Any]:
         """What was computed over all rows of every step so far, by name: memory maps, shape (steps, ...)."""
-        run = self._recorded
-        steps = int(run.record["position"])
-        folder = self.path / REDUCTIONS
-        names = sorted(file.stem for file in folder.glob("*.npy"))
-        return {name: np.load(folder / f"{name}.npy", mmap_mode="r")[:steps] for name in names}
+        return self._recorded.reductions()
 
     def _step_times(self, steps: range) -> npt.NDArray[np.float64]:
         problem = self.record["problem"]

@@ -169,10 +169,24 @@ def test_many_ranks_are_abbreviated() -> None:
     )
 
 
-def test_no_steps_leave_the_head_of_the_table() -> None:
+def test_where_there_are_no_steps_there_is_no_table() -> None:
     lines = table(*make(steps=0))
-    assert lines[3] == " step     t  4 ranks  one process"
-    assert lines[4] == ""
+    assert lines[2] == ""
+    assert lines[3].startswith("scatter ")
+    problem, result = make(reductions={"mean": np.arange(5.0)}, history=np.empty((0, 7)), kept=range(0))
+    lines = table(problem, result)
+    assert [line.split() for line in lines[2:5]] == [[], ["step", "t", "mean"], ["0", "0", "0."]]
+    assert not any("4 ranks  " in line for line in lines)
+
+
+def test_rows_of_several_axes_take_a_line_each_and_few_steps_are_shown() -> None:
+    problem, result = make(np.arange(240.0).reshape(10, 8, 3), steps=9)
+    lines = table(problem, result)
+    assert len(lines) < 60
+    assert "a line is a row of 8 × 3 values" in lines
+    assert "    …  3 steps are not shown" in lines
+    (first,) = [line for line in lines if line.startswith("    1   0.5  ")]
+    assert first.count("[[  1.5   4.    6.5 ...  54.   56.5  59. ]") == 2  # of the ranks, and of one process
 
 
 @pytest.mark.parametrize(("verification", "written"), [(None, True), (IDENTICAL, True), (DIFFERENT, False)])

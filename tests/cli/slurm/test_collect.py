@@ -74,6 +74,27 @@ def test_a_row_says_what_ran_how_it_ended_and_what_came_out(capsys: pytest.Captu
     assert (second["ranks"], second["starts"]) == ("1", "1")
 
 
+def test_a_run_that_keeps_no_step_is_told_by_its_reductions(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    words = ["--keep", "none", "--reduce", "min,mean,max", "--size", "5", "--steps", "4"]
+    assert main(["run", "--serial", "-o", "runs/a", *words]) == 0
+    assert "everything about it is in runs/a" in capsys.readouterr().out
+    run("b", *words[2:])
+    run("c", *words, "--kernel", "x * t * 1j", "--reduce", "mean")
+    first, second, third = table(capsys)
+    names = ("steps_done", "last_time", "least", "mean", "greatest")
+    assert (
+        [float(first[name]) for name in names] == [float(second[name]) for name in names] == [4, 1.5, 4.5, 19.5, 34.5]
+    )
+    assert (third["steps_done"], third["mean"]) == ("4", "")
+    assert main(["collect", "runs", "-o", "table.csv", "--plot", "picture.svg"]) == 0
+    assert "<!-- 2 of 3 runs in runs -->" in (folder / "picture.svg").read_text()
+
+    assert main(["show", "runs/a"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-6:-4] == ["over all rows:", " step     t  min  max   mean"] or lines[-6] == "over all rows:"
+    assert lines[-1].split() == ["3", "1.5", "34.5", "19.5", "4.5"]
+
+
 def test_what_failed_is_in_the_table_too(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     run("a")
     (folder / "breaking.py").write_text("def at_two(x, k):\n    return x * 1.0 if k != 2 else 1 / 0\n")

@@ -159,7 +159,7 @@ def tell(options: Options, problem: Problem, result: Result, output: str | None,
     """Print what was computed, how fast, and where it is. Collective."""
     with Agreement(communicator):
         if communicator.rank == 0 and (options.json or not options.quiet):
-            if options.json or result.history is not None or not result.nbytes["history"]:
+            if options.json or result.history is not None:
                 report(options, problem, result, output)
             else:
                 from ..output.summary import summary

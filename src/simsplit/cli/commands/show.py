@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...problem import times_of
 from ...rundir.recorded_run import RecordedRun, Statistics, evenly_spaced, open_run, statistics
 from ...util.dtypes import dtype_label, from_json
 from ...util.formatting import format_duration, pluralize, say
+from ..output.report import reductions_table
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -39,7 +41,7 @@ def lines(run: RecordedRun) -> list[str]:
     """Return what is printed."""
     text = [*_what(run), "", *_attempts(run)]
     if not run.complete:
-        return [*text, "", "no step is complete yet"]
+        return [*text, "", *_without_steps(run)]
     history, times = run.history(), run.times()
     if history.dtype.names is not None:
         return [*text, "", f"values with fields, {dtype_label(history.dtype)}: no statistics"]
@@ -74,6 +76,15 @@ def _what(run: RecordedRun) -> list[str]:
     if run.status in ("stopped", "killed", "failed", "interrupted", "hung"):
         lines.append(f"continue it with: {run.resume}")
     return lines
+
+
+def _without_steps(run: RecordedRun) -> list[str]:
+    """Return what there is of a run that keeps no step, or has none yet."""
+    problem, steps = run.record["problem"], int(run.record["position"])
+    if run.record["history"]["shape"][0] or not steps:
+        return ["no step is complete yet"]
+    times = times_of(problem["start_time"], problem["delta_t"], range(steps))
+    return ["over all rows:", *reductions_table(run.reductions(), steps, times.__getitem__)[:-1]]
 
 
 def status(run: RecordedRun) -> str:

@@ -13,6 +13,8 @@ from ...util.dtypes import dtype_label
 from ...util.formatting import format_bytes, format_rows, pluralize
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import numpy.typing as npt
 
     from ...problem import Problem
@@ -24,6 +26,7 @@ _VALUES = 10  # an array of more is abbreviated, as NumPy does beyond its thresh
 _EDGE = 3  # rows at either end of an abbreviated list of steps or ranks
 _NUMBERS = 1000  # of a reduction; more are not written into JSON
 _STEPS = 20  # more steps are abbreviated
+_MOST_LINES = 40  # of all steps together, where there are more of them than are shown of many
 _RANKS = 8  # more ranks are abbreviated
 
 
@@ -92,8 +95,7 @@ def as_table(problem: Problem, result: Result, output: str | None, out: TextIO) 
         f"{_array(problem.initial)} · {_count_text(problem)} · {_who(result.bounds)}",
         "",
         *_steps(problem, result, ranks),
-        *_reductions(problem, result),
-        "",
+        *reductions_table(result.reductions, problem.steps, problem.time),
         _summary(result, output),
         _way(result),
         f"backend {result.backend}",
@@ -141,7 +143,11 @@ def _steps(problem: Problem, result: Result, ranks: str) -> list[str]:
     history = result.history
     assert history is not None  # noqa: S101, for the type checker
     every = range(len(history))
-    positions = [*every] if len(every) <= _STEPS else [*every[:_EDGE], *every[-_EDGE:]]
+    if not every:
+        return []
+    lines = len(every) * len(_lines(history[0]))
+    few = len(every) <= _STEPS and (lines <= _MOST_LINES or len(every) <= 2 * _EDGE)
+    positions = [*every] if few else [*every[:_EDGE], *every[-_EDGE:]]
     shown = [result.kept[position] for position in positions]
     columns = [[_lines(history[position]) for position in positions]]
     titles = [ranks]
@@ -163,24 +169,37 @@ def _steps(problem: Problem, result: Result, ranks: str) -> list[str]:
             head = [f"{k:5d}", times[position].rjust(time_width)] if number == 0 else [" " * 5, " " * time_width]
             texts = [cell[number] if number < len(cell) else "" for cell in cells]
             table.append("  ".join([*head, *_padded(texts, widths)]).rstrip())
-    return table
+    if history.ndim > 3:  # noqa: PLR2004, steps, rows, and what is shown as a line
+        table.append(f"a line is a row of {' × '.join(map(str, history.shape[2:]))} values")
+    return [*table, ""]
 
 
-def _reductions(problem: Problem, result: Result) -> list[str]:
-    """Return the table of what was computed over all rows."""
-    if not result.reductions:
+def reductions_table(reductions: Mapping[str, Array], steps: int, time: Callable[[int], float]) -> list[str]:
+    """Return the table of what was computed over all rows, and an empty line; nothing if there is nothing.
+
+    Parameters
+    ----------
+    reductions : mapping of str to ndarray, shape (steps, ...)
+    steps : int
+        How many are there.
+    time : callable
+        Gives the time of a step.
+    """
+    if not reductions or not steps:
         return []
-    every = range(problem.steps)
+    every = range(steps)
     shown = [*every] if len(every) <= _STEPS else [*every[:_EDGE], *every[-_EDGE:]]
-    columns = {name: [" ".join(_lines(values[k])) for k in shown] for name, values in result.reductions.items()}
+    columns = {name: [" ".join(_lines(values[k])) for k in shown] for name, values in reductions.items()}
     widths = [max(map(len, [name, *cells])) for name, cells in columns.items()]
-    times = [f"{problem.time(k):.12g}" for k in shown]
+    times = [f"{time(k):.12g}" for k in shown]
     time_width = max([4, *map(len, times)])
-    lines = ["", "  ".join([" step", "t".rjust(time_width), *_padded(list(columns), widths)]).rstrip()]
+    lines = ["  ".join([" step", "t".rjust(time_width), *_padded(list(columns), widths)]).rstrip()]
     for position, k in enumerate(shown):
+        if position == _EDGE and len(shown) < steps:
+            lines.append(f"    …  {steps - len(shown):,} steps are not shown")
         cells = [column[position] for column in columns.values()]
         lines.append("  ".join([f"{k:5d}", times[position].rjust(time_width), *_padded(cells, widths)]).rstrip())
-    return lines
+    return [*lines, ""]
 
 
 def _reduced(values: Array) -> Any:
@@ -201,6 +220,9 @@ def _padded(texts: list[str], widths: list[int]) -> list[str]:
 
 
 def _lines(array: Array) -> list[str]:
+    """Write an array, a line for each row; rows of several axes are written as they lie in memory."""
+    if array.ndim > 2:  # noqa: PLR2004, rows of one axis
+        array = array.reshape(len(array), -1)
     text = np.array2string(array, threshold=_VALUES, edgeitems=_EDGE, max_line_width=10**6)
     return text.splitlines()
 

@@ -11,18 +11,29 @@ import numpy as np
 
 from ...display import figure as picture
 from ...errors import InputError
+from ...problem import times_of
 from ...rundir.directory import OURS
 from ...rundir.recorded_run import RecordedRun, evenly_spaced, runs_in, statistics
 from ...util import durable as disk
 from ...util.formatting import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from ..parser import Options
 
 _TELLABLE = 10  # curves with a colour of their own
 _LAST = ("last_time", "least", "mean", "greatest", "deviation", "not_numbers")  # of the last step
+
+
+# Which reduction of the last step says what the history would say, and how to make one number of it.
+_REDUCED: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "min": ("least", np.min),
+    "mean": ("mean", np.mean),
+    "max": ("greatest", np.max),
+}
 
 
 def command(options: Options) -> None:
@@ -61,7 +72,7 @@ def row(run: RecordedRun) -> dict[str, Any]:
     cells = {
         "run": run.path.name,
         "status": run.status,
-        "steps_done": run.complete,
+        "steps_done": record["position"],
         **{name: value for name, value in problem.items() if _is_scalar_cell(value)},
         **{name: value for name, value in record["problem"]["parameters"].items() if _is_scalar_cell(value)},
         "ranks": attempts[-1]["ranks"] if attempts else None,
@@ -72,7 +83,21 @@ def row(run: RecordedRun) -> dict[str, Any]:
         last = statistics(run.history(), run.complete - 1)
         numbers = (last.least, last.mean, last.greatest, last.deviation, last.not_numbers)
         cells |= dict(zip(_LAST, (float(run.times()[run.complete - 1]), *numbers), strict=True))
+    elif (steps := record["position"]) and (found := _reductions(run)):  # of a run that keeps no step
+        cells["last_time"] = float(_times_of_all(run, steps)[-1])
+        cells |= {name: float(take(found[of][-1])) for of, (name, take) in _REDUCED.items() if of in found}
     return cells
+
+
+def _reductions(run: RecordedRun) -> dict[str, npt.NDArray[Any]]:
+    """Return the reductions whose values can be put in an order."""
+    return {name: values for name, values in run.reductions().items() if values.dtype.kind != "c" and len(values)}
+
+
+def _times_of_all(run: RecordedRun, steps: int) -> npt.NDArray[np.float64]:
+    """Return the times of the first steps, kept or not."""
+    problem = run.record["problem"]
+    return times_of(problem["start_time"], problem["delta_t"], range(steps))
 
 
 def _is_scalar_cell(value: Any) -> bool:
@@ -105,14 +130,14 @@ def draw(runs: list[RecordedRun], output: str) -> None:
         If the picture cannot be written.
     """
     figure = picture.figure(10, 6)
-    drawn = [run for run in runs if run.complete]
+    drawn = [run for run in runs if run.complete or "mean" in _reductions(run)]
     if not drawn:
         raise InputError("no run has a complete step yet: there is nothing to draw.")
     from matplotlib import colormaps
 
     axes = figure.subplots()
     for number, run in enumerate(drawn):
-        times = run.times()[: run.complete]
+        times = run.times()[: run.complete] if run.complete else _times_of_all(run, run.record["position"])
         colour = f"C{number}" if len(drawn) <= _TELLABLE else colormaps["viridis"](number / (len(drawn) - 1))
         marker = "." if len(times) == 1 else None
         axes.plot(times, _means(run), color=colour, label=_drawable(run.path.name), marker=marker)
@@ -128,6 +153,9 @@ def draw(runs: list[RecordedRun], output: str) -> None:
 @np.errstate(over="ignore", invalid="ignore")  # of great values, and of steps without a number
 def _means(run: RecordedRun) -> npt.NDArray[np.float64]:
     """Return the mean of each step of a run, of the values that are numbers; of complex ones the absolute values."""
+    if not run.complete:
+        means = run.reductions()["mean"]
+        return np.asarray(means.mean(axis=tuple(range(1, means.ndim))), np.float64)
     history = run.history()
     sums, counts = np.zeros(run.complete), np.zeros(run.complete, np.int64)
     for steps, within in history.pieces(run.complete):
