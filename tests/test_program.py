@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -52,6 +53,18 @@ def raising(error: BaseException, **marks: bool) -> Callable[[], Any]:
         raise error
 
     return main
+
+
+@pytest.mark.parametrize(("ranks", "by_line"), [("1", False), ("2", True)])
+def test_on_several_ranks_what_is_printed_comes_a_line_at_a_time(
+    aborted: list[int], monkeypatch: pytest.MonkeyPatch, ranks: str, by_line: object
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("PMI_SIZE", ranks)
+    assert status_of(lambda: None) == 0
+    assert stream.line_buffering is by_line
+    assert aborted == []
 
 
 def test_in_a_notebook_main_is_only_called(aborted: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

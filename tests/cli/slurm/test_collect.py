@@ -82,16 +82,16 @@ def test_a_run_that_keeps_no_step_is_told_by_its_reductions(capsys: pytest.Captu
     run("c", *words, "--kernel", "x * t * 1j", "--reduce", "mean")
     first, second, third = table(capsys)
     names = ("steps_done", "last_time", "least", "mean", "greatest")
-    assert (
-        [float(first[name]) for name in names] == [float(second[name]) for name in names] == [4, 1.5, 4.5, 19.5, 34.5]
-    )
+    for each in (first, second):
+        assert [float(each[name]) for name in names] == [4, 1.5, 4.5, 19.5, 34.5]
     assert (third["steps_done"], third["mean"]) == ("4", "")
     assert main(["collect", "runs", "-o", "table.csv", "--plot", "picture.svg"]) == 0
     assert "<!-- 2 of 3 runs in runs -->" in (folder / "picture.svg").read_text()
 
     assert main(["show", "runs/a"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-6:-4] == ["over all rows:", " step     t  min  max   mean"] or lines[-6] == "over all rows:"
+    assert lines[-6] == "over all rows:"
+    assert lines[-5].split() == ["step", "t", "max", "mean", "min"]
     assert lines[-1].split() == ["3", "1.5", "34.5", "19.5", "4.5"]
 
 
