@@ -91,7 +91,22 @@ def test_an_array_that_cannot_be_split_is_refused_by_name(initial: Any, message:
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("kernel", [None, "affine", 3.0], ids=str)
+@pytest.mark.parametrize(
+    ("text", "name", "kind"), [("x * t", "expression", "map"), ("affine", "affine", "map"), ("sir", "sir", "step")]
+)
+def test_a_text_is_the_kernel_that_the_command_line_makes_of_it(text: str, name: str, kind: str) -> None:
+    kernel = make(kernel=text).kernel
+    assert (kernel.name, kernel.kind) == (name, kind)
+
+
+def test_a_text_that_is_no_kernel_says_what_would_be_one() -> None:
+    with pytest.raises(InputError, match=r"there is no kernel 'affin'\. Did you mean affine\?"):
+        make(kernel="affin")
+    with pytest.raises(InputError, match="the expression cannot be used"):
+        make(kernel="x * rate")
+
+
+@pytest.mark.parametrize("kernel", [None, 3.0], ids=str)
 def test_what_is_not_a_kernel_is_refused_by_what_would_be_one(kernel: Any) -> None:
     with pytest.raises(InputError) as caught:
         make(kernel=kernel)

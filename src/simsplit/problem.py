@@ -55,8 +55,10 @@ class Problem:
         structured with such fields. Axis 0 is split over the ranks. Not copied: leave it alone until
         the run is over. It is significant on root only; the other ranks may give None, to save their
         memory. Or `RowSource`, which every rank reads its part of.
-    kernel : Kernel or callable
-        What is computed for each step. A function or ufunc becomes a map kernel (see `kernels.function`).
+    kernel : Kernel, callable or str
+        What is computed for each step. A function or ufunc becomes a map kernel (see `kernels.function`). A text
+        is what ``--kernel`` takes: a built-in kernel, ``package.module:function`` or an expression, with no other
+        parameters or kind than its own; `kernels.load` takes them.
     delta_t : float
         The time from one step to the next; the unit is yours.
     steps : int
@@ -93,7 +95,7 @@ class Problem:
     def __init__(
         self,
         initial: npt.ArrayLike | RowSource | None,
-        kernel: Kernel | Callable[..., Any],
+        kernel: Kernel | Callable[..., Any] | str,
         *,
         delta_t: float,
         steps: int,
@@ -103,17 +105,7 @@ class Problem:
         keep: str = "all",
         reduce: str | Sequence[str] = (),
     ) -> None:
-        if not isinstance(kernel, Kernel):
-            from .kernels.functions import function
-
-            kernel = function(kernel)
-        if not hasattr(kernel, "parameters"):
-            raise InputError(
-                f"the kernel {kernel.name} is not finished: its __init__ must call super().__init__(...) with its "
-                "parameters by name, such as super().__init__(rate=rate)"
-            )
-        if kernel.kind not in ("map", "step"):
-            raise InputError(f'the kind of the kernel {kernel.name} must be "map" or "step", not {kernel.kind!r}')
+        kernel = _kernel(kernel)
         self.origin: Any = None  # the settings of the problem file that it was made from
         self.initial = None if initial is None else _array(initial)
         self.kernel = kernel
@@ -232,6 +224,26 @@ class Problem:
             "keep": self.keep,
             "reduce": ",".join(self.reduce),
         }
+
+
+def _kernel(kernel: Kernel | Callable[..., Any] | str) -> Kernel:
+    """Return a kernel, made of a text or a function if it is none; refuse one that is not finished."""
+    if isinstance(kernel, str):
+        from .kernels.registry import load
+
+        kernel = load(kernel)
+    elif not isinstance(kernel, Kernel):
+        from .kernels.functions import function
+
+        kernel = function(kernel)
+    if not hasattr(kernel, "parameters"):
+        raise InputError(
+            f"the kernel {kernel.name} is not finished: its __init__ must call super().__init__(...) with its "
+            "parameters by name, such as super().__init__(rate=rate)"
+        )
+    if kernel.kind not in ("map", "step"):
+        raise InputError(f'the kind of the kernel {kernel.name} must be "map" or "step", not {kernel.kind!r}')
+    return kernel
 
 
 def kept_steps(keep: str, steps: int) -> range:
