@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from simsplit.util.formatting import format_bytes, format_ranks, format_rows, pluralize, say
+from simsplit.util.formatting import format_bytes, format_ranks, format_rows, pluralize, say, stdout_held
 
 
 @pytest.mark.parametrize(
@@ -91,3 +92,63 @@ def test_a_stdout_that_was_closed_gets_nothing(monkeypatch: pytest.MonkeyPatch) 
     for out in (closed, None):
         monkeypatch.setattr(sys, "stdout", out)
         say("nobody reads this")
+
+
+def test_what_is_printed_in_a_block_is_kept_back(capsys: pytest.CaptureFixture[str]) -> None:
+    with stdout_held() as printed:
+        print("again")
+    print("after")
+    assert (printed.getvalue(), capsys.readouterr().out) == ("again\n", "after\n")
+
+
+def test_it_is_printed_if_the_block_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> None:
+        with stdout_held():
+            print("before it failed")
+            raise ValueError("amid it")
+
+    with pytest.raises(ValueError, match="amid it"):
+        fail()
+    assert capsys.readouterr().out == "before it failed\n"
+
+
+def test_other_threads_print_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+    with ThreadPoolExecutor(1) as pool, stdout_held() as printed:
+        pool.submit(print, "another thread").result()
+        print("this one")
+    assert (printed.getvalue(), capsys.readouterr().out) == ("this one\n", "another thread\n")
+
+
+def test_blocks_of_two_threads_may_end_in_any_order(capsys: pytest.CaptureFixture[str]) -> None:
+    stdout = sys.stdout
+    first, second = stdout_held(), stdout_held()
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
+        kept = [one.submit(first.__enter__).result(), two.submit(second.__enter__).result()]
+        one.submit(print, "one").result()
+        two.submit(print, "two").result()
+        one.submit(first.__exit__, None, None, None).result()
+        two.submit(print, "two again").result()
+        two.submit(second.__exit__, None, None, None).result()
+    assert [each.getvalue() for each in kept] == ["one\n", "two\ntwo again\n"]
+    assert sys.stdout is stdout
+    assert capsys.readouterr().out == ""
+
+
+def test_a_block_within_a_block_keeps_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    with stdout_held() as outer:
+        print("outer")
+        with stdout_held() as inner:
+            print("inner")
+        print("outer again")
+    assert (outer.getvalue(), inner.getvalue(), capsys.readouterr().out) == ("outer\nouter again\n", "inner\n", "")
+
+
+def test_what_else_stdout_has_is_there_in_the_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    stdout = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdout", stdout)
+    with stdout_held():
+        assert sys.stdout.buffer is stdout.buffer
+    monkeypatch.setattr(sys, "stdout", None)  # as of a program without a terminal
+    with stdout_held() as printed:
+        print("nowhere")
+    assert (printed.getvalue(), sys.stdout) == ("nowhere\n", None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import os
 import sys
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, suppress
 from io import StringIO, TextIOWrapper
-from typing import TYPE_CHECKING
+from threading import Lock, get_ident
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import OutputError
 
@@ -120,17 +121,52 @@ def stdout_checked() -> Iterator[None]:
             raise OutputError(f"cannot write to stdout: {error.strerror or error}") from error
 
 
+_HELD: dict[int, StringIO] = {}  # what threads print that is kept back, by the thread
+_GUARD = Lock()
+
+
+class _StdoutByThread:
+    """Stands for stdout while any thread keeps back what it prints. The other threads print as ever."""
+
+    def __init__(self, stdout: TextIO | None) -> None:
+        self.stdout = stdout
+
+    def write(self, text: str) -> int:
+        """Keep a text back, or print it."""
+        target = _HELD.get(get_ident(), self.stdout)
+        return len(text) if target is None else target.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stdout, name)
+
+
 @contextmanager
 def stdout_held() -> Iterator[StringIO]:
-    """Keep back what Python prints in the block, in which something is computed again; print it only if that fails."""
-    printed = StringIO()
+    """Keep back what this thread prints in the block, where something is computed again; print it only if that fails.
+
+    What is written to ``sys.stdout.buffer`` or to the file descriptor is not kept back.
+    """
+    thread, printed = get_ident(), StringIO()
+    with _GUARD:
+        if not isinstance(sys.stdout, _StdoutByThread):
+            sys.stdout = _StdoutByThread(sys.stdout)
+        before = _HELD.get(thread)
+        _HELD[thread] = printed
+    failed = True
     try:
-        with redirect_stdout(printed):
-            yield printed
-    except BaseException:
-        if sys.stdout is not None:
-            sys.stdout.write(printed.getvalue())
-        raise
+        yield printed
+        failed = False
+    finally:
+        with _GUARD:
+            if before is None:
+                del _HELD[thread]
+            else:
+                _HELD[thread] = before
+            if not _HELD and isinstance(sys.stdout, _StdoutByThread):
+                sys.stdout = sys.stdout.stdout
+        if failed and sys.stdout is not None:
+            with suppress(OSError, ValueError):  # a full or closed stdout must not hide what has failed
+                sys.stdout.write(printed.getvalue())
 
 
 def discard_stdout() -> None:
