@@ -85,7 +85,6 @@ WITHOUT = {
     "remote/wire/encoder.py",
     "remote/wire/exceptions.py",
     "remote/wire/values.py",
-    "result.py",
     "rundir/recorded_run.py",
     "runs/description.py",
     "runs/destinations.py",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+_WORTH_TELLING = 1.0  # seconds that root waited for a slower rank
 _QUICKLY_READ = 64 * 2**20  # bytes of a history that a notebook draws by itself
 
 
@@ -158,7 +159,10 @@ class Result(Record, Drawable):
         Why that way.
     shares : mapping of str to float
         How root spent its time, as parts of 1: on ``compute``, on ``communication`` (scattering, gathering and
-        waiting for other ranks) and on ``output``.
+        waiting for other ranks) and on ``output``; and, where `waited` is there, on ``waiting for rank …``, which
+        is not part of the communication then.
+    waited : (int, float), or None
+        The rank that computed longest, and the seconds that root waited for it, if that is a second or more.
     backend : str
         What did the arithmetic, and why: "numba (affine, 640 MB)", or "NumPy: …".
     """
@@ -178,6 +182,7 @@ class Result(Record, Drawable):
     transport: str = "gatherv"
     transport_reason: str = ""
     shares: Mapping[str, float] = {}
+    waited: tuple[int, float] | None = None
     backend: str = "NumPy"
 
     _repr_exclude = ("history", "bounds", "hosts", "reductions")
@@ -236,6 +241,7 @@ def make_result(
     """Return what a run gives. Collective."""
     everyone = communicator.allgather((communicator.host, timings))
     roots = everyone[0][1]
+    waited = _waited([each for _, each in everyone])
     return Result(
         history=None if history is None else history[: len(plan.kept)],
         time_grid=(problem.start_time, problem.delta_t, plan.steps),
@@ -259,7 +265,8 @@ def make_result(
         },
         verification=verification,
         note=_note(problem),
-        shares=_shares(roots),
+        shares=_shares(roots, waited),
+        waited=waited,
         backend=backend,
     )
 
@@ -270,11 +277,20 @@ def _note(problem: Problem) -> str | None:
     return "; ".join(filter(None, [taken, problem.doubt])) or None
 
 
-def _shares(seconds: Timings) -> dict[str, float]:
-    """Return how a rank spent its time, as parts of 1."""
+def _waited(seconds: Sequence[Timings]) -> tuple[int, float] | None:
+    """Return the rank that computed longest, and how long root waited for it, if that is worth telling."""
+    slowest = max(range(len(seconds)), key=lambda rank: seconds[rank].compute)
+    waited = min(seconds[0].gather, seconds[slowest].compute - seconds[0].compute)
+    return (slowest, waited) if waited >= _WORTH_TELLING else None
+
+
+def _shares(seconds: Timings, waited: tuple[int, float] | None) -> dict[str, float]:
+    """Return how root spent its time, as parts of 1."""
+    rank, waiting = waited or (0, 0.0)
     spent = {
         "compute": seconds.compute,
-        "communication": seconds.scatter + seconds.gather,
+        **({f"waiting for rank {rank}": waiting} if waited else {}),
+        "communication": seconds.scatter + seconds.gather - waiting,
         "output": seconds.output,
     }
     total = sum(spent.values()) or 1.0

@@ -221,6 +221,7 @@ def test_the_json_says_everything_in_plain_numbers() -> None:
         "seconds": {"scatter": 0.00012, "compute": 1.5, "gather": 0.0123, "output": 0.0, "steps": 2e-6},
         "bytes_per_second": 280e6,
         "shares": {"compute": 0.75, "communication": 0.25, "output": 0.0},
+        "waited": None,
         "transport": "shared",
         "transport_reason": "4 ranks on 2 nodes",
         "reductions": {},

@@ -66,6 +66,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
         },
         "bytes_per_second": result.rate,
         "shares": result.shares,
+        "waited": None if result.waited is None else {"rank": result.waited[0], "seconds": result.waited[1]},
         "transport": result.transport,
         "transport_reason": result.transport_reason,
         "reductions": {name: _reduced(values) for name, values in result.reductions.items()},

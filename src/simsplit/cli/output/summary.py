@@ -19,11 +19,13 @@ def summary(problem: Problem, result: Result, output: str) -> list[str]:
     if kind_of(output) != "directory":
         where = f"written to {output}"
     seconds = result.timings
-    total = max(1e-9, seconds.scatter + seconds.compute + seconds.gather)
-    shares = " · ".join(
-        f"{name} {100 * getattr(seconds, part) / total:.0f} %"
-        for name, part in (("input", "scatter"), ("compute", "compute"), ("output", "gather"))
-    )
+    rank, waited = result.waited or (0, 0.0)
+    output_seconds = seconds.gather - waited  # while root waited, the slowest rank computed
+    total = max(1e-9, seconds.scatter + seconds.compute + output_seconds)
+    spent = {"input": seconds.scatter, "compute": seconds.compute, "output": output_seconds}
+    shares = " · ".join(f"{name} {100 * part / total:.0f} %" for name, part in spent.items())
+    if waited:
+        shares += f" · rank 0 waited {100 * waited / total:.0f} % of the time for rank {rank}"
     nbytes = result.nbytes["history"]
     kernel = ": ".join(filter(None, (problem.kernel.name, problem.kernel.formula)))
     what = f"{kernel} · {pluralize(problem.steps, 'step')}"
