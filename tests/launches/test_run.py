@@ -67,6 +67,7 @@ def test_a_terminal_that_knows_only_ascii_gets_the_table_all_the_same() -> None:
 
 
 def test_a_reader_that_had_enough_is_no_error() -> None:
-    command = f"{BIN / 'python'} -m simsplit run --steps 100000 --json -q --size 100 | head -c 1; echo ${{PIPESTATUS[0]}}"
+    python = BIN / "python"
+    command = f"{python} -m simsplit run --steps 100000 --json --quiet --size 100 | head -c 1; echo ${{PIPESTATUS[0]}}"
     ended = run(["bash", "-c", command])
     assert (ended.out, ended.err) == ("{0\n", "")
