@@ -34,7 +34,7 @@ _QUICKLY_READ = 64 * 2**20  # bytes of a history that a notebook draws by itself
 class Drawable:
     """What a `Result` and a `Run` show alike of what they have: `history`, `times` and `reductions`."""
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int) -> list[str]:
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str) -> list[str]:
         """Draw the history; return what the picture leaves out."""
         raise NotImplementedError
 
@@ -46,7 +46,7 @@ class Drawable:
         """Return attributes of the dataset."""
         return {}
 
-    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int | str = 0) -> list[str]:
         """Draw the history over time and rows, and some rows as curves, into a file.
 
         Parameters
@@ -55,8 +55,8 @@ class Drawable:
             Such as ``picture.png``, ``.pdf`` or ``.svg``.
         rows : sequence of int, optional
             Those that become curves.
-        component : int, default 0
-            Of rows with several values the one that is drawn, counted in C order.
+        component : int or str, default 0
+            Of rows with several values the one that is drawn: its number in C order, or its name (`Kernel.components`).
 
         Returns
         -------
@@ -163,6 +163,8 @@ class Result(Record, Drawable):
         is not part of the communication then.
     waited : (int, float), or None
         The rank that computed longest, and the seconds that root waited for it, if that is a second or more.
+    components : tuple of str
+        What the kernel calls the values of a row; empty if they have no names.
     backend : str
         What did the arithmetic, and why: "numba (affine, 640 MB)", or "NumPy: …".
     """
@@ -183,6 +185,7 @@ class Result(Record, Drawable):
     transport_reason: str = ""
     shares: Mapping[str, float] = {}
     waited: tuple[int, float] | None = None
+    components: tuple[str, ...] = ()
     backend: str = "NumPy"
 
     _repr_exclude = ("history", "bounds", "hosts", "reductions")
@@ -205,12 +208,14 @@ class Result(Record, Drawable):
         start_time, delta_t, _ = self.time_grid
         return times_of(start_time, delta_t, steps)
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int) -> list[str]:
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str) -> list[str]:
         if self.history is None:
             raise InputError("this result has no history in memory: draw it on root, or the run by simsplit.open.")
         from .display.picture import draw_array as draw
 
-        notes: list[str] = draw(self.history, self.times, output, rows=rows, component=component)
+        notes: list[str] = draw(
+            self.history, self.times, output, rows=rows, component=component, components=self.components
+        )
         return notes
 
     def _repr_html_(self) -> str:
@@ -267,6 +272,7 @@ def make_result(
         note=_note(problem),
         shares=_shares(roots, waited),
         waited=waited,
+        components=tuple(problem.kernel.components),
         backend=backend,
     )
 

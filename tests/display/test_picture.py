@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from simsplit import InputError, Problem, run
 from simsplit.cli import main
 from simsplit.display import picture as plot
 from simsplit.history import stored_array as reading
@@ -121,6 +122,9 @@ def test_it_sums_up_what_numpy_does(
         for curve, row in enumerate(chosen):
             assert same(found.least[number, curve], np.fmin.reduce(values[steps, row]))
             assert same(found.greatest[number, curve], np.fmax.reduce(values[steps, row]))
+    for place, rows in enumerate(places):
+        assert same(found.by_row[0][place], np.fmin.reduce(values[:, rows], axis=None))
+        assert same(found.by_row[1][place], np.fmax.reduce(values[:, rows], axis=None))
     assert same(found.whole[0], np.fmin.reduce(values, axis=None))
     assert same(found.whole[1], np.fmax.reduce(values, axis=None))
     assert found.not_numbers == np.isnan(values).sum()
@@ -128,6 +132,63 @@ def test_it_sums_up_what_numpy_does(
 
 def same(one: float, other: float) -> bool:
     return bool(one == other or (np.isnan(one) and np.isnan(other)))
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return a list that gets each figure that is saved."""
+    found: list[Any] = []
+    saved = plot.picture.save
+    monkeypatch.setattr(plot.picture, "save", lambda figure, output: (found.append(figure), saved(figure, output)))
+    return found
+
+
+def test_one_step_is_drawn_over_the_rows(capsys: pytest.CaptureFixture[str], figures: list[Any]) -> None:
+    pytest.importorskip("matplotlib")
+    options = ("--kernel", "row * t", "--steps", "5", "--keep", "last", "--size")
+    assert drawn(capsys, *options, "30") == ["written to a.png"]
+    (axes,) = figures.pop().axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("row", "value")
+    (line,) = axes.lines
+    np.testing.assert_array_equal(line.get_xydata(), [(row, row * 2.0) for row in range(30)])
+    assert drawn(capsys, *options, "1000", "--overwrite")[1:] == [
+        "the band goes from the least to the greatest value of up to 3 rows"
+    ]
+    (axes,) = figures.pop().axes
+    ((band,), low, high) = axes.collections, 0.0, 999 * 2.0
+    assert (band.get_datalim(axes.transData).ymin, band.get_datalim(axes.transData).ymax) == (low, high)
+
+
+def test_more_rows_than_colours_get_a_colour_bar(capsys: pytest.CaptureFixture[str], figures: list[Any]) -> None:
+    pytest.importorskip("matplotlib")
+    drawn(capsys, "--size", "30", "--steps", "5")
+    curves = figures.pop().axes[1]
+    names = [f"row {row}" for row in (0, 7, 14, 22, 29)]
+    assert [text.get_text() for text in curves.get_legend().get_texts()] == names
+    assert main(["plot", "a", "-o", "a.png", "--rows", ",".join(map(str, range(11)))]) == 0
+    _, curves, _, bar = figures.pop().axes
+    assert (curves.get_legend(), bar.get_ylabel(), bar.get_ylim()) == (None, "row", (0, 10))
+    assert len({line.get_color() for line in curves.lines}) == 11
+
+
+def test_components_are_called_by_their_names(figures: list[Any]) -> None:
+    pytest.importorskip("matplotlib")
+    np.save("rows.npy", np.tile([0.9, 0.1, 0.0], (4, 1)))
+    main(["run", "--serial", "--quiet", "--kernel", "sir", "--input", "rows.npy", "--steps", "9", "-o", "a"])
+    curves = []
+    for name in ("I", "1"):
+        assert main(["plot", "a", "-o", "a.png", "--component", name]) == 0
+        axes = figures.pop().axes[1]
+        assert axes.get_ylabel() == "I"
+        curves.append(axes.lines[0].get_ydata())
+    np.testing.assert_array_equal(*curves)
+    np.testing.assert_array_equal(curves[0], np.load("a/history.npy")[:, 0, 1])
+    for wrong in ("X", "3", "-1"):
+        with pytest.raises(InputError, match=f"--component must be S, I, R, or from 0 to 2, not {wrong}"):
+            plot.draw(open_run("a"), "a.png", component=wrong)
+    plain = run(Problem(np.ones((4, 3)), "x * t", delta_t=0.5, steps=3), serial=True)
+    with pytest.raises(InputError, match="--component must be from 0 to 2, not I"):
+        plain.plot("b.png", component="I")
 
 
 @pytest.mark.parametrize("format", ["npy", "zarr", "h5"])

@@ -71,7 +71,7 @@ class Options(Record):
     hang_after: float | None = None
     progress_every: float | None = None
     rows: tuple[int, ...] = ()
-    component: int | None = None
+    component: str | None = None
     verify: bool = False
     quiet: bool = False
     json: bool = False

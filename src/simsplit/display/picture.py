@@ -29,7 +29,7 @@ _CURVES = 5  # rows that are drawn as curves unless some are chosen
 _TELLABLE = 10  # curves with a colour of their own
 
 
-def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int = 0) -> list[str]:
+def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int | str = 0) -> list[str]:
     """Draw the history of a run, as `draw_history`, with the names and units that the run has."""
     problem = run.record["problem"]
     named = _Named(
@@ -37,6 +37,7 @@ def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), 
         f"{problem['kernel']}: {problem['formula']}",
         run.label("time", "time_unit"),
         partial(run.label, unit="unit"),
+        tuple(problem.get("components", ())),
     )
     if not run.complete:
         raise InputError(f"{run.path} has no complete step yet: there is nothing to draw.")
@@ -44,12 +45,20 @@ def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), 
 
 
 def draw_array(
-    history: Array, times: Array, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int = 0
+    history: Array,
+    times: Array,
+    output: str | BinaryIO,
+    *,
+    rows: Sequence[int] = (),
+    component: int | str = 0,
+    components: tuple[str, ...] = (),
 ) -> list[str]:
     """Draw a history that is in memory, as `draw_history`."""
     if not len(history):
         raise InputError("the history has no steps: there is nothing to draw.")
-    return draw_history(_InMemory(history), times, output, _Named("the history"), rows, component)
+    return draw_history(
+        _InMemory(history), times, output, _Named("the history", components=components), rows, component
+    )
 
 
 class _Named(NamedTuple):
@@ -59,6 +68,17 @@ class _Named(NamedTuple):
     title: str = ""
     time: str = "time"
     label: Callable[[str], str] = str
+    components: tuple[str, ...] = ()
+
+    def component(self, wanted: int | str, values: int) -> tuple[int, str]:
+        """Return the number of a component, and what it is called, of rows with so many values."""
+        names = self.components if len(self.components) == values else ()
+        text = str(wanted)
+        found = names.index(text) if text in names else int(text) if text.isascii() and text.isdecimal() else values
+        if found >= values:
+            named = f"{', '.join(names)}, or " if names else ""
+            raise InputError(f"--component must be {named}from 0 to {values - 1}, not {wanted}")
+        return found, names[found] if names else "value" if values == 1 else f"component {found}"
 
 
 class _InMemory(NamedTuple):
@@ -91,9 +111,11 @@ def draw_history(
     output: str | BinaryIO,
     named: _Named,
     rows: Sequence[int],
-    component: int,
+    component: int | str,
 ) -> list[str]:
     """Draw the history over time and rows, and chosen rows as curves; return what the picture leaves out.
+
+    Of a history with one step the values are drawn over the rows.
 
     The whole history is read. Where it has more steps or rows than the picture has room for, a cell shows the mean
     of several values, and a curve becomes the band from the least to the greatest of them.
@@ -108,62 +130,98 @@ def draw_history(
     named : _Named
     rows : sequence of int
         Those that become curves.
-    component : int
-        Of rows with several values the one that is drawn, counted in C order.
+    component : int or str
+        Of rows with several values the one that is drawn: its name, or its number in C order.
     """
-    figure = picture.figure(10, 7.5)
     complete = len(times)
     if history.dtype.names is not None:
         raise InputError(f"the values of {named.what} have fields, {dtype_label(history.dtype)}: they cannot be drawn.")
     count, values = history.shape[1], int(np.prod(history.shape[2:]))
     chosen = list(rows) or evenly_spaced(count, _CURVES)
-    _require_there(chosen, count, component, values)
-    found = _summed_up(history, complete, chosen, component)
+    _require_there(chosen, count, values)
+    number, what = named.component(component, values)
+    found = _summed_up(history, complete, chosen, number)
     notes = _left_out(found, complete, count, len(chosen))
-    above, below = figure.subplots(2, 1, height_ratios=[3, 2], sharex=True)
-    figure.suptitle(named.title, wrap=True)
-    what = "value" if values == 1 else f"component {component}"
-    t, shown = _middles(times, _STEPS), _middles(np.arange(count), _ROWS)
-    if len(t) == 1:
-        above.plot(np.full(len(shown), t[0]), shown, ".")
+    if complete == 1:
+        figure = picture.figure(10, 5)
+        _draw_step(figure.subplots(), found, count)
+        figure.axes[0].set_ylabel(named.label(what))
+        figure.suptitle(", ".join(filter(None, [named.title, f"{named.time} = {times[0]:.6g}"])), wrap=True)
     else:
-        low, high = found.whole  # means may hardly differ: their colours are those of single values all the same
-        mesh = above.pcolormesh(t, shown, found.means.T, shading="nearest", rasterized=True, vmin=low, vmax=high)
-        figure.colorbar(mesh, ax=above, label=named.label(what), pad=0.01)
-    above.set_ylabel("row")
-    above.yaxis.get_major_locator().set_params(integer=True)
-    above.set_title("\n".join(notes), fontsize="small", loc="left")
-    for row, least, greatest in zip(chosen, found.least.T, found.greatest.T, strict=True):
-        if len(t) == complete:
-            below.plot(t, least, label=f"row {row}", marker="." if len(t) <= _STEPS // 20 else None)
-        else:
-            below.fill_between(t, least, greatest, label=f"row {row}", alpha=0.5, linewidth=1)
-    below.set_xlabel(named.time)
-    below.set_ylabel(named.label(what))
-    below.grid(visible=True, alpha=0.3)
-    if len(chosen) <= _TELLABLE:
-        below.legend(loc="best", ncols=2 if len(chosen) > _CURVES else 1)
+        figure = picture.figure(10, 7.5)
+        above, below = figure.subplots(2, 1, height_ratios=[3, 2], sharex=True)
+        t = _middles(times, _STEPS)
+        _draw_whole(figure, above, t, found, count, named.label(what))
+        _draw_curves(figure, below, t, found, chosen, banded=len(t) < complete)
+        below.set_xlabel(named.time)
+        below.set_ylabel(named.label(what))
+        figure.suptitle(named.title, wrap=True)
+    figure.axes[0].set_title("\n".join(notes), fontsize="small", loc="left")
     picture.save(figure, output)
     return notes
 
 
-def _require_there(rows: list[int], count: int, component: int, values: int) -> None:
-    """Refuse rows and components that the history does not have."""
+def _draw_step(axes: Any, found: _Summary, count: int) -> None:
+    """Draw the values of one step over the rows."""
+    rows = _middles(np.arange(count), _ROWS)
+    least, greatest = found.by_row
+    if len(rows) == count:
+        axes.plot(rows, least, marker="." if count <= _ROWS // 10 else None)
+    else:
+        axes.fill_between(rows, least, greatest, alpha=0.5, linewidth=1)
+    axes.set_xlabel("row")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(visible=True, alpha=0.3)
+
+
+def _draw_whole(figure: Any, axes: Any, t: Array, found: _Summary, count: int, label: str) -> None:
+    """Draw all rows over time, the values as colours."""
+    low, high = found.whole  # means may hardly differ: their colours are those of single values all the same
+    rows = _middles(np.arange(count), _ROWS)
+    mesh = axes.pcolormesh(t, rows, found.means.T, shading="nearest", rasterized=True, vmin=low, vmax=high)
+    figure.colorbar(mesh, ax=axes, label=label, pad=0.01)
+    axes.set_ylabel("row")
+    axes.yaxis.get_major_locator().set_params(integer=True)
+
+
+def _draw_curves(figure: Any, axes: Any, t: Array, found: _Summary, chosen: Sequence[int], *, banded: bool) -> None:
+    """Draw chosen rows over time; what they are called stands above them, or beside them."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    many = len(chosen) > _TELLABLE
+    scale, colours = Normalize(min(chosen), max(chosen)), colormaps["viridis"]
+    for number, (row, least, greatest) in enumerate(zip(chosen, found.least.T, found.greatest.T, strict=True)):
+        colour = colours(scale(row)) if many else f"C{number}"
+        if banded:
+            axes.fill_between(t, least, greatest, label=f"row {row}", color=colour, alpha=0.5, linewidth=1)
+        else:
+            marker = "." if len(t) <= _STEPS // 20 else None
+            axes.plot(t, least, label=f"row {row}", color=colour, marker=marker)
+    axes.grid(visible=True, alpha=0.3)
+    if many:
+        figure.colorbar(ScalarMappable(scale, colours), ax=axes, label="row", pad=0.01)
+    else:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=_CURVES, frameon=False)
+
+
+def _require_there(rows: list[int], count: int, values: int) -> None:
+    """Refuse rows that the history does not have."""
     if not count or not values:
         raise InputError("the history has no values: there is nothing to draw.")
     for row in rows:
         if not 0 <= row < count:
             raise InputError(f"--rows must be from 0 to {count - 1}, not {row}")
-    if not 0 <= component < values:
-        raise InputError(f"--component must be from 0 to {values - 1}, not {component}")
 
 
 class _Summary(NamedTuple):
-    """What is drawn: the mean of each cell, the range of each chosen row in each, and the range of all values."""
+    """What is drawn: the mean of each cell, the range of each chosen row in each, of each run of rows, and of all."""
 
     means: Array
     least: Array
     greatest: Array
+    by_row: tuple[Array, Array]
     whole: tuple[float, float]
     not_numbers: int
 
@@ -176,6 +234,7 @@ def _summed_up(history: StoredArray | _InMemory, complete: int, chosen: list[int
     sums, counts = np.zeros(shape), np.zeros(shape, np.int64)
     least = np.full((shape[0], len(chosen)), np.nan)
     greatest, low, high = least.copy(), np.nan, np.nan
+    by_row = np.full(shape[1], np.nan), np.full(shape[1], np.nan)
     for steps, within in history.pieces(complete):
         block = history.block(steps, within)
         values = block.reshape(*block.shape[:2], -1)[:, :, component]
@@ -187,12 +246,14 @@ def _summed_up(history: StoredArray | _InMemory, complete: int, chosen: list[int
         for total, part in ((sums, np.nan_to_num(values)), (counts, np.isfinite(values))):
             along = np.add.reduceat(part, first_steps, axis=0, dtype=total.dtype)
             total[times, places] += np.add.reduceat(along, first_rows, axis=1)
+        for of_rows, better in zip(by_row, (np.fmin, np.fmax), strict=True):
+            of_rows[places] = better(of_rows[places], better.reduceat(better.reduce(values, axis=0), first_rows))
         for number, row in enumerate(chosen):
             if within.start <= row < within.stop:
                 curve = values[:, row - within.start]
                 for best, better in ((least, np.fmin), (greatest, np.fmax)):
                     best[times, number] = better(best[times, number], better.reduceat(curve, first_steps))
-    return _Summary(sums / counts, least, greatest, (low, high), complete * rows - int(counts.sum()))
+    return _Summary(sums / counts, least, greatest, by_row, (low, high), complete * rows - int(counts.sum()))
 
 
 def _cells(part: slice, count: int, cells: int) -> tuple[slice, Array]:
@@ -211,11 +272,14 @@ def _left_out(found: _Summary, steps: int, rows: int, curves: int) -> list[str]:
     """Say for people what the picture does not show."""
     long, high = (-(-count // cells) for count, cells in zip((steps, rows), found.means.shape, strict=True))
     notes = []
-    if long * high > 1:
+    if steps == 1:
+        if high > 1:
+            notes.append(f"the band goes from the least to the greatest value of up to {pluralize(high, 'row')}")
+    elif long * high > 1:
         notes.append(f"each cell is the mean of up to {pluralize(long, 'step')} × {pluralize(high, 'row')}")
     if long > 1:
         notes.append(f"curves go from the least to the greatest value of up to {pluralize(long, 'step')}")
-    if curves < rows and notes:
+    if curves < rows and notes and steps > 1:
         notes.append(f"curves of {curves} of {rows:,} rows: others by --rows")
     if found.not_numbers:
         notes.append(f"{pluralize(found.not_numbers, 'value')} not finite, left out")

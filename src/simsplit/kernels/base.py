@@ -134,6 +134,8 @@ class Kernel(ABC):
     kind : {"map", "step"}
     formula : str
         What it computes, for people; by default the first line of the docstring.
+    components : tuple of str
+        What the values of a row are called, in the order of its last axis, for pictures; empty if they have no names.
     source : str or None
         What stands for the user's code behind it, such as a digest; it must be the same on all ranks.
     name : str
@@ -156,6 +158,7 @@ class Kernel(ABC):
 
     kind: Literal["map", "step"] = "map"
     formula: str = ""
+    components: tuple[str, ...] = ()
     source: str | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:

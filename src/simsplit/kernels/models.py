@@ -7,7 +7,7 @@ the fourth power. The arithmetic is + − × ÷ alone, so that the bits do not d
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,16 +24,9 @@ if TYPE_CHECKING:
 
 
 class Equation(Kernel):
-    """``dx/dt = f(x)``, stepped by the classical Runge-Kutta method.
-
-    Attributes
-    ----------
-    components : tuple of str
-        What the last axis of a row holds; empty if a row is one value (or an array of them).
-    """
+    """``dx/dt = f(x)``, stepped by the classical Runge-Kutta method."""
 
     kind = "step"
-    components: ClassVar[tuple[str, ...]] = ()
 
     def derivative(self, x: Array, block: Block) -> Array:
         """Return dx/dt, of the shape of `x`."""

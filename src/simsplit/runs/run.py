@@ -126,7 +126,7 @@ class Run(Drawable):
         problem = self.record["problem"]
         return {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int) -> list[str]:
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str) -> list[str]:
         from ..display.picture import draw
 
         return draw(self._recorded, output, rows=rows, component=component)

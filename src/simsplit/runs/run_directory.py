@@ -311,6 +311,7 @@ def problem_metadata(problem: Problem, plan: Plan) -> dict[str, Any]:
         "kernel": kernel.name,
         "kind": kernel.kind,
         "formula": kernel.formula,
+        "components": list(kernel.components),
         "source": kernel.source,
         "parameters": {name: _fact(value) for name, value in kernel.parameters.items()},
         "shape": list(plan.shape),

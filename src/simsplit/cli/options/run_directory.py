@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...util.validation import user_path
-from .types import integer, integers
+from .types import integers
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -29,7 +29,7 @@ def add_plot(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--rows", type=integers, metavar="N,N,…", help="which become curves (default: 5 of them)")
     parser.add_argument(
-        "--component", type=integer(0), metavar="N", help="of rows with several values, which to draw (default 0)"
+        "--component", metavar="NAME", help="of rows with several values, which to draw: a name or a number (default 0)"
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
