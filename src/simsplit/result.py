@@ -38,8 +38,9 @@ class Drawable:
         """Draw the history; return what the picture leaves out."""
         raise NotImplementedError
 
-    def _step_times(self, steps: range) -> Any:
-        """Return the time of each step, kept or not."""
+    @property
+    def step_times(self) -> Any:
+        """The time of each step so far, kept or not."""
         raise NotImplementedError
 
     def _labels(self) -> Mapping[str, str]:
@@ -95,7 +96,7 @@ class Drawable:
         steps = max((len(each) for each in reductions.values()), default=len(times))
         every = "time" if steps == len(times) else "step_time"
         variables: dict[str, Any] = {}
-        coordinates = {"time": times} | ({every: self._step_times(range(steps))} if reductions else {})
+        coordinates = {"time": times} | ({every: self.step_times[:steps]} if reductions else {})
         if history is not None:
             variables["history"] = (("time", "row", *_components(history.ndim - 2)), history)
         for name, reduced in reductions.items():
@@ -204,18 +205,18 @@ class Result(Record, Drawable):
         start_time, delta_t, _ = self.time_grid
         return times_of(start_time, delta_t, self.kept)
 
-    def _step_times(self, steps: range) -> npt.NDArray[np.float64]:
-        start_time, delta_t, _ = self.time_grid
-        return times_of(start_time, delta_t, steps)
+    @property
+    def step_times(self) -> npt.NDArray[np.float64]:
+        """The time of each step, kept or not: those of the reductions, shape (steps,)."""
+        start_time, delta_t, steps = self.time_grid
+        return times_of(start_time, delta_t, range(steps))
 
     def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str) -> list[str]:
-        if self.history is None:
+        if self.history is None and (len(self.kept) or not self.reductions):
             raise InputError("this result has no history in memory: draw it on root, or the run by simsplit.open.")
-        from .display.picture import draw_array as draw
+        from .display.picture import draw_result
 
-        notes: list[str] = draw(
-            self.history, self.times, output, rows=rows, component=component, components=self.components
-        )
+        notes: list[str] = draw_result(self, output, rows=rows, component=component)
         return notes
 
     def _repr_html_(self) -> str:

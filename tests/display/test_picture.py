@@ -191,6 +191,47 @@ def test_components_are_called_by_their_names(figures: list[Any]) -> None:
         plain.plot("b.png", component="I")
 
 
+def test_a_run_that_keeps_no_step_is_drawn_by_its_reductions(
+    capsys: pytest.CaptureFixture[str], figures: list[Any]
+) -> None:
+    pytest.importorskip("matplotlib")
+    options = ("--kernel", "row * t", "--size", "5", "--keep", "none", "--reduce", "mean,min,max,std,sum", "--steps")
+    assert drawn(capsys, *options, "4") == ["written to a.png"]
+    above, below = figures.pop().axes
+    assert [text.get_text() for text in above.get_legend().get_texts()] == ["min to max", "mean ± std", "mean"]
+    times = np.arange(4) * 0.5
+    np.testing.assert_array_equal(above.lines[0].get_xydata(), np.transpose([times, 2 * times]))
+    np.testing.assert_array_equal(below.lines[0].get_xydata(), np.transpose([times, 10 * times]))
+    whole, spread = (band.get_datalim(above.transData) for band in above.collections)
+    assert (whole.ymin, whole.ymax) == (0, 6)
+    assert (spread.ymin, spread.ymax) == (0, pytest.approx(3 + 1.5 * np.sqrt(2)))
+    assert drawn(capsys, *options, "1700", "--overwrite")[1:] == [
+        "curves go from the least to the greatest value of up to 3 steps"
+    ]
+    axes = figures.pop().axes[0]
+    assert axes.collections[2].get_datalim(axes.transData).ymax == pytest.approx(2 * 849.5)
+
+
+@pytest.mark.parametrize(("reduce", "names"), [("sum", ["sum"]), ("std", ["std"]), ("min,std", ["min", "std"])])
+def test_reductions_of_a_result_are_drawn_as_far_as_they_are_there(
+    figures: list[Any], reduce: str, names: list[str]
+) -> None:
+    pytest.importorskip("matplotlib")
+    result = run(
+        Problem(np.ones((4, 2)), "x * t * 1j", delta_t=0.5, steps=3, keep="none", reduce=reduce)
+        if reduce == "sum"
+        else Problem(np.ones((4, 2)), "x * t", delta_t=0.5, steps=3, keep="none", reduce=reduce),
+        serial=True,
+    )
+    assert result.plot("a.png", component=1) == []
+    (axes,) = figures.pop().axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == names
+    if reduce == "sum":  # the absolute value
+        np.testing.assert_array_equal(axes.lines[0].get_ydata(), [0, 2, 4])
+    with pytest.raises(InputError, match="--component must be from 0 to 1, not 2"):
+        result.plot("a.png", component=2)
+
+
 @pytest.mark.parametrize("format", ["npy", "zarr", "h5"])
 def test_many_rows_are_read_at_once(
     capsys: pytest.CaptureFixture[str],

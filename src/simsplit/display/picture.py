@@ -15,11 +15,12 @@ from ..util.formatting import pluralize
 from . import figure as picture
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
     from ..history.stored_array import StoredArray
+    from ..result import Result
     from ..rundir.recorded_run import RecordedRun
 
     Array = npt.NDArray[Any]
@@ -30,7 +31,7 @@ _TELLABLE = 10  # curves with a colour of their own
 
 
 def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int | str = 0) -> list[str]:
-    """Draw the history of a run, as `draw_history`, with the names and units that the run has."""
+    """Draw the history of a run, or its reductions if it keeps no step, with the names and units that the run has."""
     problem = run.record["problem"]
     named = _Named(
         str(run.path),
@@ -40,25 +41,18 @@ def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), 
         tuple(problem.get("components", ())),
     )
     if not run.complete:
-        raise InputError(f"{run.path} has no complete step yet: there is nothing to draw.")
+        return draw_reductions(run.reductions(), run.step_times(), output, named, component)
     return draw_history(run.history(), run.times()[: run.complete], output, named, rows, component)
 
 
-def draw_array(
-    history: Array,
-    times: Array,
-    output: str | BinaryIO,
-    *,
-    rows: Sequence[int] = (),
-    component: int | str = 0,
-    components: tuple[str, ...] = (),
+def draw_result(
+    result: Result, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int | str = 0
 ) -> list[str]:
-    """Draw a history that is in memory, as `draw_history`."""
-    if not len(history):
-        raise InputError("the history has no steps: there is nothing to draw.")
-    return draw_history(
-        _InMemory(history), times, output, _Named("the history", components=components), rows, component
-    )
+    """Draw the history of a result, or its reductions if it keeps no step."""
+    named, history = _Named("the result", components=result.components), result.history
+    if history is not None and len(history):
+        return draw_history(_InMemory(history), result.times, output, named, rows, component)
+    return draw_reductions(result.reductions, result.step_times, output, named, component)
 
 
 class _Named(NamedTuple):
@@ -204,6 +198,80 @@ def _draw_curves(figure: Any, axes: Any, t: Array, found: _Summary, chosen: Sequ
         figure.colorbar(ScalarMappable(scale, colours), ax=axes, label="row", pad=0.01)
     else:
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=_CURVES, frameon=False)
+
+
+def draw_reductions(
+    reductions: Mapping[str, Array], times: Array, output: str | BinaryIO, named: _Named, component: int | str
+) -> list[str]:
+    """Draw what was computed over all rows of every step; return what the picture leaves out.
+
+    The mean is a curve, in a band of one standard deviation on either side, in one from the least to the greatest
+    value, as far as they are there. A sum has axes of its own. Complex numbers are drawn as absolute values.
+    """
+    if not reductions or not len(times):
+        raise InputError(f"{named.what} has no complete step yet: there is nothing to draw.")
+    shape = next(iter(reductions.values())).shape[1:]
+    number, what = named.component(component, int(np.prod(shape)))
+    curves = {}
+    for name, values in reductions.items():
+        curve = np.asarray(values).reshape(len(times), -1)[:, number]
+        curves[name] = (np.abs(curve) if np.iscomplexobj(curve) else curve).astype(np.float64)
+    summed = curves.pop("sum", None)
+    several = summed is not None and bool(curves)
+    figure = picture.figure(10, 7.5 if several else 5)
+    axes = figure.subplots(2 if several else 1, 1, sharex=True, squeeze=False)[:, 0]
+    t = _middles(times, _STEPS)
+    if curves:
+        _draw_spread(axes[0], t, curves)
+        axes[0].set_ylabel(named.label(what))
+    if summed is not None:
+        _draw_band(axes[-1], t, summed, summed, label="sum", color="C0", line=True)
+        axes[-1].set_ylabel(named.label(f"sum of {what}" if named.components else "sum"))
+    for each in axes:
+        each.grid(visible=True, alpha=0.3)
+        each.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=_CURVES, frameon=False)
+    axes[-1].set_xlabel(named.time)
+    figure.suptitle(named.title, wrap=True)
+    picture.save(figure, output)
+    long = -(-len(times) // len(t))
+    return [] if long == 1 else [f"curves go from the least to the greatest value of up to {pluralize(long, 'step')}"]
+
+
+def _draw_spread(axes: Any, t: Array, curves: Mapping[str, Array]) -> None:
+    """Draw the mean with what there is of its surroundings, or what there is alone."""
+    mean, deviation = curves.get("mean"), curves.get("std")
+    if "min" in curves and "max" in curves:
+        _draw_band(axes, t, curves["min"], curves["max"], label="min to max", color="C0", alpha=0.15)
+    else:
+        for name in ("min", "max"):
+            if name in curves:
+                _draw_band(axes, t, curves[name], curves[name], label=name, color="C1", line=True)
+    if mean is not None and deviation is not None:
+        _draw_band(axes, t, mean - deviation, mean + deviation, label="mean ± std", color="C0", alpha=0.35)
+    elif deviation is not None:
+        _draw_band(axes, t, deviation, deviation, label="std", color="C2", line=True)
+    if mean is not None:
+        _draw_band(axes, t, mean, mean, label="mean", color="C0", line=True)
+
+
+def _draw_band(
+    axes: Any,
+    t: Array,
+    least: Array,
+    greatest: Array,
+    *,
+    label: str,
+    color: str,
+    alpha: float = 0.5,
+    line: bool = False,
+) -> None:
+    """Draw a band between two curves, or one curve if it is a `line` and there is a place for each step."""
+    if line and len(t) == len(least):
+        axes.plot(t, least, label=label, color=color, marker="." if len(t) <= _STEPS // 20 else None)
+        return
+    _, first = _cells(slice(0, len(least)), len(least), len(t))
+    low, high = np.fmin.reduceat(least, first), np.fmax.reduceat(greatest, first)
+    axes.fill_between(t, low, high, label=label, color=color, alpha=alpha, linewidth=1 if line else 0)
 
 
 def _require_there(rows: list[int], count: int, values: int) -> None:

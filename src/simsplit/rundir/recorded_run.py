@@ -12,6 +12,7 @@ import numpy as np
 from ..communicator import launchers as launch
 from ..errors import InputError
 from ..history.stored_array import AT_ONCE, StoredArray, stored_array
+from ..problem import times_of
 from ..util.formatting import pluralize
 from .directory import RECORD, REDUCTIONS, UNFINISHED, history_in, read_record
 from .lock import is_locked
@@ -117,6 +118,11 @@ class RecordedRun:
         problem = self.record["problem"]
         times = np.float64(problem["start_time"]) + self._kept().astype(np.float64) * np.float64(problem["delta_t"])
         return np.asarray(times, np.float64)
+
+    def step_times(self) -> npt.NDArray[np.float64]:
+        """Return the time of each step so far, kept or not."""
+        problem = self.record["problem"]
+        return times_of(problem["start_time"], problem["delta_t"], range(int(self.record["position"])))
 
     def _kept(self) -> npt.NDArray[np.int64]:
         """Return the number of each step of the history."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ..history.stored_array import unreadable
-from ..problem import times_of
 from ..problem_file.files import load
 from ..result import Drawable
 from ..rundir.directory import PROBLEM
@@ -118,9 +117,10 @@ class Run(Drawable):
         """What was computed over all rows of every step so far, by name: memory maps, shape (steps, ...)."""
         return self._recorded.reductions()
 
-    def _step_times(self, steps: range) -> npt.NDArray[np.float64]:
-        problem = self.record["problem"]
-        return times_of(problem["start_time"], problem["delta_t"], steps)
+    @property
+    def step_times(self) -> npt.NDArray[np.float64]:
+        """The time of each step so far, kept or not: those of the reductions, shape (steps,)."""
+        return self._recorded.step_times()
 
     def _labels(self) -> Mapping[str, str]:
         problem = self.record["problem"]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...problem import times_of
 from ...rundir.recorded_run import RecordedRun, Statistics, evenly_spaced, open_run, statistics
 from ...util.dtypes import dtype_label, from_json
 from ...util.formatting import format_duration, pluralize, say
@@ -80,11 +79,10 @@ def _what(run: RecordedRun) -> list[str]:
 
 def _without_steps(run: RecordedRun) -> list[str]:
     """Return what there is of a run that keeps no step, or has none yet."""
-    problem, steps = run.record["problem"], int(run.record["position"])
+    steps = int(run.record["position"])
     if run.record["history"]["shape"][0] or not steps:
         return ["no step is complete yet"]
-    times = times_of(problem["start_time"], problem["delta_t"], range(steps))
-    return ["over all rows:", *reductions_table(run.reductions(), steps, times.__getitem__)[:-1]]
+    return ["over all rows:", *reductions_table(run.reductions(), steps, run.step_times().__getitem__)[:-1]]
 
 
 def status(run: RecordedRun) -> str:

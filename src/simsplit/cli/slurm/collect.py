@@ -11,7 +11,6 @@ import numpy as np
 
 from ...display import figure as picture
 from ...errors import InputError
-from ...problem import times_of
 from ...rundir.directory import OURS
 from ...rundir.recorded_run import RecordedRun, evenly_spaced, runs_in, statistics
 from ...util import durable as disk
@@ -83,8 +82,8 @@ def row(run: RecordedRun) -> dict[str, Any]:
         last = statistics(run.history(), run.complete - 1)
         numbers = (last.least, last.mean, last.greatest, last.deviation, last.not_numbers)
         cells |= dict(zip(_LAST, (float(run.times()[run.complete - 1]), *numbers), strict=True))
-    elif (steps := record["position"]) and (found := _reductions(run)):  # of a run that keeps no step
-        cells["last_time"] = float(_times_of_all(run, steps)[-1])
+    elif record["position"] and (found := _reductions(run)):  # of a run that keeps no step
+        cells["last_time"] = float(run.step_times()[-1])
         cells |= {name: float(take(found[of][-1])) for of, (name, take) in _REDUCED.items() if of in found}
     return cells
 
@@ -92,12 +91,6 @@ def row(run: RecordedRun) -> dict[str, Any]:
 def _reductions(run: RecordedRun) -> dict[str, npt.NDArray[Any]]:
     """Return the reductions whose values can be put in an order."""
     return {name: values for name, values in run.reductions().items() if values.dtype.kind != "c" and len(values)}
-
-
-def _times_of_all(run: RecordedRun, steps: int) -> npt.NDArray[np.float64]:
-    """Return the times of the first steps, kept or not."""
-    problem = run.record["problem"]
-    return times_of(problem["start_time"], problem["delta_t"], range(steps))
 
 
 def _is_scalar_cell(value: Any) -> bool:
@@ -137,7 +130,7 @@ def draw(runs: list[RecordedRun], output: str) -> None:
 
     axes = figure.subplots()
     for number, run in enumerate(drawn):
-        times = run.times()[: run.complete] if run.complete else _times_of_all(run, run.record["position"])
+        times = run.times()[: run.complete] if run.complete else run.step_times()
         colour = f"C{number}" if len(drawn) <= _TELLABLE else colormaps["viridis"](number / (len(drawn) - 1))
         marker = "." if len(times) == 1 else None
         axes.plot(times, _means(run), color=colour, label=_drawable(run.path.name), marker=marker)
