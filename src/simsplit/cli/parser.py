@@ -72,6 +72,7 @@ class Options(Record):
     progress_every: float | None = None
     rows: tuple[int, ...] = ()
     component: str | None = None
+    against: str | None = None
     verify: bool = False
     quiet: bool = False
     json: bool = False

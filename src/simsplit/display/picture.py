@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003, the type of a field
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,11 +15,10 @@ from ..util.formatting import pluralize
 from . import figure as picture
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from ..history.stored_array import StoredArray
     from ..result import Result
     from ..rundir.recorded_run import RecordedRun
 
@@ -30,7 +29,14 @@ _CURVES = 5  # rows that are drawn as curves unless some are chosen
 _TELLABLE = 10  # curves with a colour of their own
 
 
-def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int | str = 0) -> list[str]:
+def draw(
+    run: RecordedRun,
+    output: str | BinaryIO,
+    *,
+    rows: Sequence[int] = (),
+    component: int | str = 0,
+    against: tuple[str, Array] | None = None,
+) -> list[str]:
     """Draw the history of a run, or its reductions if it keeps no step, with the names and units that the run has."""
     problem = run.record["problem"]
     named = _Named(
@@ -42,7 +48,7 @@ def draw(run: RecordedRun, output: str | BinaryIO, *, rows: Sequence[int] = (), 
     )
     if not run.complete:
         return draw_reductions(run.reductions(), run.step_times(), output, named, component)
-    return draw_history(run.history(), run.times()[: run.complete], output, named, rows, component)
+    return draw_history(run.history(), run.times()[: run.complete], output, named, rows, component, against)
 
 
 def draw_result(
@@ -75,6 +81,24 @@ class _Named(NamedTuple):
         return found, names[found] if names else "value" if values == 1 else f"component {found}"
 
 
+class History(Protocol):
+    """What is drawn: a history in a file, or one in memory."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Its dtype."""
+
+    def pieces(self, steps: int) -> Iterable[tuple[slice, slice]]:
+        """Return the runs of steps and rows in which its first steps are best read."""
+
+    def block(self, steps: slice, within: slice) -> Array:
+        """Return a part of it."""
+
+
 class _InMemory(NamedTuple):
     """A history in memory, with what `draw_history` uses of one in a file."""
 
@@ -100,12 +124,13 @@ class _InMemory(NamedTuple):
 
 
 def draw_history(
-    history: StoredArray | _InMemory,
+    history: History,
     times: Array,
     output: str | BinaryIO,
     named: _Named,
     rows: Sequence[int],
     component: int | str,
+    against: tuple[str, Array] | None = None,
 ) -> list[str]:
     """Draw the history over time and rows, and chosen rows as curves; return what the picture leaves out.
 
@@ -116,7 +141,7 @@ def draw_history(
 
     Parameters
     ----------
-    history : StoredArray or _InMemory
+    history : History
     times : ndarray
         Of the steps that are drawn, the first ones.
     output : str or binary file
@@ -126,6 +151,8 @@ def draw_history(
         Those that become curves.
     component : int or str
         Of rows with several values the one that is drawn: its name, or its number in C order.
+    against : (str, ndarray of shape (n,)), optional
+        A parameter, and its value for each row: all values are drawn against it, and neither time nor rows.
     """
     complete = len(times)
     if history.dtype.names is not None:
@@ -136,7 +163,16 @@ def draw_history(
     number, what = named.component(component, values)
     found = _summed_up(history, complete, chosen, number)
     notes = _left_out(found, complete, count, len(chosen))
-    if complete == 1:
+    if against is not None:
+        from .density import draw_density
+
+        notes = notes[-1:] if found.not_numbers else []
+        figure = picture.figure(10, 6)
+        draw_density(figure, history, complete, number, against[1], found.whole)
+        figure.axes[0].set_xlabel(against[0])
+        figure.axes[0].set_ylabel(named.label(what))
+        figure.suptitle(named.title, wrap=True)
+    elif complete == 1:
         figure = picture.figure(10, 5)
         _draw_step(figure.subplots(), found, count)
         figure.axes[0].set_ylabel(named.label(what))
@@ -295,7 +331,7 @@ class _Summary(NamedTuple):
 
 
 @np.errstate(over="ignore", invalid="ignore")  # of great values; a cell without a number stays empty
-def _summed_up(history: StoredArray | _InMemory, complete: int, chosen: list[int], component: int) -> _Summary:
+def _summed_up(history: History, complete: int, chosen: list[int], component: int) -> _Summary:
     """Read each piece of a history once; of complex numbers take the absolute values."""
     rows = history.shape[1]
     shape = min(complete, _STEPS), min(rows, _ROWS)

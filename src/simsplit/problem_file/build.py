@@ -108,6 +108,30 @@ def _parameter(name: str, value: Any, *, root: bool) -> Any:
     return value
 
 
+def parameter_by_row(run: RecordedRun, name: str) -> Array:
+    """Return a parameter of a run that has one value for each row, shape (n,).
+
+    Raises
+    ------
+    InputError
+        If it is none; the message names those that are.
+    """
+    from ..rundir.directory import PROBLEM
+    from .settings import settings_from
+
+    path = str(run.path / PROBLEM)
+    given = settings_from(text_of(path), path).parameters
+    by_row = [known for known, value in given.items() if isinstance(value, str | list)]
+    if name not in by_row:
+        which = f": {', '.join(by_row)}" if by_row else ", of which this run has none"
+        raise InputError(f"--against takes a parameter with a value for each row{which}; not {name}")
+    values = np.asarray(_parameter(name, given[name], root=True))
+    if values[:1].size != 1 or values.dtype.kind == "c":
+        what = values.dtype if values[:1].size == 1 else values.shape[1:]
+        raise InputError(f"--against takes a real parameter with one value a row, but {name} has values of {what}")
+    return values.reshape(-1).astype(np.float64)
+
+
 def initial(settings: Settings, *, in_memory: bool = False) -> Any:
     """Return the initial array, or one in a file, of which each rank will read its rows."""
     wanted = None if settings.dtype is None else dtype(settings.dtype)

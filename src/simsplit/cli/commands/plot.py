@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...display.picture import draw
+from ...problem_file.build import parameter_by_row
 from ...rundir.recorded_run import open_run
 from ...util.formatting import say
 
@@ -26,6 +27,7 @@ def command(options: Options) -> None:
         raise options.error
     run = open_run(str(options.name))
     output = options.output or "history.png"
-    notes = draw(run, output, rows=options.rows, component=options.component or 0)
+    against = None if options.against is None else (options.against, parameter_by_row(run, options.against))
+    notes = draw(run, output, rows=options.rows, component=options.component or 0, against=against)
     if not options.quiet:
         say("\n".join([f"written to {output}", *notes]))

@@ -31,6 +31,9 @@ def add_plot(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--component", metavar="NAME", help="of rows with several values, which to draw: a name or a number (default 0)"
     )
+    parser.add_argument(
+        "--against", metavar="PARAMETER", help="draw all values against a parameter by row, such as a bifurcation"
+    )
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 

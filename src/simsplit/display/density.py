@@ -1,0 +1,64 @@
+"""Draw all values of a history against a parameter that has a value for each row, such as a bifurcation diagram."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from .picture import History
+
+    Array = npt.NDArray[Any]
+
+_CELLS = 1200, 700  # of the picture, along the parameter and along the values: about a pixel each
+
+
+def draw_density(
+    figure: Any, history: History, complete: int, component: int, parameter: Array, span: tuple[float, float]
+) -> None:
+    """Draw how many values lie where: all rows of all steps, none left out, in an image of `_CELLS`.
+
+    The whole history is read.
+
+    Parameters
+    ----------
+    figure : Figure
+        Gets axes without names.
+    history : History
+    complete : int
+        The number of its steps that are there.
+    component : int
+    parameter : ndarray, shape (n,)
+        Of each row.
+    span : (float, float)
+        The least and the greatest value of the history.
+    """
+    from matplotlib.colors import LogNorm
+
+    usual = np.isfinite(parameter)
+    if not usual.any() or not np.isfinite(span).all():
+        raise InputError("no value is finite, or none of the parameter: there is nothing to draw.")
+    edges = [_edges(parameter[usual].min(), parameter[usual].max(), _CELLS[0]), _edges(*span, _CELLS[1])]
+    counts = np.zeros(_CELLS)
+    for steps, within in history.pieces(complete):
+        block = history.block(steps, within)
+        values = block.reshape(*block.shape[:2], -1)[:, :, component]
+        values = (np.abs(values) if np.iscomplexobj(values) else values).astype(np.float64)
+        places = np.broadcast_to(parameter[within], values.shape)
+        drawn = np.isfinite(values) & np.isfinite(places)
+        counts += np.histogram2d(places[drawn], values[drawn], edges)[0]
+    axes = figure.subplots()
+    image = np.ma.masked_equal(counts.T, 0)
+    mesh = axes.pcolormesh(*edges, image, cmap="Blues", norm=LogNorm(0.3, max(1, counts.max())), rasterized=True)
+    mesh.set_edgecolor("face")  # else a thin curve breaks where a cell is less than a pixel
+
+
+def _edges(low: float, high: float, cells: int) -> Array:
+    """Return the edges of cells whose middles go from `low` to `high`."""
+    half = (high - low) / (2 * (cells - 1)) or 0.5 * max(1e-9, abs(low)) / cells
+    return np.linspace(low - half, high + half, cells + 1)
