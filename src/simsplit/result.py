@@ -34,7 +34,13 @@ _QUICKLY_READ = 64 * 2**20  # bytes of a history that a notebook draws by itself
 class Drawable:
     """What a `Result` and a `Run` show alike of what they have: `history`, `times` and `reductions`."""
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str) -> list[str]:
+    def _draw(
+        self,
+        output: str | BinaryIO,
+        rows: Sequence[int],
+        component: int | str,
+        against: str | tuple[str, npt.ArrayLike] | None,
+    ) -> list[str]:
         """Draw the history; return what the picture leaves out."""
         raise NotImplementedError
 
@@ -47,7 +53,14 @@ class Drawable:
         """Return attributes of the dataset."""
         return {}
 
-    def plot(self, path: str | os.PathLike[str], *, rows: Sequence[int] = (), component: int | str = 0) -> list[str]:
+    def plot(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        rows: Sequence[int] = (),
+        component: int | str = 0,
+        against: str | tuple[str, npt.ArrayLike] | None = None,
+    ) -> list[str]:
         """Draw the history over time and rows, and some rows as curves, into a file.
 
         Parameters
@@ -58,6 +71,9 @@ class Drawable:
             Those that become curves.
         component : int or str, default 0
             Of rows with several values the one that is drawn: its number in C order, or its name (`Kernel.components`).
+        against : str, or (str, array_like of shape (n,)), optional
+            A parameter with a value for each row: all values are drawn against it, such as a bifurcation diagram. A
+            `Run` knows the values by the name; a `Result` needs both, such as ``("r", r)``.
 
         Returns
         -------
@@ -71,7 +87,7 @@ class Drawable:
         OutputError
             If the picture cannot be written.
         """
-        return self._draw(os.fsdecode(path), rows, component)
+        return self._draw(os.fsdecode(path), rows, component, against)
 
     def to_xarray(self) -> Any:
         """Return a dataset of xarray: the history and reductions, with times, names of axes and units.
@@ -113,7 +129,7 @@ class Drawable:
             history = this.history
             if history is not None and 0 < prod(history.shape) * history.dtype.itemsize <= _QUICKLY_READ:
                 content = BytesIO()
-                self._draw(content, (), 0)
+                self._draw(content, (), 0, None)
                 return f'<img alt="history" src="data:image/png;base64,{b64encode(content.getvalue()).decode()}">'
         return ""
 
@@ -211,12 +227,18 @@ class Result(Record, Drawable):
         start_time, delta_t, steps = self.time_grid
         return times_of(start_time, delta_t, range(steps))
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str) -> list[str]:
+    def _draw(
+        self,
+        output: str | BinaryIO,
+        rows: Sequence[int],
+        component: int | str,
+        against: str | tuple[str, npt.ArrayLike] | None,
+    ) -> list[str]:
         if self.history is None and (len(self.kept) or not self.reductions):
             raise InputError("this result has no history in memory: draw it on root, or the run by simsplit.open.")
         from .display.picture import draw_result
 
-        notes: list[str] = draw_result(self, output, rows=rows, component=component)
+        notes: list[str] = draw_result(self, output, rows=rows, component=component, against=against)
         return notes
 
     def _repr_html_(self) -> str:

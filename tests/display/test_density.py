@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit import InputError
+import simsplit
+from simsplit import InputError, Problem, kernels
 from simsplit.cli import main
 from simsplit.display import density
 from simsplit.display import picture as plot
@@ -57,6 +58,21 @@ def test_a_bifurcation_diagram_is_one_command(
         np.testing.assert_array_equal(counts[:, row], np.histogram(values, 200, span)[0])
     assert np.count_nonzero(counts[:, 0]) == 1  # a fixed point at r = 2.8
     assert np.count_nonzero(counts[:, 49]) > 30  # chaos at r = 4
+
+
+def test_a_program_can_do_it_too() -> None:
+    r = np.array([1.0, 2.0, 3.0])
+    problem = Problem(np.ones(3), kernels.expression("x * r * t", r=r), delta_t=0.5, steps=3)
+    result = simsplit.run(problem, serial=True)
+    simsplit.run(problem, serial=True, output="a")
+    assert result.plot("a.png", against=("r", r)) == simsplit.open("a").plot("b.png", against="r") == []
+    with pytest.raises(InputError, match=r'a result does not know the values of r: give them, too: against=\("r", val'):
+        result.plot("a.png", against="r")
+    for wrong, what in (([1, 2], r"int64, shape \(2,\)"), (r * 1j, "complex128"), (np.ones((3, 1)), r"shape \(3, 1\)")):
+        with pytest.raises(InputError, match=f"against takes 3 real numbers, one a row, but r is of .*{what}"):
+            result.plot("a.png", against=("r", wrong))
+    with pytest.raises(InputError, match="a value for each row: r; not q"):
+        simsplit.open("a").plot("b.png", against="q")
 
 
 def test_what_is_not_finite_is_left_out_and_said(capsys: pytest.CaptureFixture[str]) -> None:

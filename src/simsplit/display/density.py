@@ -18,6 +18,27 @@ if TYPE_CHECKING:
 _CELLS = 1200, 700  # of the picture, along the parameter and along the values: about a pixel each
 
 
+def values_by_row(against: str | tuple[str, npt.ArrayLike], rows: int) -> tuple[str, Array]:
+    """Return the name of a parameter, and its values as numbers, shape (rows,).
+
+    Raises
+    ------
+    InputError
+        If there are none, or not one for each row.
+    """
+    if isinstance(against, str):
+        raise InputError(
+            f'a result does not know the values of {against}: give them, too: against=("{against}", values)'
+        )
+    name, given = against
+    values = np.asarray(given)
+    if values.shape != (rows,) or values.dtype.kind not in "biuf":
+        raise InputError(
+            f"against takes {rows} real numbers, one a row, but {name} is of {values.dtype}, shape {values.shape}"
+        )
+    return name, values.astype(np.float64)
+
+
 def draw_density(
     figure: Any, history: History, complete: int, component: int, parameter: Array, span: tuple[float, float]
 ) -> None:

@@ -35,7 +35,7 @@ def draw(
     *,
     rows: Sequence[int] = (),
     component: int | str = 0,
-    against: tuple[str, Array] | None = None,
+    against: tuple[str, npt.ArrayLike] | None = None,
 ) -> list[str]:
     """Draw the history of a run, or its reductions if it keeps no step, with the names and units that the run has."""
     problem = run.record["problem"]
@@ -52,12 +52,17 @@ def draw(
 
 
 def draw_result(
-    result: Result, output: str | BinaryIO, *, rows: Sequence[int] = (), component: int | str = 0
+    result: Result,
+    output: str | BinaryIO,
+    *,
+    rows: Sequence[int] = (),
+    component: int | str = 0,
+    against: str | tuple[str, npt.ArrayLike] | None = None,
 ) -> list[str]:
     """Draw the history of a result, or its reductions if it keeps no step."""
     named, history = _Named("the result", components=result.components), result.history
     if history is not None and len(history):
-        return draw_history(_InMemory(history), result.times, output, named, rows, component)
+        return draw_history(_InMemory(history), result.times, output, named, rows, component, against)
     return draw_reductions(result.reductions, result.step_times, output, named, component)
 
 
@@ -130,7 +135,7 @@ def draw_history(
     named: _Named,
     rows: Sequence[int],
     component: int | str,
-    against: tuple[str, Array] | None = None,
+    against: str | tuple[str, npt.ArrayLike] | None = None,
 ) -> list[str]:
     """Draw the history over time and rows, and chosen rows as curves; return what the picture leaves out.
 
@@ -164,12 +169,13 @@ def draw_history(
     found = _summed_up(history, complete, chosen, number)
     notes = _left_out(found, complete, count, len(chosen))
     if against is not None:
-        from .density import draw_density
+        from .density import draw_density, values_by_row
 
+        name, parameter = values_by_row(against, count)
         notes = notes[-1:] if found.not_numbers else []
         figure = picture.figure(10, 6)
-        draw_density(figure, history, complete, number, against[1], found.whole)
-        figure.axes[0].set_xlabel(against[0])
+        draw_density(figure, history, complete, number, parameter, found.whole)
+        figure.axes[0].set_xlabel(name)
         figure.axes[0].set_ylabel(named.label(what))
         figure.suptitle(named.title, wrap=True)
     elif complete == 1:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ..history.stored_array import unreadable
+from ..problem_file.build import parameter_by_row
 from ..problem_file.files import load
 from ..result import Drawable
 from ..rundir.directory import PROBLEM
@@ -126,10 +127,19 @@ class Run(Drawable):
         problem = self.record["problem"]
         return {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str) -> list[str]:
+    def _draw(
+        self,
+        output: str | BinaryIO,
+        rows: Sequence[int],
+        component: int | str,
+        against: str | tuple[str, npt.ArrayLike] | None,
+    ) -> list[str]:
         from ..display.picture import draw
 
-        return draw(self._recorded, output, rows=rows, component=component)
+        run = self._recorded
+        if isinstance(against, str):
+            against = (against, parameter_by_row(run, against))
+        return draw(run, output, rows=rows, component=component, against=against)
 
 
 def open(path: str | os.PathLike[str]) -> Run:  # noqa: A001, as zarr.open and others
