@@ -38,7 +38,7 @@ def test_the_types_of_settings_and_options_are_those_of_the_table(option: Any) -
 
 def test_every_key_of_a_problem_file_and_every_argument_of_run_is_in_the_table() -> None:
     assert set(KEYS) - TABLES <= BY_NAME.keys()
-    assert set(RunOptions.fields()) - {"progress"} <= BY_NAME.keys()
+    assert set(RunOptions.fields()) <= BY_NAME.keys()
     assert set(get_args(Name)) == set(BY_NAME["backend"].choices)
 
 
@@ -68,6 +68,8 @@ def test_a_file_says_of_each_key_what_is_accepted(key: str) -> None:
     [
         ("format", "csv", 'format must be "npy", "zarr" or "h5", not \'csv\''),
         ("backend", None, 'backend must be "auto", "numpy" or "numba", not None'),
+        ("progress", "bars", 'progress must be "auto", "bar", "lines" or "no", not \'bars\''),
+        ("via", True, 'via must be "collective" or "remote", not True'),
         ("via", 3, 'via must be "collective" or "remote", not 3'),
         ("check_rows", "no", "check_rows must be True or False, not 'no'"),
         ("block_size", 0, "block_size must be an integer of 1 or more, not 0"),

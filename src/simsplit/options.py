@@ -17,6 +17,7 @@ FORMATS = ("npy", "zarr", "h5")
 BACKENDS = ("auto", "numpy", "numba")
 TRANSPORTS = ("auto", "gatherv", "shared")
 
+PROGRESS = ("auto", "bar", "lines", "no")
 VIA = ("collective", "remote")
 
 # The groups of the help.
@@ -243,11 +244,28 @@ TABLE = (
         "hang_after", LONG, "end the job after so long without progress (default 10min; 0: never)", "duration", "TIME"
     ),
     Option("verify", OTHER, "compare with one process, bit for bit; exit status 6 if different", "flag"),
+    Option(
+        "progress",
+        OTHER,
+        "how progress is told on stderr: by a bar, by lines, or not; auto is a bar where stderr, or that of mpiexec, "
+        "is a terminal (default auto)",
+        "choice",
+        choices=PROGRESS,
+        default=False,  # of a program
+    ),
     Option("progress_every", OTHER, "between two lines of progress in a log (default 10s)", "duration", "TIME"),
 )
 BY_NAME = {option.name: option for option in TABLE}
 # Those that a run may be resumed with, beside others than when it began.
-OF_RESUME = ("accept_changes", "check_rows", "checkpoint_every", "time_limit", "hang_after", "progress_every")
+OF_RESUME = (
+    "accept_changes",
+    "check_rows",
+    "checkpoint_every",
+    "time_limit",
+    "hang_after",
+    "progress",
+    "progress_every",
+)
 
 
 def one_of(values: tuple[Any, ...]) -> str:
@@ -270,6 +288,8 @@ def checked(name: str, value: Any) -> Any:
     if value is None and option.default is None:
         return None
     if option.type == "choice" and value not in option.choices:
+        if isinstance(value, bool) and isinstance(option.default, bool):  # progress=True
+            return value
         raise InputError(f"{name} must be {one_of(option.choices)}, not {value!r}")
     if option.type == "yes or no" and value not in (True, False):
         raise InputError(f"{name} must be True or False, not {value!r}")

@@ -50,6 +50,30 @@ def test_the_interval_can_be_set_and_slow_steps_are_told_as_such() -> None:
     assert out.getvalue() == "simsplit: step 5 of 10 (50 %) · 8 s a step · 1e-09 GB/s · communication 0 % · 40 s left\n"
 
 
+def test_slow_steps_are_told_one_by_one() -> None:
+    out, clock = io.StringIO(), Clock()
+    progress = Progress(10, 0, 0, stream=out, clock=clock)
+    for step, second in enumerate((6, 12, 18, 20, 22, 24, 26, 28, 34), start=1):
+        clock.now = float(second)
+        progress.update(step)
+    told = [line.partition(" of")[0] for line in out.getvalue().splitlines()]
+    assert told == ["simsplit: step 1", "simsplit: step 2", "simsplit: step 3", "simsplit: step 8", "simsplit: step 9"]
+
+
+def test_a_bar_and_lines_can_be_asked_for() -> None:
+    drawn = {}
+    for how in ("auto", "lines", "bar"):
+        out, clock = io.StringIO(), Clock()
+        progress = Progress(10, 0, 0, stream=out, how=how, clock=clock)
+        clock.now = 20.0
+        progress.update(5)
+        progress.close()
+        drawn[how] = out.getvalue()
+    assert drawn["auto"] == drawn["lines"] == "simsplit: step 5 of 10 (50 %) · 4 s a step · 20 s left\n"
+    assert "50 % · 4 s a step · 20 s left" in drawn["bar"]
+    assert "step 5 of" not in drawn["bar"]
+
+
 def test_no_step_and_no_time_are_no_rate() -> None:
     out = io.StringIO()
     Progress(10, 4, 8, every=0.0, stream=out, clock=Clock()).update(4)
@@ -59,7 +83,7 @@ def test_no_step_and_no_time_are_no_rate() -> None:
 
 def test_quiet_says_nothing_but_to_the_log() -> None:
     out, clock, logged = io.StringIO(), Clock(), []
-    progress = Progress(10, 0, 8, stream=out, log=logged.append, quiet=True, clock=clock)
+    progress = Progress(10, 0, 8, stream=out, log=logged.append, how="no", clock=clock)
     clock.now = 20.0
     progress.update(5)
     assert out.getvalue() == ""

@@ -72,7 +72,7 @@ OPTIONS: dict[str, dict[str, dict[str, Any]]] = {
     "hang_after": {"minutes": {"hang_after": "5min"}, "never": {"hang_after": 0}},
     "overwrite": {"overwrite": {"overwrite": True}},
     "accept_changes": {"accept": {"accept_changes": True}},
-    "progress": {"progress": {"progress": True, "progress_every": 1}},
+    "progress": {"progress": {"progress": True, "progress_every": 1}, "lines": {"progress": "lines"}},
 }
 FOR_DIRECTORIES = ("overwrite", "accept_changes", "checkpoint_every", "time_limit", "hang_after", "format")
 KERNELS = {

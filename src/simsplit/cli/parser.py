@@ -69,6 +69,7 @@ class Options(Record):
     checkpoint_every: str | None = None
     time_limit: float | None = None
     hang_after: float | None = None
+    progress: Literal["auto", "bar", "lines", "no"] | None = None
     progress_every: float | None = None
     rows: tuple[int, ...] = ()
     component: str | None = None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
+from ..communicator.terminal import width_by_launcher
 from ..util.formatting import format_duration
 
 if TYPE_CHECKING:
@@ -33,13 +35,15 @@ class Progress:
     step_nbytes : int
         Bytes of the results of a step; 0 if they are not to be told.
     every : float
-        Seconds between two lines in a log; 0 is a line at every call.
+        Seconds between two lines in a log; 0 is a line at every call. A step that takes half of it, or longer, is told
+        when it is done.
     stream : file, optional
         By default stderr.
     log : callable, optional
         Gets each line, too, without the name of the program.
-    quiet : bool
-        Nothing is written to the stream.
+    how : {"auto", "bar", "lines", "no"}
+        What is written to the stream: a bar, lines or nothing; "auto" is a bar where it is a terminal, or ends in one
+        by way of the launcher.
     clock : callable
         Returns seconds.
     """
@@ -53,7 +57,7 @@ class Progress:
         every: float = EVERY,
         stream: TextIO | None = None,
         log: Callable[[str], None] | None = None,
-        quiet: bool = False,
+        how: str = "auto",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._steps = steps
@@ -62,9 +66,11 @@ class Progress:
         self._stream = sys.stderr if stream is None else stream
         self._log = log
         self._clock = clock
-        self._quiet = quiet or self._stream is None
-        self._terminal = not self._quiet and self._stream.isatty()
+        self._quiet = how == "no" or self._stream is None
+        self._width: int | None = None  # of a terminal that the stream itself does not know
+        self._terminal = not self._quiet and how != "lines" and self._shows_bars(forced=how == "bar")
         now = clock()
+        self._last = now, position
         self._marks = deque([(now, position, 0.0)])  # when, how far, seconds of communication until then
         self._begun = self._drawn = now
         self._told = now - max(0.0, every - _FIRST)
@@ -85,7 +91,9 @@ class Progress:
             self._drawn = now
             self._mark(now, position, communication)
             self._draw(position)
-        if now - self._told >= self._every:
+        (before, reached), self._last = self._last, (now, position)
+        is_slow = reached < position and now - before >= self._every / 2 * (position - reached)
+        if is_slow or now - self._told >= self._every:
             self._told = now
             self._mark(now, position, communication)
             text = f"step {position:,} of {self._steps:,} ({self._percent(position)} %) · {self._rates(position)}"
@@ -99,6 +107,14 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+    def _shows_bars(self, *, forced: bool) -> bool:
+        """Return whether the stream takes a bar, and note how wide it is."""
+        if self._stream.isatty():
+            return True
+        with suppress(OSError, ValueError):  # it may have no file
+            self._width = width_by_launcher(self._stream.fileno())
+        return forced or self._width is not None
 
     def _percent(self, position: int) -> int:
         return position * 100 // max(1, self._steps)
@@ -130,7 +146,7 @@ class Progress:
                 TextColumn("simsplit"),
                 BarColumn(),
                 TextColumn("{task.percentage:.0f} % · {task.fields[rates]}"),
-                console=Console(file=self._stream),
+                console=Console(file=self._stream, force_terminal=True, width=self._width),
                 auto_refresh=False,
                 transient=True,
             )

@@ -47,7 +47,7 @@ def run(
     hang_after: str | float | None = None,
     watch: Watch = (),
     every: int = 1,
-    progress: bool = False,
+    progress: bool | Literal["auto", "bar", "lines", "no"] = False,
     progress_every: str | float | None = None,
     transport: Literal["auto", "gatherv", "shared"] = "auto",
     block_size: int | None = None,
@@ -94,8 +94,9 @@ def run(
         ranks. What it raises on one rank is raised on all.
     every : int, default 1
         `watch` is called after steps 0, `every`, 2 `every` and so on.
-    progress : bool, default False
-        Tell on stderr how far the run is.
+    progress : bool or {"auto", "bar", "lines", "no"}, default False
+        Tell on stderr how far the run is: by a bar, or by lines for a log. True is "auto": a bar where stderr, or that
+        of mpiexec, is a terminal, else lines.
     progress_every : str or float, optional
         Time between two lines of progress, where stderr is no terminal. By default 10 seconds.
     transport : {"auto", "gatherv", "shared"}, default "auto"
@@ -165,7 +166,7 @@ def resume(
     hang_after: str | float | None = None,
     watch: Watch = (),
     every: int = 1,
-    progress: bool = False,
+    progress: bool | Literal["auto", "bar", "lines", "no"] = False,
     progress_every: str | float | None = None,
     check_rows: bool | None = None,
 ) -> Result | None:
@@ -347,7 +348,7 @@ def run_into(
             from .observers import UserObservers
 
             made.append(lambda run: UserObservers(run.communicator, run.problem, run.plan, watch, every))
-        if options.progress or options.kind == "directory":
+        if options.told != "no" or options.kind == "directory":
             made.append(lambda run: stack.enter_context(closing(_progress(run, options))))
         if options.via == "remote":
             from .remote_run import execute_remote
@@ -365,5 +366,5 @@ def _progress(run: RunContext, options: RunOptions) -> ProgressObserver:
         seconds = PROGRESS_EVERY if options.progress_every is None else options.progress_every
         begun, log = run.output.start.next_step, run.output.log
         nbytes = 0 if log is None else run.plan.history_nbytes // max(1, len(run.plan.kept))
-        progress = Progress(run.plan.steps, begun, nbytes, every=seconds, log=log, quiet=not options.progress)
+        progress = Progress(run.plan.steps, begun, nbytes, every=seconds, log=log, how=options.told)
     return ProgressObserver(progress, run.timings)

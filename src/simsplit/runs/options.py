@@ -37,7 +37,7 @@ class RunOptions(Record):
     checkpoint_every: str | float | None = None
     time_limit: float | None = None
     hang_after: float | None = None
-    progress: bool = False
+    progress: bool | str = False
     progress_every: float | None = None
     transport: str = "auto"
     block_size: int | None = None
@@ -49,6 +49,11 @@ class RunOptions(Record):
     def kind(self) -> str:
         """What the output is: "memory", "npy", "zarr", "h5" or "directory"."""
         return kind_of(self.output)
+
+    @property
+    def told(self) -> str:
+        """How progress is told: "auto", "bar", "lines" or "no"."""
+        return self.progress if isinstance(self.progress, str) else "auto" if self.progress else "no"
 
     def fingerprint(self) -> dict[str, str]:
         """Return the options as texts: what every rank must have the same of."""

@@ -9,7 +9,7 @@ from ...communicator import Turn
 from ...options import OF_RESUME
 from ...runs.api import resume_into
 from ...util.formatting import say
-from .run import connect_ranks, spelled, tell
+from .run import connect_ranks, progress_of, spelled, tell
 
 if TYPE_CHECKING:
     from ..parser import Options
@@ -31,8 +31,7 @@ def command(options: Options) -> None:
             communicator,
             None,
             spelled,
-            progress=not options.quiet,
-            **{name: getattr(options, name) for name in OF_RESUME},
+            **{name: getattr(options, name) for name in OF_RESUME} | {"progress": progress_of(options)},
         )
         if found is not None:
             tell(options, *found, folder, communicator)

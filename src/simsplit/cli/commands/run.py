@@ -75,7 +75,12 @@ def run_options_of(options: Options, settings: Settings) -> RunOptions:
     names = [name for name in RunOptions.fields() if name in BY_NAME]
     given = {name: getattr(settings if name in KEYS else options, name) for name in names}
     given = {name: value for name, value in given.items() if value is not None}
-    return checked_options(spelled, **given, progress=not options.quiet)
+    return checked_options(spelled, **given | {"progress": progress_of(options)})
+
+
+def progress_of(options: Options) -> str:
+    """Return how progress is told."""
+    return "no" if options.quiet else options.progress or "auto"
 
 
 def spelled(name: str) -> str:

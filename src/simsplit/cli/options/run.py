@@ -38,6 +38,7 @@ def add_resume(parser: ArgumentParser) -> None:
     long = parser.add_argument_group("long runs")
     for name in ("check_rows", "checkpoint_every", "time_limit", "hang_after"):
         _add(long, name)
+    _add(parser, "progress")
     _add(parser, "progress_every")
     add_ranks(parser)
 
