@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .verification import Verification
 
     Array = npt.NDArray[Any]
+    Against = str | tuple[str, npt.ArrayLike] | None  # the argument of `Drawable.plot`
 
 _WORTH_TELLING = 1.0  # seconds that root waited for a slower rank
 _QUICKLY_READ = 64 * 2**20  # bytes of a history that a notebook draws by itself
@@ -34,13 +35,7 @@ _QUICKLY_READ = 64 * 2**20  # bytes of a history that a notebook draws by itself
 class Drawable:
     """What a `Result` and a `Run` show alike of what they have: `history`, `times` and `reductions`."""
 
-    def _draw(
-        self,
-        output: str | BinaryIO,
-        rows: Sequence[int],
-        component: int | str,
-        against: str | tuple[str, npt.ArrayLike] | None,
-    ) -> list[str]:
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str, against: Against) -> list[str]:
         """Draw the history; return what the picture leaves out."""
         raise NotImplementedError
 
@@ -59,7 +54,7 @@ class Drawable:
         *,
         rows: Sequence[int] = (),
         component: int | str = 0,
-        against: str | tuple[str, npt.ArrayLike] | None = None,
+        against: Against = None,
     ) -> list[str]:
         """Draw the history over time and rows, and some rows as curves, into a file.
 
@@ -227,13 +222,7 @@ class Result(Record, Drawable):
         start_time, delta_t, steps = self.time_grid
         return times_of(start_time, delta_t, range(steps))
 
-    def _draw(
-        self,
-        output: str | BinaryIO,
-        rows: Sequence[int],
-        component: int | str,
-        against: str | tuple[str, npt.ArrayLike] | None,
-    ) -> list[str]:
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str, against: Against) -> list[str]:
         if self.history is None and (len(self.kept) or not self.reductions):
             raise InputError("this result has no history in memory: draw it on root, or the run by simsplit.open.")
         from .display.picture import draw_result

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import pty
 import signal
 import struct
 import subprocess
 import sys
 import termios
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +17,7 @@ import pytest
 from simsplit.communicator.terminal import width_by_launcher
 from tests.support.environment import forget_launchers
 from tests.support.launching import LIMIT, SIMSPLIT, environment, mpiexec
+from tests.support.terminal import terminal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,29 +29,18 @@ ASK = "from simsplit.communicator.terminal import width_by_launcher as ask; impo
 
 def on_a_terminal(*command: str, folder: Path, **variables: str) -> str:
     """Start a program whose stderr is a terminal 123 characters wide; return what it writes there."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 123, 0, 0))
-    read: list[bytes] = []
-
-    def reader() -> None:
-        with contextlib.suppress(OSError):  # what a terminal says whose other end is closed
-            while data := os.read(ours, 4096):
-                read.append(data)
-
-    thread = threading.Thread(target=reader)
-    thread.start()
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=theirs, cwd=folder,
-        env=environment(TERM="xterm", **variables), start_new_session=True,
-    )  # fmt: skip
-    os.close(theirs)
-    try:
-        assert process.wait(LIMIT) == 0
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        thread.join(LIMIT)
-        os.close(ours)
+    with terminal() as (end, read):
+        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 123, 0, 0))
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=end, cwd=folder,
+            env=environment(TERM="xterm", **variables), start_new_session=True,
+        )  # fmt: skip
+        os.close(end)
+        try:
+            assert process.wait(LIMIT) == 0
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     return b"".join(read).decode()
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
-import pty
-import threading
 
 import pytest
 
 from simsplit.monitor.progress import Progress
-from tests.support.launching import LIMIT
+from tests.support.terminal import terminal
 
 
 class Clock:
@@ -109,27 +106,15 @@ def test_a_stream_that_takes_nothing_ends_no_run(broken: type[Exception]) -> Non
 
 
 def test_a_terminal_gets_a_bar_that_goes_away() -> None:
-    ours, theirs = pty.openpty()
     clock = Clock()
-    read: list[bytes] = []
-
-    def reader() -> None:
-        with contextlib.suppress(OSError):  # what a terminal says whose other end is closed
-            while data := os.read(ours, 4096):
-                read.append(data)
-
-    thread = threading.Thread(target=reader)
-    thread.start()
-    with os.fdopen(theirs, "w") as terminal:
-        progress = Progress(100, 0, 10**9, stream=terminal, clock=clock)
+    with terminal() as (end, read), os.fdopen(end, "w") as stream:
+        progress = Progress(100, 0, 10**9, stream=stream, clock=clock)
         progress.update(1)  # a run of a moment needs none
         for second in range(1, 60):
             clock.now = float(second)
             progress.update(second)
         progress.close()
         progress.close()
-    thread.join(LIMIT)
-    os.close(ours)
     text = b"".join(read).decode()
     assert "59 %" in text
     assert "1 steps/s" in text

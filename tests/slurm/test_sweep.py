@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.launching import LIMIT
+from tests.support.sweeps import GROW, write_sweep
 
 from .jobs import SCRIPTS, Job, slurm
 
@@ -20,33 +21,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slurm
 
-_KERNEL = """
-import time
-from pathlib import Path
-
-
-def grow(x, k, rate):
-    if k == 2 and rate == 3 and Path("broken").exists():
-        raise ArithmeticError("it broke")
-    return x * rate
-
-
-def slow(x, k, rate):
-    if k:
-        Path(f"reached-{rate:g}").touch()
-    time.sleep(1.5)
-    return x + rate
-"""
-GROW = ("--kernel", "kernels:grow", "--kind", "step", "--import-from", ".", "--size", "5")
-
 
 @pytest.fixture(autouse=True)
 def table(tmp_path: Path) -> None:
     """Write a table of eight runs, one of which fails as long as there is a certain file."""
-    (tmp_path / "kernels.py").write_text(_KERNEL)
-    (tmp_path / "broken").touch()
-    rows = [f"run-{rate},{rate},{4 + rate % 2}" for rate in range(8)]
-    (tmp_path / "table.csv").write_text("\n".join(["name,rate,steps", *rows, ""]))
+    write_sweep(tmp_path, range(8), seconds=1.5)
 
 
 def starts(folder: Path) -> list[int]:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from .history import component_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from .picture import History
+    from .history import History
 
     Array = npt.NDArray[Any]
 
@@ -41,7 +42,7 @@ def values_by_row(against: str | tuple[str, npt.ArrayLike], rows: int) -> tuple[
 
 def draw_density(
     figure: Any, history: History, complete: int, component: int, parameter: Array, span: tuple[float, float]
-) -> None:
+) -> Any:
     """Draw how many values lie where: all rows of all steps, none left out, in an image of `_CELLS`.
 
     The whole history is read.
@@ -58,6 +59,10 @@ def draw_density(
         Of each row.
     span : (float, float)
         The least and the greatest value of the history.
+
+    Returns
+    -------
+    Axes
     """
     from matplotlib.colors import LogNorm
 
@@ -67,9 +72,7 @@ def draw_density(
     edges = [_edges(parameter[usual].min(), parameter[usual].max(), _CELLS[0]), _edges(*span, _CELLS[1])]
     counts = np.zeros(_CELLS)
     for steps, within in history.pieces(complete):
-        block = history.block(steps, within)
-        values = block.reshape(*block.shape[:2], -1)[:, :, component]
-        values = (np.abs(values) if np.iscomplexobj(values) else values).astype(np.float64)
+        values = component_of(history.block(steps, within), 2, component).astype(np.float64)
         places = np.broadcast_to(parameter[within], values.shape)
         drawn = np.isfinite(values) & np.isfinite(places)
         counts += np.histogram2d(places[drawn], values[drawn], edges)[0]
@@ -77,6 +80,7 @@ def draw_density(
     image = np.ma.masked_equal(counts.T, 0)
     mesh = axes.pcolormesh(*edges, image, cmap="Blues", norm=LogNorm(0.3, max(1, counts.max())), rasterized=True)
     mesh.set_edgecolor("face")  # else a thin curve breaks where a cell is less than a pixel
+    return axes
 
 
 def _edges(low: float, high: float, cells: int) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable  # noqa: TC003, the type of a field
 from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -13,14 +13,16 @@ from ..rundir.recorded_run import evenly_spaced
 from ..util.dtypes import dtype_label
 from ..util.formatting import pluralize
 from . import figure as picture
+from .history import InMemory, component_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
-    from ..result import Result
+    from ..result import Against, Result
     from ..rundir.recorded_run import RecordedRun
+    from .history import History
 
     Array = npt.NDArray[Any]
 
@@ -57,12 +59,12 @@ def draw_result(
     *,
     rows: Sequence[int] = (),
     component: int | str = 0,
-    against: str | tuple[str, npt.ArrayLike] | None = None,
+    against: Against = None,
 ) -> list[str]:
     """Draw the history of a result, or its reductions if it keeps no step."""
     named, history = _Named("the result", components=result.components), result.history
     if history is not None and len(history):
-        return draw_history(_InMemory(history), result.times, output, named, rows, component, against)
+        return draw_history(InMemory(history), result.times, output, named, rows, component, against)
     return draw_reductions(result.reductions, result.step_times, output, named, component)
 
 
@@ -86,48 +88,6 @@ class _Named(NamedTuple):
         return found, names[found] if names else "value" if values == 1 else f"component {found}"
 
 
-class History(Protocol):
-    """What is drawn: a history in a file, or one in memory."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its dtype."""
-
-    def pieces(self, steps: int) -> Iterable[tuple[slice, slice]]:
-        """Return the runs of steps and rows in which its first steps are best read."""
-
-    def block(self, steps: slice, within: slice) -> Array:
-        """Return a part of it."""
-
-
-class _InMemory(NamedTuple):
-    """A history in memory, with what `draw_history` uses of one in a file."""
-
-    array: Array
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape."""
-        return self.array.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Its dtype."""
-        return self.array.dtype
-
-    def pieces(self, steps: int) -> list[tuple[slice, slice]]:
-        """Return the one piece that it is."""
-        return [(slice(0, steps), slice(0, self.shape[1]))]
-
-    def block(self, steps: slice, within: slice) -> Array:
-        """Return a part of it."""
-        return self.array[steps, within]
-
-
 def draw_history(
     history: History,
     times: Array,
@@ -135,7 +95,7 @@ def draw_history(
     named: _Named,
     rows: Sequence[int],
     component: int | str,
-    against: str | tuple[str, npt.ArrayLike] | None = None,
+    against: Against = None,
 ) -> list[str]:
     """Draw the history over time and rows, and chosen rows as curves; return what the picture leaves out.
 
@@ -167,31 +127,33 @@ def draw_history(
     _require_there(chosen, count, values)
     number, what = named.component(component, values)
     found = _summed_up(history, complete, chosen, number)
-    notes = _left_out(found, complete, count, len(chosen))
+    title = named.title
     if against is not None:
         from .density import draw_density, values_by_row
 
         name, parameter = values_by_row(against, count)
-        notes = notes[-1:] if found.not_numbers else []
         figure = picture.figure(10, 6)
-        draw_density(figure, history, complete, number, parameter, found.whole)
-        figure.axes[0].set_xlabel(name)
-        figure.axes[0].set_ylabel(named.label(what))
-        figure.suptitle(named.title, wrap=True)
+        axes = draw_density(figure, history, complete, number, parameter, found.whole)
+        axes.set_xlabel(name)
+        notes = []
     elif complete == 1:
         figure = picture.figure(10, 5)
-        _draw_step(figure.subplots(), found, count)
-        figure.axes[0].set_ylabel(named.label(what))
-        figure.suptitle(", ".join(filter(None, [named.title, f"{named.time} = {times[0]:.6g}"])), wrap=True)
+        axes = figure.subplots()
+        _draw_step(axes, found, count)
+        title = ", ".join(filter(None, [title, f"{named.time} = {times[0]:.6g}"]))
+        notes = _left_out(found, complete, count, len(chosen))
     else:
         figure = picture.figure(10, 7.5)
-        above, below = figure.subplots(2, 1, height_ratios=[3, 2], sharex=True)
+        above, axes = figure.subplots(2, 1, height_ratios=[3, 2], sharex=True)
         t = _middles(times, _STEPS)
         _draw_whole(figure, above, t, found, count, named.label(what))
-        _draw_curves(figure, below, t, found, chosen, banded=len(t) < complete)
-        below.set_xlabel(named.time)
-        below.set_ylabel(named.label(what))
-        figure.suptitle(named.title, wrap=True)
+        _draw_curves(figure, axes, t, found, chosen, banded=len(t) < complete)
+        axes.set_xlabel(named.time)
+        notes = _left_out(found, complete, count, len(chosen))
+    if found.not_numbers:
+        notes.append(f"{pluralize(found.not_numbers, 'value')} not finite, left out")
+    axes.set_ylabel(named.label(what))
+    figure.suptitle(title, wrap=True)
     figure.axes[0].set_title("\n".join(notes), fontsize="small", loc="left")
     picture.save(figure, output)
     return notes
@@ -230,16 +192,25 @@ def _draw_curves(figure: Any, axes: Any, t: Array, found: _Summary, chosen: Sequ
     scale, colours = Normalize(min(chosen), max(chosen)), colormaps["viridis"]
     for number, (row, least, greatest) in enumerate(zip(chosen, found.least.T, found.greatest.T, strict=True)):
         colour = colours(scale(row)) if many else f"C{number}"
-        if banded:
-            axes.fill_between(t, least, greatest, label=f"row {row}", color=colour, alpha=0.5, linewidth=1)
-        else:
-            marker = "." if len(t) <= _STEPS // 20 else None
-            axes.plot(t, least, label=f"row {row}", color=colour, marker=marker)
+        _draw_curve(axes, t, least, greatest, banded=banded, label=f"row {row}", color=colour)
     axes.grid(visible=True, alpha=0.3)
     if many:
         figure.colorbar(ScalarMappable(scale, colours), ax=axes, label="row", pad=0.01)
     else:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=_CURVES, frameon=False)
+        _add_legend(axes)
+
+
+def _draw_curve(axes: Any, t: Array, least: Array, greatest: Array, *, banded: bool, label: str, color: Any) -> None:
+    """Draw a curve; where a place stands for several steps, the band from the least to the greatest value of each."""
+    if banded:
+        axes.fill_between(t, least, greatest, label=label, color=color, alpha=0.5, linewidth=1)
+    else:
+        axes.plot(t, least, label=label, color=color, marker="." if len(t) <= _STEPS // 20 else None)
+
+
+def _add_legend(axes: Any) -> None:
+    """Say above the axes what the curves are, never over them."""
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=_CURVES, frameon=False)
 
 
 def draw_reductions(
@@ -256,8 +227,7 @@ def draw_reductions(
     number, what = named.component(component, int(np.prod(shape)))
     curves = {}
     for name, values in reductions.items():
-        curve = np.asarray(values).reshape(len(times), -1)[:, number]
-        curves[name] = (np.abs(curve) if np.iscomplexobj(curve) else curve).astype(np.float64)
+        curves[name] = component_of(np.asarray(values), 1, number).astype(np.float64)
     summed = curves.pop("sum", None)
     several = summed is not None and bool(curves)
     figure = picture.figure(10, 7.5 if several else 5)
@@ -267,11 +237,11 @@ def draw_reductions(
         _draw_spread(axes[0], t, curves)
         axes[0].set_ylabel(named.label(what))
     if summed is not None:
-        _draw_band(axes[-1], t, summed, summed, label="sum", color="C0", line=True)
+        _draw_line(axes[-1], t, summed, label="sum", color="C0")
         axes[-1].set_ylabel(named.label(f"sum of {what}" if named.components else "sum"))
     for each in axes:
         each.grid(visible=True, alpha=0.3)
-        each.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=_CURVES, frameon=False)
+        _add_legend(each)
     axes[-1].set_xlabel(named.time)
     figure.suptitle(named.title, wrap=True)
     picture.save(figure, output)
@@ -287,33 +257,29 @@ def _draw_spread(axes: Any, t: Array, curves: Mapping[str, Array]) -> None:
     else:
         for name in ("min", "max"):
             if name in curves:
-                _draw_band(axes, t, curves[name], curves[name], label=name, color="C1", line=True)
+                _draw_line(axes, t, curves[name], label=name, color="C1")
     if mean is not None and deviation is not None:
         _draw_band(axes, t, mean - deviation, mean + deviation, label="mean ± std", color="C0", alpha=0.35)
     elif deviation is not None:
-        _draw_band(axes, t, deviation, deviation, label="std", color="C2", line=True)
+        _draw_line(axes, t, deviation, label="std", color="C2")
     if mean is not None:
-        _draw_band(axes, t, mean, mean, label="mean", color="C0", line=True)
+        _draw_line(axes, t, mean, label="mean", color="C0")
 
 
-def _draw_band(
-    axes: Any,
-    t: Array,
-    least: Array,
-    greatest: Array,
-    *,
-    label: str,
-    color: str,
-    alpha: float = 0.5,
-    line: bool = False,
-) -> None:
-    """Draw a band between two curves, or one curve if it is a `line` and there is a place for each step."""
-    if line and len(t) == len(least):
-        axes.plot(t, least, label=label, color=color, marker="." if len(t) <= _STEPS // 20 else None)
-        return
+def _draw_line(axes: Any, t: Array, values: Array, *, label: str, color: str) -> None:
+    """Draw a value of each step as a curve."""
+    _draw_curve(axes, t, *_range_in_cells(values, values, t), banded=len(t) < len(values), label=label, color=color)
+
+
+def _draw_band(axes: Any, t: Array, least: Array, greatest: Array, *, label: str, color: str, alpha: float) -> None:
+    """Draw the band between two values of each step."""
+    axes.fill_between(t, *_range_in_cells(least, greatest, t), label=label, color=color, alpha=alpha, linewidth=0)
+
+
+def _range_in_cells(least: Array, greatest: Array, t: Array) -> tuple[Array, Array]:
+    """Return the least and the greatest value of the steps at each place."""
     _, first = _cells(slice(0, len(least)), len(least), len(t))
-    low, high = np.fmin.reduceat(least, first), np.fmax.reduceat(greatest, first)
-    axes.fill_between(t, low, high, label=label, color=color, alpha=alpha, linewidth=1 if line else 0)
+    return np.fmin.reduceat(least, first), np.fmax.reduceat(greatest, first)
 
 
 def _require_there(rows: list[int], count: int, values: int) -> None:
@@ -346,9 +312,7 @@ def _summed_up(history: History, complete: int, chosen: list[int], component: in
     greatest, low, high = least.copy(), np.nan, np.nan
     by_row = np.full(shape[1], np.nan), np.full(shape[1], np.nan)
     for steps, within in history.pieces(complete):
-        block = history.block(steps, within)
-        values = block.reshape(*block.shape[:2], -1)[:, :, component]
-        values = np.abs(values) if np.iscomplexobj(values) else values
+        values = component_of(history.block(steps, within), 2, component)
         values = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         low, high = np.fmin(low, np.fmin.reduce(values, axis=None)), np.fmax(high, np.fmax.reduce(values, axis=None))
         times, first_steps = _cells(steps, complete, shape[0])
@@ -391,6 +355,4 @@ def _left_out(found: _Summary, steps: int, rows: int, curves: int) -> list[str]:
         notes.append(f"curves go from the least to the greatest value of up to {pluralize(long, 'step')}")
     if curves < rows and notes and steps > 1:
         notes.append(f"curves of {curves} of {rows:,} rows: others by --rows")
-    if found.not_numbers:
-        notes.append(f"{pluralize(found.not_numbers, 'value')} not finite, left out")
     return notes

@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager, suppress
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from ..communicator import Agreement, abort_job
-from ..communicator import launchers as launch
 from ..communicator.flags import stop_reason
 from ..errors import INTERRUPTED, SimsplitError, StoppedError
 from ..monitor.stop_requests import BITS
@@ -17,6 +15,7 @@ from ..monitor.watchdog import Watchdog
 from ..rundir.directory import STACKS
 from ..rundir.lock import HEARTBEAT_INTERVAL
 from ..rundir.record import now
+from ..rundir.recorded_run import RecordedRun
 from ..util import durable as disk
 from ..util.formatting import format_duration
 
@@ -82,7 +81,6 @@ class RunJournal:
         self._hang_after = hang_after
         self._begun = time.monotonic()
         self.path = path
-        self._ranks = communicator.size
         self.directory = directory
         self.record = record
         self.reached = 0
@@ -101,7 +99,7 @@ class RunJournal:
     @property
     def resume(self) -> str:
         """The command that continues the run."""
-        return launch.command(f"resume {quote(str(self.path))}", self._ranks)
+        return RecordedRun(self.path, self.record).resume
 
     def steps_done(self) -> None:
         """Watch for hangs and requests to stop no more. Not collective."""

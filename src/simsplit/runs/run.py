@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..problem import Problem
+    from ..result import Against
 
 
 class Run(Drawable):
@@ -127,13 +128,7 @@ class Run(Drawable):
         problem = self.record["problem"]
         return {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
 
-    def _draw(
-        self,
-        output: str | BinaryIO,
-        rows: Sequence[int],
-        component: int | str,
-        against: str | tuple[str, npt.ArrayLike] | None,
-    ) -> list[str]:
+    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str, against: Against) -> list[str]:
         from ..display.picture import draw
 
         run = self._recorded

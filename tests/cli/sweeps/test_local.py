@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from tests.support import sweeps
 from tests.support.launching import BIN, LIMIT, SIMSPLIT, environment, finish, run, start
 
 if TYPE_CHECKING:
@@ -21,24 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.launch, pytest.mark.once]
 
-_KERNEL = """
-import time
-from pathlib import Path
-
-
-def grow(x, k, rate):
-    if k == 2 and rate == 3 and Path("broken").exists():
-        raise ArithmeticError("it broke")
-    return x * rate
-
-
-def slow(x, k, rate):
-    if k:
-        Path(f"reached-{rate:g}").touch()
-    time.sleep(0.1)
-    return x + rate
-"""
-GROW = ("--kernel", "kernels:grow", "--kind", "step", "--import-from", ".", "--size", "5", "--check-rows", "no")
+GROW = (*sweeps.GROW, "--check-rows", "no")
 SLOW = (*GROW[:1], "kernels:slow", *GROW[2:], "--steps", "400", "--checkpoint-every", "0")
 
 
@@ -46,10 +30,14 @@ SLOW = (*GROW[:1], "kernels:slow", *GROW[2:], "--steps", "400", "--checkpoint-ev
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Write a table of four runs, one of which fails as long as there is a certain file."""
     monkeypatch.chdir(tmp_path)
-    Path("kernels.py").write_text(_KERNEL)
-    Path("broken").touch()
-    rows = [f"run-{rate},{rate},{4 + rate % 2}" for rate in range(1, 5)]
-    Path("table.csv").write_text("\n".join(["name,rate,steps", *rows, ""]))
+    sweeps.write_sweep(tmp_path, range(1, 5), seconds=0.1)
+
+
+def edit(old: str, new: str) -> None:
+    """Change the kernels."""
+    text = Path("kernels.py").read_text()
+    assert old in text
+    Path("kernels.py").write_text(text.replace(old, new))
 
 
 def sweep(*words: str) -> list[str]:
@@ -77,7 +65,7 @@ def test_what_failed_is_run_again_and_all_are_collected(ranks: str) -> None:
     assert [row["status"] for row in collected()] == ["finished", "finished", "failed", "finished"]
 
     Path("broken").unlink()
-    Path("kernels.py").write_text(_KERNEL.replace("it broke", "it breaks"))  # as one does: nothing is lost by it
+    edit("it broke", "it breaks")  # as one does: nothing is lost by it
     second = run(sweep(*words))
     assert second.status == 0, second.err
     assert "1 run in runs/table, 2 at a time" in second.err
@@ -121,7 +109,7 @@ def test_it_stops_in_order_and_goes_on(ranks: str, number: signal.Signals) -> No
     assert not Path("runs/table/c").exists()
     assert not Path("runs/table/table.csv").exists()
 
-    Path("kernels.py").write_text(_KERNEL.replace("sleep(0.1)", "sleep(0)"))
+    edit("sleep(0.1)", "sleep(0)")
     refused = run(sweep(*words))
     assert refused.status == 2
     assert "--accept-changes" in refused.err

@@ -71,7 +71,7 @@ def traced(kernel: Kernel, x: Array, block: Block, dtype: np.dtype[Any]) -> Loop
     NotCompilable
     """
     trace = Trace()
-    components = len(getattr(kernel, "components", ()))
+    components = len(kernel.components)
     shape = x.shape[1:-1] if components else x.shape[1:]
     inner = prod(shape)
     by_row: dict[str, bool] = {}
@@ -283,7 +283,7 @@ def passes_self_test(compiled: CompiledKernel, row: tuple[int, ...], block: Bloc
         Of as many steps as are to be tried.
     """
     loop = compiled.loop
-    last = row[-1:] if getattr(compiled.kernel, "components", ()) else ()
+    last = row[-1:] if compiled.kernel.components else ()
     rows, width = (_TRIED // 8, (_WIDTH,)) if loop.nested else (_TRIED, ())
     x = _edge_cases((rows, *width), last, loop.dtype, 0)
     modes = dict(zip(loop.trace.parameters, loop.by_row, strict=True))

@@ -82,8 +82,7 @@ def text(name: str) -> str:
     if name not in BUILT_IN:
         raise InputError(f"there is no example {name!r}. Give one of {', '.join(BUILT_IN)}.")
     kernel = getattr(import_module("simsplit.kernels"), name)()
-    components = getattr(kernel, "components", ())
-    row = f"a row is ({', '.join(components)})" if components else "a row is a value, or an array of them"
+    row = f"a row is ({', '.join(kernel.components)})" if kernel.components else "a row is a value, or an array of them"
     rows, delta_t, parameters = _EXAMPLES[name]
     lines = [
         f"# {name}: {kernel.formula}",

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...display.picture import draw
-from ...problem_file.build import parameter_by_row
-from ...rundir.recorded_run import open_run
+from ...runs.run import Run
 from ...util.formatting import say
 
 if TYPE_CHECKING:
@@ -25,9 +23,9 @@ def command(options: Options) -> None:
     """
     if options.error is not None:
         raise options.error
-    run = open_run(str(options.name))
     output = options.output or "history.png"
-    against = None if options.against is None else (options.against, parameter_by_row(run, options.against))
-    notes = draw(run, output, rows=options.rows, component=options.component or 0, against=against)
+    notes = Run(str(options.name)).plot(
+        output, rows=options.rows, component=options.component or 0, against=options.against
+    )
     if not options.quiet:
         say("\n".join([f"written to {output}", *notes]))
