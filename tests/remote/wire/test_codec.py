@@ -194,6 +194,11 @@ def test_a_value_comes_back_with_its_type(value: Any) -> None:
     assert same(value, there_and_back(value))
 
 
+def test_many_dicts_come_back_whatever_their_keys_are_written_in() -> None:
+    value = [{"température": [number], "α": (number,), "b": "x"} for number in range(50)]
+    assert there_and_back(value) == value
+
+
 @given(ARRAYS, st.sampled_from("CFKA"))
 def test_an_array_comes_back_bit_for_bit_in_its_order_and_can_be_written(array: np.ndarray, order: Any) -> None:
     given_array = np.asarray(array, order=order)

@@ -27,6 +27,7 @@ PLAIN = st.recursive(
         | st.dictionaries(KEYS, inner, max_size=3)
         | st.tuples(inner, inner)
         | st.fixed_dictionaries({"a": inner, "b": inner})
+        | st.fixed_dictionaries({"é": inner, "b": inner})
     ),
     max_leaves=12,
 )
@@ -110,6 +111,8 @@ class Word(str):
         {frozenset(): 1},
         {((1, (2,)),): 1},
         [{"a": object()}],
+        [{"é": [number], "α": (number,)} for number in MANY],
+        [0, {"": [], "Ā": ()}],
         deep(100),
         deep(100, tuple),
     ],
@@ -141,6 +144,7 @@ def test_a_list_that_only_its_holder_knows_is_found_without_its_address() -> Non
         [False, None, [1, "a"]],
         [False, None, [1, 5, None]],
         [False, None, [1, b"a", None]],
+        [False, None, [1, "é", None]],
         [False, None, [0, None, None]],
         [False, [1, [False, [2, 5], None]], None],
         {"a": 1},

@@ -8,7 +8,7 @@ A shape is None, for anything without tuples, or a list of three:
 
 * whether bytes are among the values at this place, and so no str;
 * of lists and tuples: None; ``[0, shape]``, lists; ``[1, shape]``, tuples; ``[2, shape, …]``, tuples of so many;
-* of dicts: None; ``[0, shape]``; ``[1, key, shape, …]``, dicts with these keys, each a str.
+* of dicts: None; ``[0, shape]``; ``[1, key, shape, …]``, dicts with these keys, each an ASCII str.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class _Looking:
         types = set(map(type, chain.from_iterable(map(dict.values, dicts))))
         if types <= SCALARS:
             return None
-        keys = lambda: _same(map(tuple, dicts)) if key_types <= _STR else _same(())  # noqa: E731
+        keys = lambda: _ascii(_same(map(tuple, dicts))) if key_types <= _STR else _same(())  # noqa: E731
         values = list(chain.from_iterable(map(dict.values, dicts)))
         shape = self._below(values, types, depth, dicts, keys)
         if type(shape) is dict:
@@ -211,6 +211,13 @@ def _same(values: Iterable[Any]) -> Any:
     if len(found) != 1:
         raise _OtherError
     return found.pop()
+
+
+def _ascii(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the keys, if msgspec finds them again: of a record it knows ASCII keys alone."""
+    if not all(map(str.isascii, keys)):
+        raise _OtherError
+    return keys
 
 
 def _only(cls: type, level: Sequence[Any], types: set[type]) -> Sequence[Any]:
@@ -274,8 +281,8 @@ def _type(shape: Any, depth: int) -> Any:
     if mapping is not None:
         what, *inner = mapping
         if what:
-            if not _STR.issuperset(map(type, inner[::2])):  # msgspec takes it for granted
-                raise _OtherError("a shape with keys that are no texts")
+            if not all(type(key) is str and key.isascii() for key in inner[::2]):  # msgspec takes it for granted
+                raise _OtherError("a shape with keys that are no ASCII texts")
             keys = {key: _type(each, depth + 1) for key, each in zip(inner[::2], inner[1::2], strict=True)}
             found[1] = TypedDict("Record", keys)  # type: ignore[operator]
         else:
