@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .verification import Verification
 
     Array = npt.NDArray[Any]
-    Against = str | tuple[str, npt.ArrayLike] | None  # the argument of `Drawable.plot`
+    Against = str | int | tuple[str, npt.ArrayLike] | None  # the argument of `Drawable.plot`
 
 _WORTH_TELLING = 1.0  # seconds that root waited for a slower rank
 _QUICKLY_READ = 64 * 2**20  # bytes of a history that a notebook draws by itself
@@ -35,8 +35,8 @@ _QUICKLY_READ = 64 * 2**20  # bytes of a history that a notebook draws by itself
 class Drawable:
     """What a `Result` and a `Run` show alike of what they have: `history`, `times` and `reductions`."""
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str, against: Against) -> list[str]:
-        """Draw the history; return what the picture leaves out."""
+    def _draw(self, output: str | BinaryIO, **chosen: Any) -> list[str]:
+        """Draw a picture, chosen as by `plot`; return what it leaves out."""
         raise NotImplementedError
 
     @property
@@ -53,10 +53,13 @@ class Drawable:
         path: str | os.PathLike[str],
         *,
         rows: Sequence[int] = (),
-        component: int | str = 0,
+        component: int | str | Sequence[int | str] = (),
         against: Against = None,
+        log: str | Sequence[str] = (),
+        keep: str = "all",
+        reduce: str | Sequence[str] = (),
     ) -> list[str]:
-        """Draw the history over time and rows, and some rows as curves, into a file.
+        """Draw the history over time and rows, and some rows as curves, into a file; or values against something else.
 
         Parameters
         ----------
@@ -64,11 +67,21 @@ class Drawable:
             Such as ``picture.png``, ``.pdf`` or ``.svg``.
         rows : sequence of int, optional
             Those that become curves.
-        component : int or str, default 0
-            Of rows with several values the one that is drawn: its number in C order, or its name (`Kernel.components`).
-        against : str, or (str, array_like of shape (n,)), optional
-            A parameter with a value for each row: all values are drawn against it, such as a bifurcation diagram. A
-            `Run` knows the values by the name; a `Result` needs both, such as ``("r", r)``.
+        component : int or str, or sequence of them, optional
+            Of rows with several values those that are drawn: names (`Kernel.components`), such as "S,I,R", or numbers
+            in C order. Of complex values both parts are, or one that is named: "0.abs", of "real", "imag", "abs" and
+            "phase". By default all if they are few, else the first.
+        against : str or int, or (str, array_like of shape (n,)), optional
+            What the horizontal axis shows instead of time: a parameter with a value for each row (all values of all
+            steps against it are a bifurcation diagram), "row", another component (a phase portrait), or numbers of
+            your own with their name.
+        log : str or sequence of str, optional
+            Axes that are logarithmic: "value", "time", or the name of what else an axis shows.
+        keep : {"all", "last"}, "last:N" or "every:K", default "all"
+            Which of the steps that the history holds.
+        reduce : str or sequence of str, optional
+            What the run computed over all rows, such as "mean,std", instead of the history. By default all of it, where
+            the history has no steps.
 
         Returns
         -------
@@ -82,7 +95,9 @@ class Drawable:
         OutputError
             If the picture cannot be written.
         """
-        return self._draw(os.fsdecode(path), rows, component, against)
+        return self._draw(
+            os.fsdecode(path), rows=rows, component=component, against=against, log=log, keep=keep, reduce=reduce
+        )
 
     def to_xarray(self) -> Any:
         """Return a dataset of xarray: the history and reductions, with times, names of axes and units.
@@ -124,7 +139,7 @@ class Drawable:
             history = this.history
             if history is not None and 0 < prod(history.shape) * history.dtype.itemsize <= _QUICKLY_READ:
                 content = BytesIO()
-                self._draw(content, (), 0, None)
+                self._draw(content)
                 return f'<img alt="history" src="data:image/png;base64,{b64encode(content.getvalue()).decode()}">'
         return ""
 
@@ -177,6 +192,8 @@ class Result(Record, Drawable):
         The rank that computed longest, and the seconds that root waited for it, if that is a second or more.
     components : tuple of str
         What the kernel calls the values of a row; empty if they have no names.
+    parameters : mapping of str to number, ndarray or None
+        Of the kernel; arrays on root alone.
     backend : str
         What did the arithmetic, and why: "numba (affine, 640 MB)", or "NumPy: …".
     """
@@ -198,9 +215,10 @@ class Result(Record, Drawable):
     shares: Mapping[str, float] = {}
     waited: tuple[int, float] | None = None
     components: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = {}
     backend: str = "NumPy"
 
-    _repr_exclude = ("history", "bounds", "hosts", "reductions")
+    _repr_exclude = ("history", "bounds", "hosts", "reductions", "parameters")
     __eq__ = object.__eq__  # arrays are not simply equal
     __hash__ = object.__hash__
 
@@ -222,12 +240,12 @@ class Result(Record, Drawable):
         start_time, delta_t, steps = self.time_grid
         return times_of(start_time, delta_t, range(steps))
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str, against: Against) -> list[str]:
+    def _draw(self, output: str | BinaryIO, **chosen: Any) -> list[str]:
         if self.history is None and (len(self.kept) or not self.reductions):
             raise InputError("this result has no history in memory: draw it on root, or the run by simsplit.open.")
         from .display.picture import draw_result
 
-        notes: list[str] = draw_result(self, output, rows=rows, component=component, against=against)
+        notes: list[str] = draw_result(self, output, **chosen)
         return notes
 
     def _repr_html_(self) -> str:
@@ -285,6 +303,7 @@ def make_result(
         shares=_shares(roots, waited),
         waited=waited,
         components=tuple(problem.kernel.components),
+        parameters=dict(problem.kernel.parameters),
         backend=backend,
     )
 

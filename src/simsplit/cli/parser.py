@@ -74,6 +74,7 @@ class Options(Record):
     rows: tuple[int, ...] = ()
     component: str | None = None
     against: str | None = None
+    log: str | None = None
     verify: bool = False
     quiet: bool = False
     json: bool = False

@@ -142,15 +142,7 @@ class StoredArray:
 
         A block of each fits in memory, and no chunk is in two of them.
         """
-        rows, (long, high) = self.shape[1], self.chunk
-        row_nbytes = max(1, prod(self.shape[2:]) * self.dtype.itemsize)
-        high *= max(1, AT_ONCE // (long * high * row_nbytes))
-        if high >= rows:
-            high = max(1, rows)
-            long *= max(1, AT_ONCE // (long * high * row_nbytes))
-        for k in range(0, steps, long):
-            for lower in range(0, rows, high):
-                yield slice(k, min(k + long, steps)), slice(lower, min(lower + high, rows))
+        return pieces(self.shape, self.dtype, self.chunk, steps)
 
     def _npy(self, index: slice, within: tuple[slice, ...]) -> Array:
         dtype = self.stored or self.dtype
@@ -222,6 +214,21 @@ def stored_array(path: str | os.PathLike[str]) -> StoredArray | None:
         raise
     except Exception as error:  # whatever a damaged file leads these libraries into
         raise unreadable(path, str(error).partition("\n")[0] or type(error).__name__) from error
+
+
+def pieces(
+    shape: tuple[int, ...], dtype: np.dtype[Any], chunk: tuple[int, int], steps: int
+) -> Iterator[tuple[slice, slice]]:
+    """Yield what `StoredArray.pieces` does, for an array of this shape that is stored in such chunks."""
+    rows, (long, high) = shape[1], chunk
+    row_nbytes = max(1, prod(shape[2:]) * dtype.itemsize)
+    high *= max(1, AT_ONCE // (long * high * row_nbytes))
+    if high >= rows:
+        high = max(1, rows)
+        long *= max(1, AT_ONCE // (long * high * row_nbytes))
+    for k in range(0, steps, long):
+        for lower in range(0, rows, high):
+            yield slice(k, min(k + long, steps)), slice(lower, min(lower + high, rows))
 
 
 def unreadable(path: str | os.PathLike[str], reason: str) -> InputError:

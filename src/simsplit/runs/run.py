@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from ..history.stored_array import unreadable
-from ..problem_file.build import parameter_by_row
 from ..problem_file.files import load
 from ..result import Drawable
 from ..rundir.directory import PROBLEM
@@ -18,12 +17,11 @@ from ..util.labelled import table
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
     from ..problem import Problem
-    from ..result import Against
 
 
 class Run(Drawable):
@@ -128,13 +126,10 @@ class Run(Drawable):
         problem = self.record["problem"]
         return {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
 
-    def _draw(self, output: str | BinaryIO, rows: Sequence[int], component: int | str, against: Against) -> list[str]:
+    def _draw(self, output: str | BinaryIO, **chosen: Any) -> list[str]:
         from ..display.picture import draw
 
-        run = self._recorded
-        if isinstance(against, str):
-            against = (against, parameter_by_row(run, against))
-        return draw(run, output, rows=rows, component=component, against=against)
+        return draw(self._recorded, output, **chosen)
 
 
 def open(path: str | os.PathLike[str]) -> Run:  # noqa: A001, as zarr.open and others

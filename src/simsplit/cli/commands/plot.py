@@ -25,7 +25,13 @@ def command(options: Options) -> None:
         raise options.error
     output = options.output or "history.png"
     notes = Run(str(options.name)).plot(
-        output, rows=options.rows, component=options.component or 0, against=options.against
+        output,
+        rows=options.rows,
+        component=options.component or (),
+        against=options.against,
+        log=options.log or (),
+        keep=options.keep or "all",
+        reduce=options.reduce or (),
     )
     if not options.quiet:
         say("\n".join([f"written to {output}", *notes]))

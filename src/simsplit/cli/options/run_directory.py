@@ -29,10 +29,24 @@ def add_plot(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--rows", type=integers, metavar="N,N,…", help="which become curves (default: 5 of them)")
     parser.add_argument(
-        "--component", metavar="NAME", help="of rows with several values, which to draw: a name or a number (default 0)"
+        "--component",
+        metavar="NAME,NAME,…",
+        help="of rows with several values, which to draw: names or numbers (default: all if they are few, else the "
+        "first); of complex values also a part, such as 0.abs (real, imag, abs, phase)",
     )
     parser.add_argument(
-        "--against", metavar="PARAMETER", help="draw all values against a parameter by row, such as a bifurcation"
+        "--against",
+        metavar="NAME",
+        help="instead of time: a parameter by row (a bifurcation diagram), row, or a component (a phase portrait)",
+    )
+    parser.add_argument("--log", metavar="NAMES", help="logarithmic axes: value, time, or what else an axis shows")
+    parser.add_argument(
+        "--keep", metavar="WHICH", help="of the steps that the history holds: last, last:N or every:K (default all)"
+    )
+    parser.add_argument(
+        "--reduce",
+        metavar="NAMES",
+        help="what the run computed over all rows, such as mean,std, instead of the history",
     )
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
