@@ -16,7 +16,7 @@ from simsplit.problem_file.settings import KEYS, Settings, settings_from
 from simsplit.runs.options import RunOptions
 
 TYPES = {"integer": {int}, "number": {float}, "yes or no": {bool}, "text": {str}, "path": {str}, "flag": {bool}}
-TABLES = {"parameters", "digests"}
+TABLES = {"parameters", "constants", "digests"}
 
 
 def plain(hint: Any) -> set[Any]:

@@ -100,6 +100,14 @@ TABLE = (
         "NAME=VALUE",
     ),
     Option(
+        "constant",
+        PROBLEM,
+        "a parameter that is an array, the same for all rows, such as a matrix: in brackets or in a .npy file; may be "
+        "repeated",
+        "several",
+        "NAME=VALUE",
+    ),
+    Option(
         "kind",
         PROBLEM,
         "of a function or an expression: x is the initial array (map, the default) or the state (step)",
@@ -324,7 +332,7 @@ def check_key(key: str, name: str, value: Any) -> None:
         integer(name, value, option.least)
     elif isinstance(value, float):
         finite(name, value)
-    elif isinstance(value, Mapping) and key == "parameters":
+    elif isinstance(value, Mapping) and key in ("parameters", "constants"):
         for parameter, given in value.items():
             if not isinstance(given, str):
                 _check_numbers(f"{name}: {parameter}", given)

@@ -10,6 +10,7 @@ import numpy as np
 
 from .errors import InputError
 from .kernels import Kernel
+from .kernels.constants import Constant
 from .util.dtypes import as_array, axes_within, dtype_label, is_masked, is_numeric, strip_metadata
 from .util.validation import finite, integer
 
@@ -293,8 +294,8 @@ def _reductions(names: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
-    """Write a number so that it can be told from any other; of arrays root's is scattered."""
-    return "an array" if value is None or isinstance(value, np.ndarray) else repr(value)
+    """Write a number so that it can be told from any other; of arrays root's is taken."""
+    return "an array" if value is None or isinstance(value, np.ndarray | Constant) else repr(value)
 
 
 def _require_rows(kernel: Kernel, initial: npt.NDArray[Any] | None) -> None:

@@ -113,8 +113,10 @@ def test_paths_in_a_file_are_relative_to_it_and_those_of_options_are_not() -> No
         ("[parameters]\na = inf", ["problem.toml: `parameters`: a must be a finite number, not inf"]),
         ("[parameters]\na = [[1], [inf]]", ["problem.toml: `parameters`: a must be a finite number, not inf"]),
         ("[parameters]\na = 1979-05-27", ["`parameters`: a must be a finite number, not datetime.date(1979, 5, 27)"]),
+        ("[constants]\na = 'much'", ["`constants`: a must be a number, a list, or a .npy file, not 'much'"]),
+        ("[parameters]\na = 1\n[constants]\na = [1]", ["`constants.a` is a parameter, too. Give it once."]),
         ("[parameters]\na = 'much'", ["`parameters`: a must be a number, a list, or a .npy file, not 'much'"]),
-        ("xyz = true", ["problem.toml: unknown key `xyz`. Known: kernel, parameters, kind"]),
+        ("xyz = true", ["problem.toml: unknown key `xyz`. Known: kernel, parameters, constants, kind"]),
         ("[kernel]\nname = 3", ["problem.toml: `kernel`: expected `str`, got `object`"]),
         ('steps = "5"', ["problem.toml: `steps`: expected `int`, got `str`. A whole number is accepted."]),
         ("steps = 5.5", ["`steps`: expected `int`, got `float`"]),
@@ -177,6 +179,8 @@ def test_what_is_wrong_in_a_file_is_named_with_what_is_accepted(text: str, parts
         ("--set rate=nan", "--set rate must be a finite number, not nan"),
         ("--set rate=1e999", "--set rate must be a finite number, not inf"),
         ("--set rate=1 --set rate=2", "--set rate is given twice. Give each parameter once."),
+        ("--set rate=1 --constant rate=[2]", "rate is given by --set and by --constant. Give it once."),
+        ("--constant rate", "--constant must be NAME=VALUE, such as --constant contacts=contacts.npy, not 'rate'"),
         ("--kernel lorenz --offset 3", "--offset is for the kernel affine. Use --set offset=3 instead."),
     ],
 )
@@ -206,7 +210,7 @@ def test_whatever_stands_in_a_file_there_is_an_answer(text: str) -> None:
 
 
 def test_options_know_each_setting() -> None:
-    assert {name for name in KEYS if not hasattr(Options(), name)} == {"parameters", "digests"}
+    assert {name for name in KEYS if not hasattr(Options(), name)} == {"parameters", "constants", "digests"}
     assert {*KEYS, "origins"} == {*Settings.fields()}
 
 

@@ -40,6 +40,7 @@ class Options(Record):
     problem: str | None = None
     kernel: str | None = None
     set: tuple[str, ...] = ()
+    constant: tuple[str, ...] = ()
     kind: Literal["map", "step"] | None = None
     import_from: str | None = None
     offset: float | None = None
@@ -137,7 +138,8 @@ def _parsed(arguments: Sequence[str]) -> Options:
     problem = values.get("problem")
     if problem is not None and not problem.endswith(".toml"):
         raise InputError(f"a problem file must end in .toml, not {problem!r} (see: {parser.prog} --help)")
-    values["set"] = tuple(values.get("set", ()))
+    for several in ("set", "constant"):
+        values[several] = tuple(values.get(several, ()))
     values["rows"] = tuple(values.get("rows") or ())
     if name == "verify":
         values["verify"] = True

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 __all__ = [
     "Affine",
     "Block",
+    "Constant",
     "Kernel",
     "affine",
+    "constant",
     "expression",
     "function",
     "gbm",
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 # Imported when first asked for: most runs need one of them.
-_HOMES = {"expression": "expressions.kernel", "function": "functions", "load": "registry"}
+_HOMES = {"constant": "constants", "expression": "expressions.kernel", "function": "functions", "load": "registry"}
 
 
 def __getattr__(name: str) -> Any:

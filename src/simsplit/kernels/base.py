@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ..errors import InputError
-from ..util.dtypes import as_array, dtype_label, is_masked
+from ..util.dtypes import dtype_label, is_masked
 from ..util.validation import number
+from .constants import Constant, numeric_array, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,7 +51,7 @@ class Block:
     """The run of rows and the step that a kernel is asked for.
 
     ``block["name"]`` is a parameter of the kernel: a number, or, if it was given as an array along axis
-    0, its values for these rows, of a shape that broadcasts with them.
+    0, its values for these rows, of a shape that broadcasts with them; or the array of a constant, whole.
 
     Parameters
     ----------
@@ -58,7 +59,7 @@ class Block:
         As the attributes.
     rows : tuple of (int, int)
         `lower` and `upper`.
-    parameters : mapping of str to number or ndarray, shape (m, ...)
+    parameters : mapping of str to number, Constant, or ndarray of shape (m, ...)
     seed : int, default 0
         Of `random`.
 
@@ -88,11 +89,11 @@ class Block:
         self._draws: RandomStream | None = None
 
     def __getitem__(self, name: str) -> Any:
-        return self._parameters[name]
+        return unwrapped(self._parameters[name])
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """All parameters, by name."""
+        """All parameters, by name; a constant as the `Constant` that it was given as."""
         return self._parameters
 
     @property
@@ -125,9 +126,10 @@ class Kernel(ABC):
 
     Parameters
     ----------
-    **parameters : number or array_like, shape (n, ...)
+    **parameters : number, Constant, or array_like of shape (n, ...)
         What `evaluate` finds in its block. An array along axis 0 gives each row a value of its own; only
-        root's is used, and scattered with the rows: the other ranks may give None.
+        root's is used, and scattered with the rows: the other ranks may give None. One in `constant` is the same for
+        all rows.
 
     Attributes
     ----------
@@ -140,7 +142,7 @@ class Kernel(ABC):
         What stands for the user's code behind it, such as a digest; it must be the same on all ranks.
     name : str
         What messages call it; the name of the class by default.
-    parameters : dict of str to number or ndarray
+    parameters : dict of str to number, Constant or ndarray
 
     Raises
     ------
@@ -160,6 +162,7 @@ class Kernel(ABC):
     formula: str = ""
     components: tuple[str, ...] = ()
     source: str | None = None
+    _takes_constants = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -168,6 +171,12 @@ class Kernel(ABC):
 
     def __init__(self, **parameters: Any) -> None:
         self.parameters: dict[str, Any] = {name: _parameter(name, value) for name, value in parameters.items()}
+        for name, value in self.parameters.items():
+            if isinstance(value, Constant) and not self._takes_constants:
+                raise InputError(
+                    f"parameter {name} of the kernel {self.name} must be a number or a value for each row, not a "
+                    "constant array. Give it as a plain array, or by --set."
+                )
 
     @property
     def name(self) -> str:
@@ -273,8 +282,9 @@ class Kernel(ABC):
         """
         if x.dtype.names is not None:
             return x.dtype
-        values = (value.dtype if isinstance(value, np.ndarray) else value for value in block.parameters.values())
-        return np.result_type(x.dtype, 0.0, *values)
+        values = map(unwrapped, block.parameters.values())
+        types = (value.dtype if isinstance(value, np.ndarray) else value for value in values)
+        return np.result_type(x.dtype, 0.0, *types)
 
     def trace(self, x: TracedArray, block: Block, dtype: np.dtype[Any]) -> TracedArray:
         """Do once, on values that record what is done to them, what `evaluate` does: for a compiler.
@@ -357,17 +367,8 @@ def broadcast_parameter(rows: Array, value: Array) -> Array:
 
 
 def _parameter(name: str, value: Any) -> Any:
-    """Return a parameter as a Python number, which changes no precision, as an array, or None for root's array."""
-    if value is None:
-        return None
-    if is_masked(value):
-        raise InputError(f"parameter {name} must be a plain array: a mask would be lost. Use filled(...).")
-    try:
-        array = as_array(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"parameter {name} cannot be made an array: {error}") from error
-    if array.ndim == 0:
-        return number(f"parameter {name}", value)
-    if array.dtype.kind not in "biufc":
-        raise InputError(f"parameter {name} must be a number or an array of numbers, not an array of {array.dtype}")
-    return array
+    """Return a parameter: a Python number, which changes no precision, an array, a constant, or None for root's."""
+    if value is None or isinstance(value, Constant):
+        return value
+    array = numeric_array(f"parameter {name}", value)
+    return array if array.ndim else number(f"parameter {name}", value)

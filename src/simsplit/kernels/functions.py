@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..util.dtypes import dtype_label, is_masked, is_numeric, packed
 from ..util.formatting import stdout_held
 from .base import Kernel, UnknownParameterError
+from .constants import Constant, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -147,6 +148,8 @@ class FunctionKernel(Kernel):
             values = {name: values.get(name, default) for name, default in self._defaults.items()}
         if hasattr(self._function, "nin"):
             return self._function(x, *values.values())
+        if self._by_value is None and any(isinstance(block.parameters.get(name), Constant) for name in values):
+            self._by_value = False  # a whole array is no single value
         if self._by_value is None:
             self._by_value = self.is_numba and _as_ufunc(self._function, x, values)
         if self._by_value:
@@ -198,7 +201,7 @@ class _Trial:
 def _arguments(x: Array, block: Block) -> tuple[Any, ...]:
     """Return what a call depends on, to be compared bit for bit."""
     facts = (block.k, block.t, block.delta_t, block.lower, block.upper, block.seed)
-    return (*facts, *(_bits(value) for value in (x, *block.parameters.values())))
+    return (*facts, *(_bits(unwrapped(value)) for value in (x, *block.parameters.values())))
 
 
 def _bits(value: Any) -> Any:
@@ -219,9 +222,12 @@ def _declared(dtype: npt.DTypeLike) -> np.dtype[Any]:
 def _shapes(x: Array, block: Block) -> str:
     """Say which shapes meet in a function that has parameters by row, and how they are made to fit."""
     arrays = {name: value.shape for name, value in block.parameters.items() if isinstance(value, np.ndarray)}
-    if not arrays:
+    constants = {name: value.array.shape for name, value in block.parameters.items() if isinstance(value, Constant)}
+    if not arrays and not constants:
         return ""
-    given = ", ".join(f"{name} {shape}" for name, shape in {"x": x.shape, **arrays}.items())
+    given = ", ".join(f"{name} {shape}" for name, shape in {"x": x.shape, **arrays, **constants}.items())
+    if not arrays:
+        return f" (the shapes are {given})"
     name = next(iter(arrays))
     hint = f"; beside a component of x, such as x[:, 0], write {name}[:, 0]" if x.ndim > 1 else ""
     return f" (the shapes are {given}: a parameter by row has an axis for each axis of x{hint})"
@@ -254,7 +260,7 @@ def function(
     dtype : dtype, optional
         Of what it returns. Without it the function is called once for the first row, before the run, to learn it;
         the run uses that result only where it begins with the very same call.
-    **parameters : number or array_like, shape (n, ...)
+    **parameters : number, array_like of shape (n, ...), or `constant` of an array
 
     Raises
     ------
@@ -373,10 +379,8 @@ def _required_arguments(name: str, function: Any, parameters: Mapping[str, Any])
                 f"the function {name} has the default {p.name}={p.default!r}, but {p.name} is what simsplit fills in "
                 f"(see docs/kernels.md). If it is a parameter of yours, rename it; if not, leave the default out."
             )
-        if of_values and p.name in ("random", "out"):
-            raise InputError(
-                f"the function {name} is called value by value, and cannot ask for {p.name}. Write it for whole arrays."
-            )
+        if of_values:
+            _require_single(name, p.name, parameters.get(p.name))
         if p.name not in parameters and p.name not in OFFERED and p.default is kinds.empty:
             raise InputError(
                 f"the function {name} wants {p.name}, which is not given. Give it as a parameter, "
@@ -385,3 +389,16 @@ def _required_arguments(name: str, function: Any, parameters: Mapping[str, Any])
     return [wish for wish in names if wish in parameters or wish in OFFERED] + (
         [parameter for parameter in parameters if parameter not in names]
     )
+
+
+def _require_single(name: str, wish: str, given: Any) -> None:
+    """Refuse what a function that is called value by value cannot have."""
+    if isinstance(given, Constant):
+        raise InputError(
+            f"the function {name} is called value by value, and cannot take the constant {wish} whole. Write it for "
+            "whole arrays."
+        )
+    if wish in ("random", "out"):
+        raise InputError(
+            f"the function {name} is called value by value, and cannot ask for {wish}. Write it for whole arrays."
+        )

@@ -73,7 +73,7 @@ def taken_by_row(kernel: Kernel, shape: tuple[int, ...]) -> str | None:
     if not names or shape[0] not in shape[1:] or shape[0] == 1:
         return None
     these = ", ".join(f"{name} of shape {kernel.parameters[name].shape}" for name in names)
-    return f"each of the {shape[0]} rows has its own part of {these}; a constant array belongs in the kernel's code"
+    return f"each of the {shape[0]} rows has its own part of {these}; --constant (kernels.constant) makes it one of all"
 
 
 def _first(array: Array, rows: int) -> Array:

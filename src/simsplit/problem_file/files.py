@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..history.stored_array import StoredArray, stored_array
+from ..kernels.constants import Constant, unwrapped
 from ..kernels.expressions.kernel import ExpressionKernel
 from ..kernels.expressions.rows import ExpressionRows
 from ..kernels.functions import FunctionKernel
@@ -112,14 +113,15 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
     for name, value in kernel.parameters.items():
         if name == "initial" or name in RESERVED:
             raise InputError(f"a parameter called {name} cannot stand in a problem file. Rename it.")
-        if isinstance(value, np.ndarray):
-            arrays[name] = value
+        if isinstance(value, np.ndarray | Constant):
+            arrays[name] = unwrapped(value)
         elif isinstance(value, np.generic):
             raise InputError(f"parameter {name} is a {value.dtype}, which a problem file cannot hold. Give an array.")
     text, folder = _spelled(kernel)
     settings = Settings(
         kernel=f"{OWN_KERNEL}{kernel.name}" if text is None else text,
         parameters={name: value for name, value in kernel.parameters.items() if name not in arrays},
+        constants={name: [] for name, value in kernel.parameters.items() if isinstance(value, Constant)},
         kind=kernel.kind,
         import_from=folder,
         input=source,
@@ -146,10 +148,12 @@ def _result_dtype(kernel: Kernel) -> str | None:
 
 def with_arrays(settings: Settings, files: dict[str, str]) -> Settings:
     """Return the settings with the files of arrays, by the names that `settings_of` gave them."""
-    parameters = {**settings.parameters, **{name: file for name, file in files.items() if name != "initial"}}
+    constants = {name: files.get(name, value) for name, value in settings.constants.items()}
+    by_row = {name: file for name, file in files.items() if name != "initial" and name not in constants}
+    settings = settings.replace(parameters={**settings.parameters, **by_row}, constants=constants)
     if "initial" not in files:
-        return settings.replace(parameters=parameters)
-    return settings.replace(parameters=parameters, input=files["initial"], size=None, dtype=None)
+        return settings
+    return settings.replace(input=files["initial"], size=None, dtype=None)
 
 
 def source_digest(problem: Problem, settings: Settings) -> str | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _ELSEWHERE = ("output", "format", "origins")  # where results go is no part of the problem
-_TABLES = ("parameters", "digests")
+_TABLES = ("parameters", "constants", "digests")
 
 
 def absolute(settings: Settings) -> Settings:
@@ -28,11 +28,12 @@ def absolute(settings: Settings) -> Settings:
         value = getattr(settings, name)
         if isinstance(value, str):
             changes[name] = os.path.abspath(value)  # noqa: PTH100, a text is wanted
-    parameters = {
-        name: os.path.abspath(value) if isinstance(value, str) else value  # noqa: PTH100, the same
-        for name, value in settings.parameters.items()
-    }
-    return settings.replace(**changes, parameters=parameters)
+    for table in ("parameters", "constants"):
+        changes[table] = {
+            name: os.path.abspath(value) if isinstance(value, str) else value  # noqa: PTH100, the same
+            for name, value in getattr(settings, table).items()
+        }
+    return settings.replace(**changes)
 
 
 def complete(settings: Settings, problem: Problem) -> Settings:
@@ -59,7 +60,8 @@ def digests(settings: Settings, problem: Problem, communicator: Communicator) ->
     from .build import step_of_run, stored
 
     found = {} if problem.kernel.source is None else {"kernel": f"sha256:{problem.kernel.source}"}
-    files = {f"parameter {name}": value for name, value in settings.parameters.items() if isinstance(value, str)}
+    given = {**settings.parameters, **settings.constants}
+    files = {f"parameter {name}": value for name, value in given.items() if isinstance(value, str)}
     if isinstance(settings.input, str):
         step = None
         with Agreement(communicator):

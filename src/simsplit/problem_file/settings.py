@@ -33,6 +33,8 @@ class Settings(Record):
         Built in, ``package.module:function``, or an expression.
     parameters : dict of str to number, list or str
         Of the kernel: a number, a value for each row, or the ``.npy`` file that has one for each row.
+    constants : dict of str to number, list or str
+        Parameters that are the same for all rows: an array, or the ``.npy`` file that has it.
     kind : {"map", "step"} or None
         Of a function or an expression; None is "map".
     import_from : str or None
@@ -82,6 +84,7 @@ class Settings(Record):
 
     kernel: str = "affine"
     parameters: Mapping[str, Any] = {}
+    constants: Mapping[str, Any] = {}
     kind: Literal["map", "step"] | None = None
     import_from: str | None = None
     size: int | None = None
@@ -121,6 +124,10 @@ class Given(Protocol):
         """Parameters, each ``NAME=VALUE``."""
 
     @property
+    def constant(self) -> tuple[str, ...]:
+        """Constants, each ``NAME=VALUE``."""
+
+    @property
     def offset(self) -> float | None:
         """Of the kernel affine."""
 
@@ -153,18 +160,32 @@ def resolve(options: Given, text: str | None) -> Settings:
     if (found := _kernel_in_file(changes.get("kernel", ""), ".")) is not None:
         changes["kernel"], changes["import_from"] = found
     kernel = changes.get("kernel", settings.kernel)
-    parameters = {} if kernel != settings.kernel else dict(settings.parameters)
-    origins = {name: settings.origins[name] for name in parameters}
-    given = _set(options.set)
-    parameters.update(given)
-    origins.update({name: f"--set {name}" for name in given})
+    parameters, constants, origins = _parameters(options, settings, same=kernel == settings.kernel)
     for name in ("offset", "multiplier"):
         value = getattr(options, name)
         if value is not None:
             if kernel != "affine":
                 raise InputError(f"--{name} is for the kernel affine. Use --set {name}={value:g} instead.")
             parameters[name], origins[name] = value, f"--{name}"
-    return with_steps(settings.replace(**changes, parameters=parameters, origins=origins))
+    return with_steps(settings.replace(**changes, parameters=parameters, constants=constants, origins=origins))
+
+
+def _parameters(
+    options: Given, settings: Settings, *, same: bool
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
+    """Return parameters, constants and their origins: those of the file, if of the `same` kernel, and those given."""
+    parameters, constants = (dict(each) if same else {} for each in (settings.parameters, settings.constants))
+    origins = {name: settings.origins[name] for name in (*parameters, *constants)}
+    for option, texts, values, others in (
+        ("--set", options.set, parameters, constants),
+        ("--constant", options.constant, constants, parameters),
+    ):
+        for name, value in _given(option, texts).items():
+            if option == "--constant" and origins.get(name) == f"--set {name}":
+                raise InputError(f"{name} is given by --set and by --constant. Give it once.")
+            others.pop(name, None)
+            values[name], origins[name] = value, f"{option} {name}"
+    return parameters, constants, origins
 
 
 def _kernel_in_file(text: str, folder: str) -> tuple[str, str] | None:
@@ -214,24 +235,26 @@ def with_steps(settings: Settings) -> Settings:
     return settings.replace(steps=whole + 1, until=None)
 
 
-def _set(texts: Sequence[str]) -> dict[str, Any]:
-    """Return the parameters of ``--set NAME=VALUE``."""
+def _given(option: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Return the parameters of ``--set NAME=VALUE``, or of ``--constant``, by name."""
+    many = "a value for each row" if option == "--set" else "an array that is the same for all rows"
     parameters: dict[str, Any] = {}
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise InputError(f"--set must be NAME=VALUE, such as --set rate=0.5, not {text!r}")
+            example = "rate=0.5" if option == "--set" else "contacts=contacts.npy"
+            raise InputError(f"{option} must be NAME=VALUE, such as {option} {example}, not {text!r}")
         if name in parameters:
-            raise InputError(f"--set {name} is given twice. Give each parameter once.")
+            raise InputError(f"{option} {name} is given twice. Give each parameter once.")
         if value.startswith("["):
-            parameters[name] = _listed(f"--set {name}", value)
+            parameters[name] = _listed(f"{option} {name}", value)
         elif value.endswith(".npy"):
             parameters[name] = user_path(value)
-        elif (found := _number(f"--set {name}", value)) is not None:
+        elif (found := _number(f"{option} {name}", value)) is not None:
             parameters[name] = found
         else:
             raise InputError(
-                f"--set {name} must be a number, numbers in brackets ([0.1, 0.2, 0.3], a value for each row) or a .npy "
+                f"{option} {name} must be a number, numbers in brackets ([0.1, 0.2, 0.3], {many}) or a .npy "
                 f"file, not {value!r}"
             )
     return parameters
@@ -297,7 +320,7 @@ def settings_from(text: str, path: str) -> Settings:
         raise InputError(f"{path}: `{key}`: {message[:1].lower()}{message[1:]}. {_accepted(key)}") from None
     for key, value in values.items():
         where = f"{path}: `{key}`"
-        if key == "parameters":
+        if key in ("parameters", "constants"):
             values[key] = {name: _numbers(f"{where}: {name}", each) for name, each in value.items()}
         elif isinstance(value, list):
             values[key] = _numbers(where, value)
@@ -312,14 +335,28 @@ def settings_from(text: str, path: str) -> Settings:
         for name in PATHS
         if isinstance(value := getattr(checked, name), str)
     }
-    parameters = {
-        name: os.path.join(folder, user_path(value)) if isinstance(value, str) else value  # noqa: PTH118, the same
-        for name, value in checked.parameters.items()
-    }
-    origins = {name: f"{path}: `parameters.{name}`" for name in parameters}
+    tables, origins = _tables(checked, path, folder)
+    moved |= tables
     if (found := _kernel_in_file(checked.kernel, folder)) is not None:
         moved |= {"kernel": found[0], "import_from": found[1] or "."}
-    return checked.replace(**moved, parameters=parameters, origins=origins)
+    return checked.replace(**moved, origins=origins)
+
+
+def _tables(checked: Settings, path: str, folder: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return parameters and constants with the paths of their files, and where each was given."""
+    moved: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for table_name in ("parameters", "constants"):
+        given = getattr(checked, table_name)
+        for name in given:
+            if name in origins:
+                raise InputError(f"{path}: `{table_name}.{name}` is a parameter, too. Give it once.")
+            origins[name] = f"{path}: `{table_name}.{name}`"
+        moved[table_name] = {
+            name: os.path.join(folder, user_path(value)) if isinstance(value, str) else value  # noqa: PTH118, the same
+            for name, value in given.items()
+        }
+    return moved, origins
 
 
 def _document(text: str, path: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..engine import Plan
 from ..engine.reductions import shapes_of
 from ..errors import InputError
 from ..history.history_file import plan_for_format
+from ..kernels.constants import Constant
 from ..problem import Problem
 from ..util import durable
 from ..util.dtypes import dtype_label, strip_metadata
@@ -292,6 +293,7 @@ def estimate(
         plan = plan.replace(grain=plan_for_format(problem, SerialCommunicator(), short, file).grain)
     second = plan.part_shape(min(1, ranks - 1))[0]
     by_row = sum(value[:1].nbytes for value in kernel.parameters.values() if isinstance(value, np.ndarray))
+    constants = sum(value.array.nbytes for value in kernel.parameters.values() if isinstance(value, Constant))
     tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
     step = plan.history_row_nbytes * shape[0]
     state = plan.history_row_nbytes if kernel.kind == "step" else 0
@@ -306,8 +308,8 @@ def estimate(
         by_row=by_row,
         output=options.output,
         on_root=on_root,
-        root=plan.initial_nbytes + by_row * shape[0] + held + state * plan.longest + reductions,
-        other=(plan.row_nbytes + by_row + state) * second + tile if ranks > 1 else 0,
+        root=plan.initial_nbytes + by_row * shape[0] + held + state * plan.longest + reductions + constants,
+        other=(plan.row_nbytes + by_row + state) * second + tile + constants if ranks > 1 else 0,
         left=available(),
         shared=shm_available(),
         disk=_disk(options),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...kernels.base import Block
+from ...kernels.constants import Constant
 from ...kernels.tracing import INEXACT, NotCompilable, StepScalar, Trace, TracedArray, cast_scalar
 from . import object_code as machine_code
 from .loop_spec import VECTOR, LoopSpec
@@ -78,6 +79,8 @@ def traced(kernel: Kernel, x: Array, block: Block, dtype: np.dtype[Any]) -> Loop
     parameters: dict[str, Any] = {}
     for name, value in block.parameters.items():
         parameters[name] = value
+        if isinstance(value, Constant):
+            raise NotCompilable(f"the constant array {name} is left to NumPy")
         if isinstance(value, np.ndarray):
             own = value.shape[1:-1] if components else value.shape[1:]
             if own != shape and prod(own) != 1:

@@ -127,6 +127,10 @@ def text(name: str) -> str:
             _line(f"{key} = {value!r}", f"{parameters[key]} (default: {value:.6g})")
             for key, value in kernel.parameters.items()
         ),
+        "",
+        "# Arrays that are the same for all rows, of a function or an expression; the option is --constant NAME=VALUE.",
+        "# [constants]",
+        '# contacts = "contacts.npy"',
     ]
     return "\n".join(lines) + "\n"
 

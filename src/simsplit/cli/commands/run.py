@@ -121,7 +121,7 @@ def _sources(settings: Settings, file: str | None) -> Iterator[tuple[str, Path]]
     if isinstance(settings.input, str):
         found = problems.step_of_run(settings.input)
         yield f"the input {settings.input}", Path(settings.input) if found is None else found[0].file
-    for name, value in settings.parameters.items():
+    for name, value in (*settings.parameters.items(), *settings.constants.items()):
         if isinstance(value, str):
             yield f"the file of {name}, {value}", Path(value)
     if settings.import_from is not None:

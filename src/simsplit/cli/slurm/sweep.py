@@ -231,7 +231,8 @@ def _computed_by(words: Sequence[str]) -> list[Any]:
     options = parse(["run", *words])
     if options.error is not None:
         return list(words)
-    return [options.problem, sorted(options.set), *(getattr(options, name) for name in _OPTIONS)]
+    several = (sorted(options.set), sorted(options.constant))
+    return [options.problem, *several, *(getattr(options, name) for name in _OPTIONS)]
 
 
 def _script(table: Path, rows: list[Row], folder: Path, options: Options) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..base import Kernel, require_unstructured
+from ..constants import Constant, unwrapped
 from .language import Expression
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class ExpressionKernel(Kernel):
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return what the expression gives for one row; of a step the state's dtype, which it must keep."""
         require_unstructured(self.name, x)
+        self._require_fitting(x, block)
         dtype = np.asarray(self._value(x, block)).dtype
         if self.kind == "map":
             return dtype
@@ -71,7 +73,22 @@ class ExpressionKernel(Kernel):
         return self._expression.evaluate(self._values(x, block, row))
 
     def _values(self, x: Any, block: Block, row: Any) -> dict[str, Any]:
-        return {"x": x, "t": block.t, "k": block.k, "delta_t": block.delta_t, "row": row, **block.parameters}
+        parameters = {name: unwrapped(value) for name, value in block.parameters.items()}
+        return {"x": x, "t": block.t, "k": block.k, "delta_t": block.delta_t, "row": row, **parameters}
+
+    def _require_fitting(self, x: Array, block: Block) -> None:
+        """Refuse a constant that would not go with each single row."""
+        row = x.shape[1:]
+        for name, value in block.parameters.items():
+            if not isinstance(value, Constant):
+                continue
+            shape = value.array.shape
+            if len(shape) > len(row) or any(n not in (1, m) for n, m in zip(shape[::-1], row[::-1], strict=False)):
+                raise InputError(
+                    f"the constant {name} has the shape {shape}, but an expression is evaluated for each row, of shape "
+                    f"{row}: it must broadcast to that. Give a value for each row by --set {name}=FILE.npy, or write a "
+                    "function (see docs/kernels.md)."
+                )
 
 
 def expression(text: str, /, *, kind: Literal["map", "step"] = "map", **parameters: Any) -> ExpressionKernel:
@@ -84,7 +101,7 @@ def expression(text: str, /, *, kind: Literal["map", "step"] = "map", **paramete
         `x` (the rows), `t`, `k`, `delta_t`, `row` (their numbers) and of the parameters. Nothing else is
         evaluated.
     kind : {"map", "step"}, default "map"
-    **parameters : number or array_like, shape (n, ...)
+    **parameters : number, array_like of shape (n, ...), or `constant` of an array that broadcasts with a row
 
     Raises
     ------
