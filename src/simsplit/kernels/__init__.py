@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .affine import Affine, affine
 from .base import Block, Kernel
+from .constants import Constant, constant
 
 if TYPE_CHECKING:
     from .expressions.kernel import expression
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 # Imported when first asked for: most runs need one of them.
-_HOMES = {"constant": "constants", "expression": "expressions.kernel", "function": "functions", "load": "registry"}
+_HOMES = {"expression": "expressions.kernel", "function": "functions", "load": "registry"}
 
 
 def __getattr__(name: str) -> Any:

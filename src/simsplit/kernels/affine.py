@@ -28,7 +28,7 @@ class Affine(Kernel):
 
     name = "affine"
     formula = "(offset + x * multiplier) * t"
-    _takes_constants = False
+    takes_constants = False
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return the dtype of the result, as NumPy promotes."""

@@ -8,7 +8,7 @@ sees MPI.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -138,6 +138,8 @@ class Kernel(ABC):
         What it computes, for people; by default the first line of the docstring.
     components : tuple of str
         What the values of a row are called, in the order of its last axis, for pictures; empty if they have no names.
+    takes_constants : bool
+        Whether a parameter may be a constant array; of built-in kernels none may.
     source : str or None
         What stands for the user's code behind it, such as a digest; it must be the same on all ranks.
     name : str
@@ -162,7 +164,7 @@ class Kernel(ABC):
     formula: str = ""
     components: tuple[str, ...] = ()
     source: str | None = None
-    _takes_constants = True
+    takes_constants: ClassVar[bool] = True
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -172,7 +174,7 @@ class Kernel(ABC):
     def __init__(self, **parameters: Any) -> None:
         self.parameters: dict[str, Any] = {name: _parameter(name, value) for name, value in parameters.items()}
         for name, value in self.parameters.items():
-            if isinstance(value, Constant) and not self._takes_constants:
+            if isinstance(value, Constant) and not self.takes_constants:
                 raise InputError(
                     f"parameter {name} of the kernel {self.name} must be a number or a value for each row, not a "
                     "constant array. Give it as a plain array, or by --set."

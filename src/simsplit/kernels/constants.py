@@ -20,13 +20,18 @@ class Constant:
 
     Parameters
     ----------
-    array : array_like
+    array : array_like, of any shape
         Copied.
 
     Attributes
     ----------
-    array : ndarray
+    array : ndarray, of any shape
         C-contiguous, in the machine's byte order, and read-only.
+
+    Raises
+    ------
+    InputError
+        If it is no array of numbers.
     """
 
     __slots__ = ("array",)
@@ -56,8 +61,8 @@ def constant(array: npt.ArrayLike, /) -> Constant:
 
     Parameters
     ----------
-    array : array_like
-        Of numbers, of any shape. Copied.
+    array : array_like, of any shape
+        Of numbers. Copied.
 
     Raises
     ------

@@ -27,7 +27,7 @@ class Equation(Kernel):
     """``dx/dt = f(x)``, stepped by the classical Runge-Kutta method."""
 
     kind = "step"
-    _takes_constants = False
+    takes_constants = False
 
     def derivative(self, x: Array, block: Block) -> Array:
         """Return dx/dt, of the shape of `x`."""
@@ -218,7 +218,7 @@ class GeometricBrownianMotion(Kernel):
 
     name = "gbm"
     kind = "step"
-    _takes_constants = False
+    takes_constants = False
     formula = "x * exp((mu - sigma^2 / 2) delta_t + sigma sqrt(delta_t) Z)"
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:

@@ -73,7 +73,8 @@ def taken_by_row(kernel: Kernel, shape: tuple[int, ...]) -> str | None:
     if not names or shape[0] not in shape[1:] or shape[0] == 1:
         return None
     these = ", ".join(f"{name} of shape {kernel.parameters[name].shape}" for name in names)
-    return f"each of the {shape[0]} rows has its own part of {these}; --constant (kernels.constant) makes it one of all"
+    remedy = "--constant (kernels.constant) makes it one of all" if kernel.takes_constants else "it takes no constant"
+    return f"each of the {shape[0]} rows has its own part of {these}; {remedy}"
 
 
 def _first(array: Array, rows: int) -> Array:

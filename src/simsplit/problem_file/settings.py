@@ -397,5 +397,6 @@ def _accepted(key: str) -> str:
     others = {
         "digests": "A table of names and digests is accepted.",
         "parameters": "A table of names and values is accepted.",
+        "constants": "A table of names and arrays is accepted.",
     }
     return BY_NAME[key].says_accepted if key in BY_NAME else others.get(key, "A text in quotes is accepted.")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ..parser import Options
 
-_OPTIONS = sorted({*Settings.fields()} - {"parameters", "output", "digests", "origins"})
+_OPTIONS = sorted({*Settings.fields()} - {"parameters", "constants", "output", "digests", "origins"})
 _NAME = "name"
 _SHOWN = 20  # rows of a longer table are left out
 _SCRIPT = Path(__file__).with_name("sweep.sbatch")
