@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
-from math import exp, pi
-from typing import TYPE_CHECKING
+from math import exp, pi, prod, sqrt
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -36,9 +37,12 @@ def output(name: str, folder: Path, *launcher: str, told: str = "") -> str:
 def test_each_example_is_tested() -> None:
     assert {path.name for path in FOLDER.iterdir() if path.is_file()} == {
         "bifurcation.sh",
+        "epidemic.py",
+        "ornstein_uhlenbeck.py",
         "pi.py",
         "stop_and_go.sh",
         "sweep.sh",
+        "work_queue.py",
     }
 
 
@@ -65,3 +69,40 @@ def test_a_run_is_stopped_and_goes_on(tmp_path: Path) -> None:
 def test_a_sweep(tmp_path: Path) -> None:
     found = dict(re.findall(r"^(\w+): (.*) at t = 4.9$", output("sweep.sh", tmp_path), re.MULTILINE))
     assert found == {name: f"{exp(-rate * 4.9):.6f}" for name, rate in (("slow", 0.1), ("medium", 0.5), ("fast", 2.0))}
+
+
+def test_an_epidemic_is_as_scipy_has_it(tmp_path: Path) -> None:
+    integrate = pytest.importorskip("scipy.integrate")
+    spec = importlib.util.spec_from_file_location("epidemic", FOLDER / "epidemic.py")
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    *lines, verified = output("epidemic.py", tmp_path, str(BIN / "mpiexec"), "-n", "3").splitlines()
+    assert verified.startswith("identical: ")
+    for line, beta in zip(lines, (0.1, 0.5), strict=True):
+
+        def rates(_t: float, y: Any, beta: float = beta) -> Any:
+            x = y.reshape(1, 2, 3)
+            return example.rates(x, np.full((1, 1, 1), beta), example.CONTACTS).reshape(-1)
+
+        start = np.repeat([0.999, 0.001], 3)
+        expected = integrate.solve_ivp(rates, (0, 100), start, method="DOP853", rtol=1e-12, atol=1e-14).y[:3, -1]
+        np.testing.assert_allclose([float(word) for word in line.split()], 1 - expected, rtol=0, atol=1e-7)
+
+
+def test_an_ensemble_of_paths_is_as_theory_has_it(tmp_path: Path) -> None:
+    alone = output("ornstein_uhlenbeck.py", tmp_path)
+    assert output("ornstein_uhlenbeck.py", tmp_path, str(BIN / "mpiexec"), "-n", "2") == alone
+    found = re.findall(r"mean (\S+), theory (\S+); spread (\S+), theory (\S+)", alone)
+    assert len(found) == 3
+    for mean, its, spread, own in (map(float, each) for each in found):
+        assert abs(mean - its) < 5 * own / sqrt(1e5) + 1e-4  # five standard errors, and the rounding of the text
+        assert abs(spread - own) < 5 * own / sqrt(2e5) + 1e-4
+
+
+def test_a_queue_of_work_is_done_by_whoever_is_free(tmp_path: Path) -> None:
+    lines = output("work_queue.py", tmp_path, str(BIN / "mpiexec"), "-n", "3").splitlines()
+    numbers = range(10**10, 10**10 + 20)
+    assert [int(line.partition(" = ")[0]) for line in lines] == [*numbers]
+    assert [prod(map(int, line.partition(" = ")[2].split(" × "))) for line in lines] == [*numbers]
