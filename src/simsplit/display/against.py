@@ -123,15 +123,7 @@ def _trajectories(
     if (every := -(-len(view.times) // _POINTS)) > 1:
         view.select(range(0, len(view.times), every))
         notes.append(f"one of {every} steps")
-    shown = [x, *quantities]
-    values = np.full((len(shown), len(view.times), len(chosen)), np.nan)
-    for steps, rows in view.history.pieces():
-        curves = [(row - rows.start, n) for n, row in enumerate(chosen) if rows.start <= row < rows.stop]
-        if curves:
-            columns, places = (list(each) for each in zip(*curves, strict=True))
-            block = view.history.block(steps, rows)[:, columns]
-            for number, quantity in enumerate(shown):
-                values[number][steps, places] = quantity.of(block)
+    values = _values(view, [x, *quantities], chosen)
     colours = RowColours(chosen, view.row_names)
     for panel, of_panel in zip(panels, values[1:], strict=True):
         for n in range(len(chosen)):
@@ -148,26 +140,36 @@ def _trajectories(
 def _dots(figure: Any, panels: Sequence[Any], view: View, quantities: Sequence[Quantity], along: Along) -> list[str]:
     """Draw the values of a few steps, each with a colour: dots, or curves where the parameter goes one way."""
     steps, rows = len(view.times), view.rows
-    whole = view.history.block(slice(0, steps), slice(0, rows))
-    x = (
-        along.quantity.of(whole)
-        if along.quantity is not None
-        else np.broadcast_to(np.asarray(along.places), (steps, rows))
-    )
+    if along.quantity is None:
+        x = np.broadcast_to(np.asarray(along.places), (steps, rows))
+        values = [*_values(view, quantities, range(rows))]
+    else:
+        x, *values = _values(view, [along.quantity, *quantities], range(rows))
     line = along.places is not None and is_ordered(along.places)
     style: dict[str, Any] = {"linestyle": "-" if line else "none", "markeredgewidth": 0}
     if not line or rows <= _FEW:
         style |= {"marker": ".", "markersize": next(size for most, size in _SIZES if steps * rows <= most)}
-    wrong = int(np.isnan(x).sum()) if along.quantity is not None else 0
-    for panel, quantity in zip(panels, quantities, strict=True):
-        values = quantity.of(whole)
-        wrong += int(np.isnan(values).sum())
+    wrong = sum(int(np.isnan(each).sum()) for each in (values if along.quantity is None else [x, *values]))
+    for panel, of_panel in zip(panels, values, strict=True):
         for k in range(steps):
-            panel.plot(x[k], values[k], color=f"C{k}", **style)
+            panel.plot(x[k], of_panel[k], color=f"C{k}", **style)
     if steps > 1:
-        shown = style | ({} if line else {"markersize": _SIZES[0][1]})
-        handles = [panels[0].plot([], [], color=f"C{k}", **shown)[0] for k in range(steps)]
+        marked = style | ({} if line else {"markersize": _SIZES[0][1]})
+        handles = [panels[0].plot([], [], color=f"C{k}", **marked)[0] for k in range(steps)]
         legend(figure, handles, [f"{view.labels.time} = {t:.6g}" for t in view.times])
     if not any(np.isfinite(line.get_ydata()).any() for panel in panels for line in panel.lines):
         raise InputError("no value is finite: there is nothing to draw.")
     return [f"{pluralize(wrong, 'value')} not finite, left out"] if wrong else []
+
+
+def _values(view: View, quantities: Sequence[Quantity], chosen: Sequence[int]) -> Array:
+    """Return the values of chosen rows, shape (quantities, steps, chosen rows), reading a piece at a time."""
+    values = np.full((len(quantities), len(view.times), len(chosen)), np.nan)
+    for steps, rows in view.history.pieces():
+        curves = [(row - rows.start, n) for n, row in enumerate(chosen) if rows.start <= row < rows.stop]
+        if curves:
+            columns, places = (list(each) for each in zip(*curves, strict=True))
+            block = view.history.block(steps, rows)[:, columns]
+            for number, quantity in enumerate(quantities):
+                values[number][steps, places] = quantity.of(block)
+    return values
