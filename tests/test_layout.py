@@ -63,7 +63,6 @@ WITHOUT = {
     "engine/local_part.py",
     "history/formats/hdf5.py",
     "history/formats/zarr_v3.py",
-    "history/select.py",
     "history/stored_array.py",
     "kernels/result_dtype.py",
     "kernels/tracing.py",

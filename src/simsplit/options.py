@@ -130,10 +130,11 @@ TABLE = (
     Option(
         "initial",
         PROBLEM,
-        'start from an expression of row, such as "exp(-(row / 10)**2)", with --size of them (rows); a number fills '
-        "the array; each rank computes its own rows",
+        'start from an expression of row, such as "exp(-(row / 10)**2)", with --size of them (rows); each rank '
+        "computes its own rows",
         metavar="EXPRESSION",
     ),
+    Option("fill", PROBLEM, "start from --size rows of this number", "number", "V"),
     Option(
         "dtype",
         PROBLEM,

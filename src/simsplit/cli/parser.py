@@ -58,6 +58,7 @@ class Options(Record):
     reduce: str | None = None
     input: str | None = None
     initial: str | None = None
+    fill: float | None = None
     time_unit: str | None = None
     unit: str | None = None
     output: str | None = None

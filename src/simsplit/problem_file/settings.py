@@ -19,9 +19,10 @@ from ..util.validation import near, number, user_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MOST_STEPS = 2**53
+_MOST_STEPS = 2**53  # so far floats hold every whole number
 OWN_KERNEL = "own kernel: "  # how a run directory calls a kernel that only the program that made it has
 PATHS = ("input", "output", "import_from")
+_EXCLUDING = (("size", "input"), ("initial", "input"), ("fill", "input"), ("fill", "initial"), ("steps", "until"))
 
 
 class Settings(Record):
@@ -45,6 +46,8 @@ class Settings(Record):
         … or from the array in this ``.npy`` file, or from these rows.
     initial : str or None
         … or from this expression of the number of the row, `size` rows of it.
+    fill : float or None
+        … or from this number in each of `size` rows; it becomes the expression `initial`.
     dtype : str or None
         Of the initial array; None is float64, or that of the ``.npy`` file.
     result_dtype : str or None
@@ -90,6 +93,7 @@ class Settings(Record):
     size: int | None = None
     input: str | list[Any] | None = None
     initial: str | None = None
+    fill: float | None = None
     dtype: str | None = None
     result_dtype: str | None = None
     delta_t: float = 0.5
@@ -202,13 +206,22 @@ def _kernel_in_file(text: str, folder: str) -> tuple[str, str] | None:
 def _replace_others(changes: dict[str, Any]) -> None:
     """Let an option take the place of keys of the file that say the same in another way."""
     if "input" in changes:
-        if "initial" in changes:
-            raise InputError("--initial: not allowed with argument --input")
+        for name in {"initial", "fill"} & changes.keys():
+            raise InputError(f"--{name}: not allowed with argument --input")
         changes |= {"size": None, "initial": None}
-    elif "size" in changes or "initial" in changes:
+    elif {"size", "initial", "fill"} & changes.keys():
         changes["input"] = None
+    if "fill" in changes:
+        if "initial" in changes:
+            raise InputError("--fill: not allowed with argument --initial")
+        changes["initial"] = _filling(changes.pop("fill"))
     if "steps" in changes:
         changes["until"] = None
+
+
+def _filling(value: float) -> str:
+    """Return the expression that fills an array of any dtype that holds a number."""
+    return f"{int(value)}" if value.is_integer() and abs(value) <= _MOST_STEPS else repr(value)
 
 
 def with_steps(settings: Settings) -> Settings:
@@ -326,7 +339,7 @@ def settings_from(text: str, path: str) -> Settings:
             values[key] = _numbers(where, value)
         check_key(key, where, values[key])
     checked = Settings(**values)
-    for one, other in (("size", "input"), ("initial", "input"), ("steps", "until")):
+    for one, other in _EXCLUDING:
         if one in values and other in values:
             raise InputError(f"{path}: `{one}` and `{other}` exclude each other: give one of them")
     folder = os.path.dirname(path)  # noqa: PTH120, pathlib is not worth loading for this
@@ -335,6 +348,8 @@ def settings_from(text: str, path: str) -> Settings:
         for name in PATHS
         if isinstance(value := getattr(checked, name), str)
     }
+    if checked.fill is not None:
+        moved |= {"initial": _filling(checked.fill), "fill": None}
     tables, origins = _tables(checked, path, folder)
     moved |= tables
     if (found := _kernel_in_file(checked.kernel, folder)) is not None:

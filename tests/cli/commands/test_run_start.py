@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,6 +57,41 @@ def test_rows_are_computed_by_an_expression() -> None:
     Path("rows.toml").write_text('initial = "row"\ninput = "rows.npy"\n')
     with pytest.raises(InputError, match="`initial` and `input` exclude each other"):
         main(["run", "--serial", "rows.toml"])
+
+
+@pytest.mark.parametrize(
+    ("text", "dtype", "value"),
+    [
+        ("0.3", "float64", 0.3),
+        ("-2", "int8", -2),
+        ("1e6", "int64", 10**6),
+        ("1e300", "float64", 1e300),
+        ("1", "?", True),
+    ],
+)
+def test_rows_are_filled_with_a_number(text: str, dtype: str, value: Any) -> None:
+    words = ["run", "--serial", "--quiet", "--kernel", "x", "--steps", "1", "--dtype", dtype]
+    assert main([*words, "--size", "3", "--fill", text, "-o", "rows.npy", "--verify"]) == 0
+    np.testing.assert_array_equal(np.load("rows.npy"), np.full((1, 3), value, dtype))
+    Path("rows.toml").write_text(f"fill = {text}\nsize = 3\n")
+    assert main([*words, "rows.toml", "-o", "again.npy"]) == 0
+    assert Path("again.npy").read_bytes() == Path("rows.npy").read_bytes()
+
+
+def test_what_fills_is_one_number_and_nothing_else_is_given() -> None:
+    for words, message in (
+        ("--fill 1 --input rows.npy", "--fill: not allowed with argument --input"),
+        ("--fill 1 --initial row", "--fill: not allowed with argument --initial"),
+        ("--fill much", "--fill"),
+        ("--fill nan", "argument --fill: must be a finite number, not 'nan'"),
+        ("--fill 0.5 --dtype int8", "which int8 does not hold"),
+    ):
+        with pytest.raises(InputError, match=message):
+            main(["run", "--serial", *words.split()])
+    for other in ("input = [1]", 'initial = "row"'):
+        Path("both.toml").write_text(f"fill = 1\n{other}\n")
+        with pytest.raises(InputError, match=r"`fill` and `(input|initial)` exclude each other"):
+            main(["run", "--serial", "both.toml"])
 
 
 def test_the_dtype_of_a_function_may_be_said() -> None:

@@ -94,6 +94,7 @@ def text(name: str) -> str:
         _line('# input = "start.npy"', "or the array in this file"),
         _line("# size = 7", "or 0 … size - 1 (default: size = 7)"),
         _line('# initial = "exp(-row / 10)"', "or an expression of row, its number, `size` rows of it"),
+        _line("# fill = 0.5", "or this number in each of `size` rows"),
         _line('dtype = "float64"', "of that array (default: float64, or that of the .npy file)"),
         "",
         _line(f'kernel = "{name}"', 'or "package.module:function", or an expression (default: "affine")'),
