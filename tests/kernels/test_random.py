@@ -189,3 +189,10 @@ def test_neighbours_are_not_correlated() -> None:
     ]
     for one, other in pairs:
         assert abs(np.corrcoef(one, other)[0, 1]) < 5 / np.sqrt(20_000)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 1000])
+def test_one_number_a_row_is_the_first_of_the_two_of_a_pair(rows: int) -> None:
+    one, two = RandomStream(3, 4, 7, 7 + rows).normal(1), RandomStream(3, 4, 7, 7 + rows).normal(2)
+    assert one.tobytes() == np.ascontiguousarray(two[:, :1]).tobytes()
+    assert RandomStream(3, 4, 7, 7 + rows).normal().tobytes() == one.tobytes()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _WORDS = 4  # 64-bit words that a counter gives
+_UNUSED = np.uint64(11)  # bits of a word that a float64 has no room for
 
 
 class RandomStream:
@@ -50,7 +51,7 @@ class RandomStream:
     def uniform(self, *shape: int) -> npt.NDArray[np.float64]:
         """Return numbers from [0, 1), multiples of 2^-53, of shape (m, *shape)."""
         count = int(np.prod(shape))
-        return self._shaped((self.words(count) >> np.uint64(11)) * 2.0**-53, shape)
+        return self._shaped((self.words(count) >> _UNUSED) * 2.0**-53, shape)
 
     def normal(self, *shape: int) -> npt.NDArray[np.float64]:
         """Return standard normal numbers, of shape (m, *shape).
@@ -61,8 +62,17 @@ class RandomStream:
         count = int(np.prod(shape))
         pairs = -(-count // 2)
         words = self.words(2 * pairs)
-        radius = np.sqrt(-2.0 * np.log(((words[:, :pairs] >> np.uint64(11)) + np.uint64(1)) * 2.0**-53))
-        angle = (words[:, pairs:] >> np.uint64(11)) * (2.0**-53 * 2.0 * np.pi)
+        whole = words[:, :pairs] >> _UNUSED
+        whole += np.uint64(1)
+        radius = whole * 2.0**-53
+        np.log(radius, out=radius)
+        radius *= -2.0
+        np.sqrt(radius, out=radius)
+        angle = (words[:, pairs:] >> _UNUSED) * (2.0**-53 * 2.0 * np.pi)
+        if count == 1:  # as most kernels ask for: the other half is not wanted
+            np.cos(angle, out=angle)
+            angle *= radius
+            return self._shaped(angle, shape)
         both = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
         return self._shaped(both[:, :count], shape)
 
