@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from .errors import InputError
 from .util.validation import duration, finite, integer, interval, number
 
+PARAMETER_TABLES = ("parameters", "constants")  # of a problem file: what the kernel is given
 FORMATS = ("npy", "zarr", "h5")
 BACKENDS = ("auto", "numpy", "numba")
 TRANSPORTS = ("auto", "gatherv", "shared")
@@ -333,7 +334,7 @@ def check_key(key: str, name: str, value: Any) -> None:
         integer(name, value, option.least)
     elif isinstance(value, float):
         finite(name, value)
-    elif isinstance(value, Mapping) and key in ("parameters", "constants"):
+    elif isinstance(value, Mapping) and key in PARAMETER_TABLES:
         for parameter, given in value.items():
             if not isinstance(given, str):
                 _check_numbers(f"{name}: {parameter}", given)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
 from simsplit import InputError, Problem, kernels, run
 from simsplit.display import against
 from tests.support.pictures import last_figure, words
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytest.importorskip("matplotlib")
 
@@ -21,11 +16,6 @@ OMEGA = np.linspace(1, 2, N)
 PROBLEM = Problem(
     np.tile([1.0, 0.5], (N, 1)), kernels.oscillator(omega=OMEGA, zeta=0.1), delta_t=0.1, steps=20, reduce="mean"
 )
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
 
 
 def test_few_steps_are_curves_over_a_parameter_that_goes_one_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,18 +14,8 @@ from simsplit.display import density
 from simsplit.display import figure as picture
 from simsplit.problem_file.build import parameter_by_row
 from simsplit.rundir.recorded_run import open_run
-from tests.support.environment import forget_launchers
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytest.importorskip("matplotlib")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_launchers(monkeypatch)
-    monkeypatch.chdir(tmp_path)
 
 
 def begin(*options: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
@@ -11,19 +9,9 @@ from simsplit import InputError, Problem, kernels, run
 from simsplit.cli import main
 from simsplit.display import picture as plot
 from simsplit.rundir.recorded_run import open_run
-from tests.support.environment import forget_launchers
 from tests.support.pictures import drawn, last_figure, words
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytest.importorskip("matplotlib")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_launchers(monkeypatch)
-    monkeypatch.chdir(tmp_path)
 
 
 def test_one_step_is_drawn_over_the_rows(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from simsplit.cli import main
 from simsplit.history import stored_array as reading
 from simsplit.history.stored_array import StoredArray
-from tests.support.environment import forget_launchers
 from tests.support.pictures import drawn
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_launchers(monkeypatch)
-    monkeypatch.chdir(tmp_path)
 
 
 def test_show_says_what_its_drawing_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 
 from simsplit import InputError, Problem, kernels, run
-from tests.support.environment import forget_launchers
 from tests.support.pictures import drawn, last_figure, words
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytest.importorskip("matplotlib")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_launchers(monkeypatch)
-    monkeypatch.chdir(tmp_path)
 
 
 def test_a_run_that_keeps_no_step_is_drawn_by_its_reductions(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,19 +16,9 @@ from simsplit.display.view import Selected, of_run
 from simsplit.history import stored_array as reading
 from simsplit.history.stored_array import stored_array
 from simsplit.rundir.recorded_run import open_run
-from tests.support.environment import forget_launchers
 from tests.support.pictures import drawn
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 VALUE = [Quantity(0, "", "value")]
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_launchers(monkeypatch)
-    monkeypatch.chdir(tmp_path)
 
 
 def test_a_fast_wave_is_not_drawn_as_a_slow_one(capsys: pytest.CaptureFixture[str]) -> None:

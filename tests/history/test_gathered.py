@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from simsplit import InputError
 from simsplit.communicator.serial import SerialCommunicator
-from simsplit.engine import Plan, Tile
+from simsplit.engine import Plan
 from simsplit.history.gathered import GatheredHistory
 from simsplit.util import memory_limits as memory
 from tests.support.profiles import examples
+from tests.support.sinks import tiles_of
 from tests.support.threads import ThreadRank, on_ranks
 
 
@@ -22,12 +23,6 @@ def make(shape: tuple[int, ...] = (7, 2), **changes: Any) -> Plan:
     """Return a plan of five steps."""
     values: dict[str, Any] = {"dtype": np.dtype("i4"), "history_dtype": np.dtype("f8"), "steps": 5, "ranks": 1}
     return Plan(shape, **(values | changes))
-
-
-def tiles_of(plan: Plan) -> list[Tile]:
-    """Return all tiles."""
-    stretches = [plan.batch(first, 4, every=False) for first in range(0, plan.steps, 4)]
-    return [tile for stretch in stretches if plan.longest for tile in plan.tiles(stretch)]
 
 
 @examples(40)

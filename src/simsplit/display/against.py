@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..util.formatting import pluralize
 from . import figure as picture
 from .density import draw_density
-from .rows import RowColours, is_ordered, legend
+from .rows import MARKED, RowColours, is_ordered, legend
 from .summary import summed_up
 from .view import by_row
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _STEPS = 5  # with a colour each; the values of more become a picture of how dense they are
 _DOTS = 50_000  # as do so many values
 _SIZES = ((500, 9.0), (5_000, 5.0), (_DOTS, 2.5))  # of so many dots
-_FEW = 40  # points of a curve that are marked
 _POINTS = 50_000  # of a trajectory
 
 
@@ -147,7 +146,7 @@ def _dots(figure: Any, panels: Sequence[Any], view: View, quantities: Sequence[Q
         x, *values = _values(view, [along.quantity, *quantities], range(rows))
     line = along.places is not None and is_ordered(along.places)
     style: dict[str, Any] = {"linestyle": "-" if line else "none", "markeredgewidth": 0}
-    if not line or rows <= _FEW:
+    if not line or rows <= MARKED:
         style |= {"marker": ".", "markersize": next(size for most, size in _SIZES if steps * rows <= most)}
     wrong = sum(int(np.isnan(each).sum()) for each in (values if along.quantity is None else [x, *values]))
     for panel, of_panel in zip(panels, values, strict=True):

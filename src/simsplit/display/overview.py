@@ -8,7 +8,7 @@ import numpy as np
 
 from ..util.formatting import pluralize
 from . import figure as picture
-from .rows import RowColours, band, legend
+from .rows import MARKED, RowColours, band, legend
 from .summary import ROWS, STEPS, Summary, middles, summed_up
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 CURVES = 5  # rows that are drawn as curves unless some are chosen
-_FEW = 40  # points that are marked
 
 
 def draw(view: View, quantities: Sequence[Quantity], chosen: Sequence[int], scales: Scales) -> tuple[Any, list[str]]:
@@ -85,7 +84,7 @@ def _curve(axes: Any, t: Array, found: Summary, number: int, colour: Any, *, ban
     least, greatest = found.least[:, number], found.greatest[:, number]
     if banded:
         return band(axes, t, least, greatest, colour)
-    return axes.plot(t, least, color=colour, marker="." if len(t) <= _FEW else None)[0]
+    return axes.plot(t, least, color=colour, marker="." if len(t) <= MARKED else None)[0]
 
 
 def _one_row(view: View, quantities: Sequence[Quantity], found: Sequence[Summary], scales: Scales) -> Any:
@@ -107,7 +106,7 @@ def _step(view: View, quantities: Sequence[Quantity], found: Sequence[Summary], 
     for n, summary in enumerate(found):
         least, greatest = summary.by_row
         if len(rows) == view.rows:
-            drawn += axes.plot(rows, least, marker="." if view.rows <= _FEW else None)
+            drawn += axes.plot(rows, least, marker="." if view.rows <= MARKED else None)
         else:
             drawn.append(band(axes, rows, least, greatest, f"C{n}"))
     _name_quantities(figure, axes, view, quantities, drawn, scales)

@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..problem import REDUCTIONS
 from ..util.formatting import pluralize
 from . import figure as picture
-from .rows import band, legend
+from .rows import MARKED, band, legend
 from .summary import STEPS, cells, middles
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
-_FEW = 40  # points that are marked
 _COLOURS = {"mean": "C0", "min": "C1", "max": "C3", "std": "C2", "sum": "C0"}
 
 
@@ -91,7 +90,7 @@ def _panel(axes: Any, t: Array, found: Mapping[str, Array], quantity: Quantity) 
         handles["mean ± std"] = _band(axes, t, left["mean"] - deviation, left["mean"] + deviation, alpha=0.35)
     for name, values in left.items():
         if len(t) == len(values):
-            marker = "." if len(t) <= _FEW else None
+            marker = "." if len(t) <= MARKED else None
             (handles[name],) = axes.plot(t, values, color=_COLOURS[name], marker=marker)
         else:
             handles[name] = band(axes, t, *_extremes(values, values, len(t)), _COLOURS[name])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+MARKED = 40  # points of a curve that are marked each
 _TELLABLE = 10  # curves with a colour of their own
 _SAID = 2  # parameters that a label names
 

@@ -221,14 +221,14 @@ def _declared(dtype: npt.DTypeLike) -> np.dtype[Any]:
 
 def _shapes(x: Array, block: Block) -> str:
     """Say which shapes meet in a function that has parameters by row, and how they are made to fit."""
-    arrays = {name: value.shape for name, value in block.parameters.items() if isinstance(value, np.ndarray)}
-    constants = {name: value.array.shape for name, value in block.parameters.items() if isinstance(value, Constant)}
-    if not arrays and not constants:
+    by_row = [name for name, value in block.parameters.items() if isinstance(value, np.ndarray)]
+    names = [*by_row, *(name for name, value in block.parameters.items() if isinstance(value, Constant))]
+    if not names:
         return ""
-    given = ", ".join(f"{name} {shape}" for name, shape in {"x": x.shape, **arrays, **constants}.items())
-    if not arrays:
+    given = ", ".join([f"x {x.shape}", *(f"{name} {block[name].shape}" for name in names)])
+    if not by_row:
         return f" (the shapes are {given})"
-    name = next(iter(arrays))
+    name = by_row[0]
     hint = f"; beside a component of x, such as x[:, 0], write {name}[:, 0]" if x.ndim > 1 else ""
     return f" (the shapes are {given}: a parameter by row has an axis for each axis of x{hint})"
 

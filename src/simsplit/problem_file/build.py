@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..kernels.base import UnknownParameterError
+from ..kernels.constants import constant
 from ..kernels.registry import RESERVED, load
 from ..problem import Problem
 from ..util.dtypes import as_array, dtype_label, first_rounded, is_numeric
@@ -84,18 +85,13 @@ def kernel(settings: Settings, *, root: bool) -> Kernel:
             f"the kernel {settings.kernel.removeprefix(OWN_KERNEL)} is a program's own, which no file can give again. "
             'Give the problem from that program: simsplit.resume("FOLDER", problem=problem).'
         )
-    for name in settings.parameters.keys() & settings.constants.keys():
-        raise InputError(f"{name} is given as a parameter and as a constant. Give it once.")
     parameters = {name: _parameter(name, value, root=root) for name, value in settings.parameters.items()}
-    if settings.constants:
-        from ..kernels.constants import constant
-
-        for name, value in settings.constants.items():
-            read = _parameter(name, value, root=root)
-            try:
-                parameters[name] = None if read is None else constant(read)
-            except InputError as error:
-                raise InputError(f"{settings.origins.get(name, name)}: {error}") from None
+    for name, value in settings.constants.items():
+        read = _parameter(name, value, root=root)
+        try:
+            parameters[name] = None if read is None else constant(read)
+        except InputError as error:
+            raise InputError(f"{settings.origins.get(name, name)}: {error}") from None
     try:
         result = None if settings.result_dtype is None else dtype(settings.result_dtype, "--result-dtype")
         return load(settings.kernel, kind=settings.kind, folder=settings.import_from, dtype=result, **parameters)

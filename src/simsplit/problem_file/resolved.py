@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..communicator import Agreement
 from ..errors import InputError
+from ..options import PARAMETER_TABLES
 from ..rundir.directory import PROBLEM
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _ELSEWHERE = ("output", "format", "origins")  # where results go is no part of the problem
-_TABLES = ("parameters", "constants", "digests")
+_TABLES = (*PARAMETER_TABLES, "digests")
 
 
 def absolute(settings: Settings) -> Settings:
@@ -28,7 +29,7 @@ def absolute(settings: Settings) -> Settings:
         value = getattr(settings, name)
         if isinstance(value, str):
             changes[name] = os.path.abspath(value)  # noqa: PTH100, a text is wanted
-    for table in ("parameters", "constants"):
+    for table in PARAMETER_TABLES:
         changes[table] = {
             name: os.path.abspath(value) if isinstance(value, str) else value  # noqa: PTH100, the same
             for name, value in getattr(settings, table).items()

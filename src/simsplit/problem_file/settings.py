@@ -12,7 +12,7 @@ from collections.abc import Mapping  # noqa: TC003, msgspec looks at the types o
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ..errors import InputError
-from ..options import BY_NAME, check_key
+from ..options import BY_NAME, PARAMETER_TABLES, check_key
 from ..util.records import Record
 from ..util.validation import near, number, user_path
 
@@ -178,17 +178,14 @@ def _parameters(
     options: Given, settings: Settings, *, same: bool
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
     """Return parameters, constants and their origins: those of the file, if of the `same` kernel, and those given."""
-    parameters, constants = (dict(each) if same else {} for each in (settings.parameters, settings.constants))
-    origins = {name: settings.origins[name] for name in (*parameters, *constants)}
-    for option, texts, values, others in (
-        ("--set", options.set, parameters, constants),
-        ("--constant", options.constant, constants, parameters),
-    ):
-        for name, value in _given(option, texts).items():
-            if option == "--constant" and origins.get(name) == f"--set {name}":
-                raise InputError(f"{name} is given by --set and by --constant. Give it once.")
-            others.pop(name, None)
-            values[name], origins[name] = value, f"{option} {name}"
+    file = settings if same else Settings()
+    by_set, by_constant = _given("--set", options.set), _given("--constant", options.constant)
+    for name in by_set.keys() & by_constant.keys():
+        raise InputError(f"{name} is given by --set and by --constant. Give it once.")
+    parameters = {name: value for name, value in file.parameters.items() if name not in by_constant} | by_set
+    constants = {name: value for name, value in file.constants.items() if name not in by_set} | by_constant
+    origins = {name: settings.origins[name] for name in (*file.parameters, *file.constants)}
+    origins |= {name: f"--set {name}" for name in by_set} | {name: f"--constant {name}" for name in by_constant}
     return parameters, constants, origins
 
 
@@ -333,7 +330,7 @@ def settings_from(text: str, path: str) -> Settings:
         raise InputError(f"{path}: `{key}`: {message[:1].lower()}{message[1:]}. {_accepted(key)}") from None
     for key, value in values.items():
         where = f"{path}: `{key}`"
-        if key in ("parameters", "constants"):
+        if key in PARAMETER_TABLES:
             values[key] = {name: _numbers(f"{where}: {name}", each) for name, each in value.items()}
         elif isinstance(value, list):
             values[key] = _numbers(where, value)
@@ -361,7 +358,7 @@ def _tables(checked: Settings, path: str, folder: str) -> tuple[dict[str, Any], 
     """Return parameters and constants with the paths of their files, and where each was given."""
     moved: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for table_name in ("parameters", "constants"):
+    for table_name in PARAMETER_TABLES:
         given = getattr(checked, table_name)
         for name in given:
             if name in origins:

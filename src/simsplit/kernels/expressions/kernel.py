@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..base import Kernel, require_unstructured
-from ..constants import Constant, unwrapped
+from ..constants import Constant
 from .language import Expression
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class ExpressionKernel(Kernel):
         return self._expression.evaluate(self._values(x, block, row))
 
     def _values(self, x: Any, block: Block, row: Any) -> dict[str, Any]:
-        parameters = {name: unwrapped(value) for name, value in block.parameters.items()}
+        parameters = {name: block[name] for name in block.parameters}
         return {"x": x, "t": block.t, "k": block.k, "delta_t": block.delta_t, "row": row, **parameters}
 
     def _require_fitting(self, x: Array, block: Block) -> None:
