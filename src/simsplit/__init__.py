@@ -10,6 +10,8 @@ from .util import forks as _forks  # noqa: F401, notes every fork from now on
 
 if TYPE_CHECKING:
     from . import bounds, errors, kernels, remote
+    from .grids.grid import Grid
+    from .kernels.stencil import stencil
     from .errors import (
         InputError,
         KernelError,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "Grid",
     "InputError",
     "KernelError",
     "LaunchError",
@@ -54,11 +57,13 @@ __all__ = [
     "resume",
     "run",
     "script",
+    "stencil",
 ]
 
 # Imported when first asked for: `simsplit --help` needs neither NumPy nor MPI, and a program that a
 # thousand ranks load from one file system should not load more than it uses.
 _HOMES = {
+    "Grid": "grids.grid",
     "Problem": "problem",
     "Result": "result",
     "Run": "runs.run",
@@ -69,6 +74,7 @@ _HOMES = {
     "resume": "runs.api",
     "run": "runs.api",
     "script": "program",
+    "stencil": "kernels.stencil",
 }
 
 

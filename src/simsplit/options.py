@@ -14,6 +14,7 @@ from .errors import InputError
 from .util.validation import duration, finite, integer, interval, number
 
 PARAMETER_TABLES = ("parameters", "constants")  # of a problem file: what the kernel is given
+GRID = ("shape", "spacing", "origin", "boundary")  # the keys of its table [grid]
 FORMATS = ("npy", "zarr", "h5")
 BACKENDS = ("auto", "numpy", "numba")
 TRANSPORTS = ("auto", "gatherv", "shared")
@@ -40,8 +41,8 @@ class Option(NamedTuple):
         The group of the help that it stands in.
     help : str
     type : str
-        "text", "path", "integer", "number", "duration", "interval", "yes or no", "flag", "choice", or "several" for a
-        text that may be repeated.
+        "text", "path", "integer", "count" for an integer or "auto", "number", "duration", "interval", "yes or no",
+        "flag", "choice", or "several" for a text that may be repeated.
     metavar : str or None
         What the help calls the value.
     choices : tuple of str
@@ -114,6 +115,35 @@ TABLE = (
         "of a function or an expression: x is the initial array (map, the default) or the state (step)",
         "choice",
         choices=("map", "step"),
+    ),
+    Option(
+        "grid",
+        PROBLEM,
+        "the cells of a grid, for kernels that read neighbours or coordinates: one number for each axis (default the "
+        "shape of the array)",
+        "text",
+        "N[xM[xL]]",
+    ),
+    Option(
+        "spacing",
+        PROBLEM,
+        "between the cells of a grid: one number, or one for each axis (default 1)",
+        metavar="S[,S…]",
+    ),
+    Option(
+        "origin",
+        PROBLEM,
+        "the coordinate of the first cell: one number, or one for each axis (default 0)",
+        metavar="O[,O…]",
+    ),
+    Option(
+        "boundary",
+        PROBLEM,
+        "what lies beyond the edges: periodic, anti-periodic, fixed V, wall V, no-flux, flux Q, mirror, or an "
+        "expression of t, coordinates and inner; of both sides of an axis with | between them, and AXIS= (rows, "
+        "columns, layers) before those of one axis; may be repeated",
+        "several",
+        "BOUNDARY",
     ),
     Option("import_from", PROBLEM, "where to look for package.module too; the current folder is .", "path", "DIR"),
     Option("offset", PROBLEM, "of affine: added to each value (default 3)", "number", "O"),
@@ -224,6 +254,15 @@ TABLE = (
         accepted="A whole number of bytes",
     ),
     Option(
+        "depth",
+        SPEED,
+        "steps between two exchanges of rows, of a kernel that reads neighbours (default auto: by the latency)",
+        "count",
+        "K|auto",
+        accepted='A whole number of 1 or more, or "auto",',
+        least=1,
+    ),
+    Option(
         "via",
         SPEED,
         "how the ranks work together: collective calls, or remote objects called by rank 0 (default collective)",
@@ -270,6 +309,7 @@ BY_NAME = {option.name: option for option in TABLE}
 OF_RESUME = (
     "accept_changes",
     "check_rows",
+    "depth",
     "checkpoint_every",
     "time_limit",
     "hang_after",
@@ -305,6 +345,8 @@ def checked(name: str, value: Any) -> Any:
         raise InputError(f"{name} must be True or False, not {value!r}")
     if option.type == "integer":
         integer(name, value, option.least)
+    elif option.type == "count" and value != "auto":
+        integer(name, value, option.least)
     elif option.type == "interval":
         interval(name, value)
     elif option.type == "duration":
@@ -330,7 +372,7 @@ def check_key(key: str, name: str, value: Any) -> None:
     option = BY_NAME.get(key)
     if key in ("input", "output") and isinstance(value, str) and (not value or "\0" in value):
         raise InputError(f"{name} must be a path, not {value!r}")
-    if option is not None and option.type == "integer":
+    if option is not None and (option.type == "integer" or (option.type == "count" and value != "auto")):
         integer(name, value, option.least)
     elif isinstance(value, float):
         finite(name, value)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from .grids.grid import Grid, Layout
+
 REDUCTIONS = ("mean", "min", "max", "std", "sum")
 _AXES = 60  # of NumPy's 64: a history has one more, and the memory for some steps of it up to three
 _DIGITS = 19  # as many make numbers of more than 63 bits
@@ -77,6 +79,9 @@ class Problem:
         What is computed over all rows of every step, kept or not: any of "mean", "min", "max", "std" and
         "sum", such as "mean,std". The order of summation is that of a binary tree over the rows, so that
         any number of ranks gives the same bits.
+    grid : Grid, optional
+        The grid that the values lie on, for kernels that read neighbours or coordinates. By default, for such a kernel,
+        the shape of the array with cells of 1 and the kernel's own boundary.
 
     Raises
     ------
@@ -91,7 +96,19 @@ class Problem:
     1.5
     """
 
-    __slots__ = ("delta_t", "initial", "keep", "kernel", "nan", "origin", "reduce", "seed", "start_time", "steps")
+    __slots__ = (
+        "delta_t",
+        "grid",
+        "initial",
+        "keep",
+        "kernel",
+        "nan",
+        "origin",
+        "reduce",
+        "seed",
+        "start_time",
+        "steps",
+    )
 
     def __init__(
         self,
@@ -105,6 +122,7 @@ class Problem:
         nan: Literal["allow", "error"] = "allow",
         keep: str = "all",
         reduce: str | Sequence[str] = (),
+        grid: Grid | None = None,
     ) -> None:
         kernel = _kernel(kernel)
         self.origin: Any = None  # the settings of the problem file that it was made from
@@ -127,6 +145,9 @@ class Problem:
         if keep == "none" and not self.reduce:
             raise InputError('keep "none" leaves nothing of a run without reductions. Give reduce, or keep "last".')
         _require_rows(kernel, self.initial)
+        self.grid = _grid(kernel, grid)
+        layout = None if self.initial is None else self.layout(self.initial.shape)
+        _require_used(kernel, layout)
         try:
             last = self.time(max(0, self.steps - 1))
         except OverflowError:
@@ -161,6 +182,16 @@ class Problem:
     def time(self, k: int) -> float:
         """Return the time of step `k`: ``start_time + k * delta_t``, a product, not a running sum."""
         return self.start_time + k * self.delta_t
+
+    def layout(self, shape: tuple[int, ...]) -> Layout | None:
+        """Return how the grid goes with an array of this shape; None if there is no grid.
+
+        Raises
+        ------
+        InputError
+            If it does not.
+        """
+        return None if self.grid is None else self.grid.layout(shape, self.kernel.parameters)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a problem file, from which `load` and the command line make the same problem. Not collective.
@@ -224,6 +255,7 @@ class Problem:
             "nan": self.nan,
             "keep": self.keep,
             "reduce": ",".join(self.reduce),
+            "grid": "none" if self.grid is None else self.grid.settings(),
         }
 
 
@@ -233,6 +265,10 @@ def _kernel(kernel: Kernel | Callable[..., Any] | str) -> Kernel:
         from .kernels.registry import load
 
         kernel = load(kernel)
+    elif (missing := getattr(kernel, "missing", None)) is not None:  # a stencil without its parameters
+        name = getattr(kernel, "__name__", "stencil")
+        given = ", ".join(f"{each}=0.5" for each in missing)
+        raise InputError(f"the stencil {name} wants {missing[0]}, which is not given. Give it: {name}({given})")
     elif not isinstance(kernel, Kernel):
         from .kernels.functions import function
 
@@ -245,6 +281,29 @@ def _kernel(kernel: Kernel | Callable[..., Any] | str) -> Kernel:
     if kernel.kind not in ("map", "step"):
         raise InputError(f'the kind of the kernel {kernel.name} must be "map" or "step", not {kernel.kind!r}')
     return kernel
+
+
+def _grid(kernel: Kernel, grid: Any) -> Grid | None:
+    """Return the grid of a problem, with the kernel's own boundary if it has none."""
+    if grid is None and not kernel.is_on_grid:
+        return None
+    from .grids.grid import Grid
+
+    if grid is None:
+        return Grid(boundary=kernel.boundary)
+    if not isinstance(grid, Grid):
+        raise InputError(f"grid must be a simsplit.Grid, such as simsplit.Grid(boundary='periodic'), not {grid!r}")
+    if grid.boundary is None and kernel.boundary is not None:
+        return Grid(grid.shape, spacing=grid.spacing, origin=grid.origin, boundary=kernel.boundary)
+    return grid
+
+
+def _require_used(kernel: Kernel, layout: Layout | None) -> None:
+    """Refuse parameters that neither an expression nor a boundary uses."""
+    names = frozenset[str]() if layout is None else layout.names
+    unused = [name for name in getattr(kernel, "unused", ()) if name not in names]
+    if unused and (layout is not None or not kernel.is_on_grid):
+        raise InputError(f"the expression {kernel.formula!r} does not use the parameter {unused[0]}")
 
 
 def kept_steps(keep: str, steps: int) -> range:

@@ -42,6 +42,10 @@ class Options(Record):
     set: tuple[str, ...] = ()
     constant: tuple[str, ...] = ()
     kind: Literal["map", "step"] | None = None
+    grid: str | None = None
+    spacing: str | None = None
+    origin: str | None = None
+    boundary: tuple[str, ...] = ()
     import_from: str | None = None
     offset: float | None = None
     multiplier: float | None = None
@@ -64,6 +68,7 @@ class Options(Record):
     output: str | None = None
     transport: Literal["auto", "gatherv", "shared"] | None = None
     block_size: int | None = None
+    depth: int | str | None = None
     check_rows: bool | None = None
     format: Literal["npy", "zarr", "h5"] | None = None
     overwrite: bool = False
@@ -139,7 +144,7 @@ def _parsed(arguments: Sequence[str]) -> Options:
     problem = values.get("problem")
     if problem is not None and not problem.endswith(".toml"):
         raise InputError(f"a problem file must end in .toml, not {problem!r} (see: {parser.prog} --help)")
-    for several in ("set", "constant"):
+    for several in ("set", "constant", "boundary"):
         values[several] = tuple(values.get(several, ()))
     values["rows"] = tuple(values.get("rows") or ())
     if name == "verify":

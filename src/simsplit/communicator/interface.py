@@ -30,6 +30,22 @@ class SharedFile(Protocol):
         """Close it."""
 
 
+class Messages(Protocol):
+    """Messages between ranks that are sent again and again. Not collective: each rank starts and finishes its own."""
+
+    def start(self) -> None:
+        """Start all of them."""
+
+    def test(self) -> None:
+        """Let the library go on with them."""
+
+    def finish(self) -> None:
+        """Wait until all that was started is there; do nothing if nothing was."""
+
+    def close(self) -> None:
+        """Wait for what was started, and free what was made for it."""
+
+
 class Communicator(Protocol):
     """The ranks of one run; root is rank 0. Every method is collective, `node` the first time it is called."""
 
@@ -106,6 +122,16 @@ class Communicator(Protocol):
         spans : sequence of (int, int)
             Where each rank's rows belong in each step of `wholes`: ``[lower, upper)``, not overlapping.
         wholes : ndarray, shape (steps, n, ...), each step C-contiguous, on root; None elsewhere
+        """
+
+    def persistent(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> Messages:
+        """Return messages from and into some arrays, to be started any number of times.
+
+        Parameters
+        ----------
+        sends, receives : sequence of (int, ndarray)
+            What goes to another rank, and comes from it: C-contiguous. Of the same two ranks the messages stand in
+            the same order on both, and each has as many bytes on both.
         """
 
     def node(self) -> Node | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mpi4py.MPI import Datatype, Intracomm
 
-    from .interface import Array
+    from .interface import Array, Messages
     from .node import Node
 
 T = TypeVar("T")
@@ -83,6 +83,7 @@ class _Kept(Record):
 
     node: Node | None
     made: list[Any]
+    own: list[Any] = []  # a communicator for messages between two ranks, if one was needed
 
 
 def _forget(comm: Any, _key: int, kept: _Kept) -> None:
@@ -192,22 +193,32 @@ class MPICommunicator:
         finally:
             row.Free()
 
+    def persistent(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> Messages:
+        """Return messages from and into some arrays. Collective, as the first of them makes a communicator."""
+        from .persistent import PersistentMessages
+
+        kept = self._kept()
+        if not kept.own:
+            kept.own.append(self.comm.Dup())
+            kept.made.append(kept.own[0])
+        return PersistentMessages(self._mpi, kept.own[0], sends, receives)
+
     def node(self) -> Node | None:
         """Return the ranks that share memory with this one; None if no two ranks of any node do."""
         if self._node is _UNKNOWN:
-            self._node = self._kept_node()
+            self._node = self._kept().node
         return self._node
 
-    def _kept_node(self) -> Node | None:
+    def _kept(self) -> _Kept:
         """Return what hangs on the user's communicator, or hang it there: until that is freed, windows stay warm."""
         global _keyval  # noqa: PLW0603, one key for all communicators of the process
         if _keyval is None:
             _keyval = self._mpi.Comm.Create_keyval(delete_fn=_forget)
         kept: Any = self.comm.Get_attr(_keyval)
         if kept is None:
-            kept = _Kept(*self.node_of(self.comm.Split_type(self._mpi.COMM_TYPE_SHARED, self.rank)))
+            kept = _Kept(*self.node_of(self.comm.Split_type(self._mpi.COMM_TYPE_SHARED, self.rank)), own=[])
             self.comm.Set_attr(_keyval, kept)
-        found: Node | None = kept.node
+        found: _Kept = kept
         return found
 
     def node_of(self, local: Any) -> tuple[Node | None, list[Any]]:

@@ -9,10 +9,19 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .interface import Array
+    from .interface import Array, Messages
     from .node import Node
 
 T = TypeVar("T")
+
+
+class _Nothing:
+    """Messages of a single rank: none."""
+
+    def start(self) -> None:
+        """Do nothing."""
+
+    test = finish = close = start
 
 
 class SerialCommunicator:
@@ -50,6 +59,10 @@ class SerialCommunicator:
 
     def gatherv(self, parts: Array, spans: Sequence[tuple[int, int]], wholes: Array | None) -> None:
         """Do nothing: all rows are root's own."""
+
+    def persistent(self, sends: Sequence[tuple[int, Array]], receives: Sequence[tuple[int, Array]]) -> Messages:
+        """Return no messages: there is nobody else."""
+        return _Nothing()
 
     def node(self) -> Node | None:
         """Return None: there is nobody to share with."""

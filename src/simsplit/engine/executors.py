@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..kernels import Block
+    from ..problem import Problem
     from .interfaces import ResumePoint
     from .local_part import LocalPart
     from .plan import Plan, Tile
@@ -25,6 +26,26 @@ if TYPE_CHECKING:
     from .row_check import RowCheck
 
     Array = npt.NDArray[Any]
+
+
+def kernel_error(problem: Problem, block: Block, ahead: int, where: str) -> KernelError:
+    """Return the error that says where a kernel failed.
+
+    Parameters
+    ----------
+    problem : Problem
+    block : Block
+    ahead : int
+        How far the step that is computed is from that of which the kernel is told.
+    where : str
+        The rank.
+    """
+    step = block.k + ahead
+    at = f"step {step}, t = {problem.time(step)}"
+    if ahead:
+        at += f" (from step {block.k}, t = {block.t})"
+    rows = format_rows(block.lower, block.upper)
+    return KernelError(f"the kernel {problem.kernel.name} failed on {where} at {at}, {rows}")
 
 
 class Executor:
@@ -48,13 +69,7 @@ class Executor:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            step = block.k + self.ahead
-            at = f"step {step}, t = {rows.problem.time(step)}"
-            if self.ahead:
-                at += f" (from step {block.k}, t = {block.t})"
-            raise KernelError(
-                f"the kernel {self.kernel.name} failed on {where} at {at}, {format_rows(block.lower, block.upper)}"
-            ) from error
+            raise kernel_error(rows.problem, block, self.ahead, where) from error
 
     def compute(self, tile: Tile, block: Block, out: Array | None) -> None:
         """Compute some rows of a tile, those of the kept steps into `out`, and let them be reduced."""

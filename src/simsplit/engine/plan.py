@@ -69,6 +69,8 @@ class Plan(Record):
         Which steps the history holds (see `Problem`).
     grain : int
         The rows that stay together, such as those of a chunk of a file; a part is a number of such grains.
+    reach : tuple of (int, int)
+        How many cells the kernel reads before and after a cell, along each axis of the grid; empty if it reads none.
     """
 
     shape: tuple[int, ...]
@@ -79,6 +81,7 @@ class Plan(Record):
     tile_nbytes: int = TILE
     keep: str = "all"
     grain: int = 1
+    reach: tuple[tuple[int, int], ...] = ()
 
     @cached_property
     def kept(self) -> range:

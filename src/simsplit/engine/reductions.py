@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..communicator import Agreement
+from ..util.dtypes import canonicalize_nan
 from ..util.memory_limits import require_memory
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class Reducer:
             for name, result in self.results.items():
                 part = result[stretch.start : stretch.stop]
                 part[...] = self._finish(name, gathered[name])
-                _canonicalize_nan(part)
+                canonicalize_nan(part)
 
     def _gather(self, mine: Array) -> Array:
         if self._communicator.rank:
@@ -258,10 +259,3 @@ def _combine_upward(fold: TreeReduction, stack: list[tuple[int, int, Value]], no
         value = fold.join(other, value, 2**level, 2**level)
         level, index = level + 1, index // 2
     stack.append((level, index, value))
-
-
-def _canonicalize_nan(values: Array) -> None:
-    """Let every NaN have the same bits."""
-    if values.dtype.kind in "fc":
-        for plain in (values.real, values.imag) if values.dtype.kind == "c" else (values,):
-            plain[np.isnan(plain)] = np.nan

@@ -41,6 +41,7 @@ def run_steps(
     batcher: StepBatcher | None = None,
     reducer: Reducer | None = None,
     check_rows: bool = False,
+    depth: int = 1,
 ) -> int:
     """Run all steps, or those from `start` on, unless the observer stops the run. Collective.
 
@@ -66,6 +67,8 @@ def run_steps(
         Gets the results of every step, kept or not.
     check_rows : bool, default False
         Look whether a kernel of the user's own is row-local (see `row_check`).
+    depth : int, default 1
+        How many steps of a kernel that reads neighbours are computed between two exchanges.
 
     Returns
     -------
@@ -80,12 +83,19 @@ def run_steps(
     """
     start = ResumePoint() if start is None else start
     begun = perf_counter()
-    run = _Run(communicator, plan, rows, receiver, timings, block, observer, start, batcher, reducer)
-    if check_rows and _may_mix(rows):
-        from .row_check import RowCheck
+    given = (communicator, plan, rows, receiver, timings, block, observer, start, batcher, reducer)
+    if plan.reach:
+        from .grid_loop import run_grid
 
-        run.compute.row_check = RowCheck(rows, plan)
-    next_step = run.go()
+        next_step = run_grid(*given, depth=depth)
+    else:
+        run = Run(*given)
+        run.prepare(rows, start)
+        if check_rows and _may_mix(rows):
+            from .row_check import RowCheck
+
+            run.compute.row_check = RowCheck(rows, plan)
+        next_step = run.go()
     timings.steps += perf_counter() - begun
     return next_step
 
@@ -96,8 +106,10 @@ def _may_mix(rows: LocalPart) -> bool:
     return is_own(kernel) and rows.advance == kernel.advance
 
 
-class _Run:
+class Run:
     """The loop of `run_steps`, whose arguments it takes."""
+
+    compute: Executor
 
     def __init__(
         self,
@@ -112,6 +124,7 @@ class _Run:
         batcher: StepBatcher | None,
         reducer: Reducer | None,
     ) -> None:
+        self.communicator = communicator
         self.rank = communicator.rank
         self.plan = plan
         self.receiver = receiver
@@ -122,32 +135,32 @@ class _Run:
         self.block_rows = max(1, block // max(1, plan.history_row_nbytes))
         self.where = f"rank {communicator.rank} of {communicator.size} (host {communicator.host})"
         self.reducer = reducer
-        is_step = rows.problem.kernel.kind == "step"
-        shows = observer is not None and observer.wants_values
-        self.every = is_step or reducer is not None or shows
+        self.is_step = rows.problem.kernel.kind == "step"
+        self.shows = observer is not None and observer.wants_values
+        self.every = self.is_step or reducer is not None or self.shows
         least = 1 if observer is not None and observer.can_stop else STEPS_AT_ONCE
         self.batcher = StepBatcher(least, STEPS_BETWEEN) if batcher is None else batcher
+
+    def prepare(self, rows: LocalPart, start: ResumePoint) -> None:
+        """Make what computes the steps. Collective."""
+        plan = self.plan
         with self.agreement:
-            self.compute: Executor
-            if is_step:
-                observed = observer is not None
+            if self.is_step:
+                observed = self.observer is not None
                 self.compute = StepExecutor(
                     rows, plan, self.block_rows, start, at_first=self.batcher.steps, observed=observed
                 )
             else:
-                self.compute = MapExecutor(rows, plan, shows=shows)
+                self.compute = MapExecutor(rows, plan, shows=self.shows)
             if self.every and len(plan.kept) < plan.steps:
                 self.compute.make_scratch(plan, self.block_rows)
-            self.compute.reducer = reducer
+            self.compute.reducer = self.reducer
 
     def go(self) -> int:
+        """Run the steps. Collective."""
         plan = self.plan
         while plan.longest and (batch := plan.batch(self.next_step, self.max_steps(), every=self.every)):
-            flags = delivered = 0
-            for tile in plan.tiles(batch):
-                self.tile(tile)
-                flags |= self.agreement.requested
-                delivered = tile.positions.stop
+            flags, delivered = self.run_batch(batch)
             if self.reducer is not None:
                 begun = perf_counter()
                 self.reducer.deliver(batch)
@@ -161,6 +174,15 @@ class _Run:
                         self.deliver_last()
                     return self.next_step
         return plan.steps
+
+    def run_batch(self, batch: range) -> tuple[int, int]:
+        """Compute a batch of steps and deliver it; return the flags of all ranks, and how many steps are delivered."""
+        flags = delivered = 0
+        for tile in self.plan.tiles(batch):
+            self.tile(tile)
+            flags |= self.agreement.requested
+            delivered = tile.positions.stop
+        return flags, delivered
 
     def max_steps(self) -> int:
         """Return the most steps that the next batch may have."""
@@ -191,10 +213,14 @@ class _Run:
                 end = min(first + self.block_rows, upper)
                 out = None if target is None else target[:, first - lower : end - lower]
                 self.compute(tile, first, end, out, self.where)
-            raised = 0 if self.observer is None else self.observer.poll_flags()
-            self.agreement.request(raised | self.batcher.vote())
+            self.vote()
             computed = perf_counter()
         if tile.steps:
             self.receiver.deliver(tile)
         self.timings.compute += computed - begun
         self.timings.gather += perf_counter() - computed
+
+    def vote(self) -> None:
+        """Let all ranks know at the end of the agreed block what was raised here, and whether this rank is quick."""
+        raised = 0 if self.observer is None else self.observer.poll_flags()
+        self.agreement.request(raised | self.batcher.vote())

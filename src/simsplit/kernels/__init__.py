@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .functions import function
     from .models import gbm, logistic, lorenz, oscillator, sir
     from .registry import load
+    from .stencil import stencil
 
 __all__ = [
     "Affine",
@@ -30,10 +31,11 @@ __all__ = [
     "lorenz",
     "oscillator",
     "sir",
+    "stencil",
 ]
 
 # Imported when first asked for: most runs need one of them.
-_HOMES = {"expression": "expressions.kernel", "function": "functions", "load": "registry"}
+_HOMES = {"expression": "expressions.kernel", "function": "functions", "load": "registry", "stencil": "stencil"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,20 +1,21 @@
 """The kernel interface.
 
 A kernel is row-local: a row of the result depends on the same row of its input, on the row's number and
-on the time, on nothing else, so that any run of rows may be computed on its own, on any rank. It never
-sees MPI.
+on the time, on nothing else, so that any run of rows may be computed on its own, on any rank. Or it has a
+reach: then a cell depends on the cells so far around it, too, and `x` brings these. It never sees MPI.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
 from ..errors import InputError
 from ..util.dtypes import dtype_label, is_masked
 from ..util.validation import number
+from .cells import checked_reach
 from .constants import Constant, numeric_array, unwrapped
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from .cells import Reach
     from .random import RandomStream
     from .tracing import TracedArray
 
@@ -73,13 +75,33 @@ class Block:
         The time from one step to the next, in the same unit.
     lower, upper : int
         The rows are ``[lower, upper)`` of the whole array.
+    reach : tuple of (int, int)
+        How many cells `x` brings before and after those of the result, along each axis of the grid; empty for a
+        kernel that reads no neighbours.
+    grid : GridLayout or None
+        Of a problem with a grid: `shape`, `spacing` and `origin`, for each axis.
+    around : mapping of str to ndarray
+        The parameters by row with the cells around, as `x` has them.
     """
 
-    __slots__ = ("_draws", "_parameters", "_seed", "delta_t", "k", "lower", "t", "upper")
+    __slots__ = ("_draws", "_parameters", "_seed", "around", "delta_t", "grid", "k", "lower", "reach", "t", "upper")
 
     def __init__(
-        self, k: int, t: float, delta_t: float, rows: tuple[int, int], parameters: Mapping[str, Any], seed: int = 0
+        self,
+        k: int,
+        t: float,
+        delta_t: float,
+        rows: tuple[int, int],
+        parameters: Mapping[str, Any],
+        seed: int = 0,
+        *,
+        grid: GridLayout | None = None,
+        reach: Reach = (),
+        around: Mapping[str, Any] | None = None,
     ) -> None:
+        self.grid = grid
+        self.reach = reach
+        self.around = around or {}
         self.k = k
         self.t = t
         self.delta_t = delta_t
@@ -101,6 +123,13 @@ class Block:
         """The seed of `random`."""
         return self._seed
 
+    def shape_of_result(self, x: Any) -> tuple[int, ...]:
+        """Return the shape of the result for rows `x`: theirs without the cells around."""
+        if not self.reach:
+            return tuple(x.shape)
+        within = tuple(n - low - high for n, (low, high) in zip(x.shape, self.reach, strict=False))
+        return (*within, *x.shape[len(within) :])
+
     @property
     def row(self) -> npt.NDArray[np.int64]:
         """The number of each row in the whole array, shape (m,)."""
@@ -114,6 +143,37 @@ class Block:
 
             self._draws = RandomStream(self._seed, self.k, self.lower, self.upper)
         return self._draws
+
+
+def around_cells(value: Array, ndim: int, reach: Reach, cyclic: Sequence[bool]) -> Array:
+    """Return a parameter by row with the cells around, along all axes but the first: at an edge it goes on as it ends.
+
+    Parameters
+    ----------
+    value : ndarray, shape (m, ...)
+    ndim : int
+        Of the array.
+    reach : tuple of (int, int)
+        How many cells on each side, along each axis of the grid.
+    cyclic : sequence of bool
+        Along which axes the cells after the last one are the first ones again.
+    """
+    plain = np.ascontiguousarray(value, value.dtype.newbyteorder("="))
+    plain = plain.reshape(len(plain), *[1] * (ndim - plain.ndim), *plain.shape[1:])
+    for axis, (low, high) in enumerate(reach[1:], 1):
+        n = plain.shape[axis]
+        if n > 1:
+            cells = np.arange(-low, n + high)
+            plain = np.take(plain, cells % n if cyclic[axis] else np.clip(cells, 0, n - 1), axis)
+    return plain
+
+
+class GridLayout(Protocol):
+    """What a kernel is told of the grid."""
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
 
 
 class Kernel(ABC):
@@ -140,6 +200,12 @@ class Kernel(ABC):
         What the values of a row are called, in the order of its last axis, for pictures; empty if they have no names.
     takes_constants : bool
         Whether a parameter may be a constant array; of built-in kernels none may.
+    reach : int, or sequence of int or (int, int)
+        How many cells around a cell its result depends on: for all axes of the grid, or for each, on both sides or
+        (before, after). Then `x` brings as many more on each side than `out` has, and neither is contiguous. 0 by
+        default: row-local.
+    boundary : str, sequence, mapping or None
+        What lies beyond the edges of the grid, where the problem does not say so (see `Grid`).
     source : str or None
         What stands for the user's code behind it, such as a digest; it must be the same on all ranks.
     name : str
@@ -165,6 +231,8 @@ class Kernel(ABC):
     components: tuple[str, ...] = ()
     source: str | None = None
     takes_constants: ClassVar[bool] = True
+    reach: Any = 0
+    boundary: Any = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -189,6 +257,25 @@ class Kernel(ABC):
     def asks_for(self) -> frozenset[str] | None:
         """The names of what it uses of a block, or None where that is not known, as of a class."""
         return None
+
+    def reach_on(self, axes: int, row: tuple[int, ...], dtype: np.dtype[Any]) -> Reach:
+        """Return how far the kernel reads along each axis of a grid.
+
+        Parameters
+        ----------
+        axes : int
+            Of the grid.
+        row : tuple of int
+            Shape of a row of the array, of whose axes the first ``axes - 1`` are the grid's.
+        dtype : numpy.dtype
+            Of the array.
+        """
+        return checked_reach(self.reach, axes)
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether it reads neighbours, or coordinates."""
+        return self.reach != 0
 
     def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
         """Compute what does not depend on the time, once for a few steps of a run of rows. Map kernels only.
@@ -330,9 +417,10 @@ class Kernel(ABC):
         -------
         ndarray, shape (m, ...), of `dtype`
         """
-        out = np.empty(x.shape, dtype)
+        out = np.empty(block.shape_of_result(x), dtype)
         out.reshape(-1).view(np.uint8)[...] = 0xA5  # what the kernel forgets to write must not agree by chance
-        self.evaluate(self.prepare(x, block, out) if self.kind == "map" else x, block, out)
+        prepared = self.prepare(x, block, out) if self.kind == "map" and not block.reach else x
+        self.evaluate(prepared, block, out)
         return out
 
 

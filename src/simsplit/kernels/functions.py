@@ -14,7 +14,7 @@ from .base import Kernel, UnknownParameterError
 from .constants import Constant, unwrapped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _LARGEST_TRIAL = 16 * 2**20  # bytes of rows, or of what they give, that are kept from a trial
 _TRIED = 2  # rows at most
 OFFERED = ("t", "k", "delta_t", "row", "random", "out")  # what a function may ask for, besides parameters
+ON_GRID = ("column", "layer", "X", "Y", "Z")  # the same, unless a parameter is called so
 
 
 class FunctionKernel(Kernel):
@@ -38,10 +39,14 @@ class FunctionKernel(Kernel):
         kind: Literal["map", "step"] = "map",
         name: str | None = None,
         dtype: npt.DTypeLike | None = None,
+        reach: Any = 0,
+        boundary: Any = None,
         **parameters: Any,
     ) -> None:
         super().__init__(**parameters)
         self.kind = kind
+        self.reach = reach
+        self.boundary = boundary
         self.dtype = None if dtype is None else _declared(dtype)
         self._trial: _Trial | None = None
         self._function = function
@@ -81,6 +86,11 @@ class FunctionKernel(Kernel):
     def asks_for(self) -> frozenset[str]:
         """The names of its arguments after `x`."""
         return frozenset(self._wanted)
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether it reads neighbours, or coordinates."""
+        return self.reach != 0 or any(name in ON_GRID for name in set(self._wanted) - set(self.parameters))
 
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Call the function, and check what it gives."""
@@ -143,7 +153,7 @@ class FunctionKernel(Kernel):
             raise
 
     def _apply(self, x: Array, block: Block, out: Array | None) -> Any:
-        values = {name: _value(name, block, out) for name in self._wanted}
+        values = {name: _value(name, block, out, x.ndim) for name in self._wanted}
         if self._defaults:
             values = {name: values.get(name, default) for name, default in self._defaults.items()}
         if hasattr(self._function, "nin"):
@@ -151,7 +161,7 @@ class FunctionKernel(Kernel):
         if self._by_value is None and any(isinstance(block.parameters.get(name), Constant) for name in values):
             self._by_value = False  # a whole array is no single value
         if self._by_value is None:
-            self._by_value = self.is_numba and _as_ufunc(self._function, x, values)
+            self._by_value = self.is_numba and not block.reach and _as_ufunc(self._function, x, values)
         if self._by_value:
             if "row" in values:
                 values["row"] = values["row"].reshape(-1, *[1] * (x.ndim - 1))
@@ -166,11 +176,17 @@ class FunctionKernel(Kernel):
 
     def _checked(self, x: Array, result: Any, block: Block) -> Array:
         if result is None:
-            raise TypeError(f"{self._name} returned nothing; it must return an array of shape {x.shape}")
+            wanted = block.shape_of_result(x)
+            raise TypeError(f"{self._name} returned nothing; it must return an array of shape {wanted}")
         if is_masked(result):
             raise TypeError(f"{self._name} returned a masked array, and the mask would be lost: return filled(...)")
         array = np.asarray(result)
-        if array.shape != x.shape:
+        if block.reach and array.shape == x.shape:  # as filters of whole arrays give it: the cells around are cut off
+            return array[tuple(slice(low, n - high) for n, (low, high) in zip(x.shape, block.reach, strict=False))]
+        if array.shape != block.shape_of_result(x):
+            wanted = f"{block.shape_of_result(x)}: {x.shape}, less the reach on each side" if block.reach else ""
+            if wanted:
+                raise ValueError(f"{self._name} returned an array of shape {array.shape}, and must return {wanted}")
             raise ValueError(
                 f"{self._name} returned an array of shape {array.shape} for rows of shape {x.shape}{_shapes(x, block)}"
             )
@@ -191,7 +207,8 @@ class _Trial:
     @classmethod
     def of(cls, x: Array, block: Block, result: Array, printed: str) -> _Trial | None:
         """Return the trial with copies of rows and result, which the function may write to later."""
-        return cls(x, block, result.copy(), printed) if max(x.nbytes, result.nbytes) <= _LARGEST_TRIAL else None
+        kept = not block.reach and max(x.nbytes, result.nbytes) <= _LARGEST_TRIAL
+        return cls(x, block, result.copy(), printed) if kept else None
 
     def is_for(self, x: Array, block: Block) -> bool:
         """Return whether a call would be this one."""
@@ -240,6 +257,8 @@ def function(
     kind: Literal["map", "step"] = "map",
     name: str | None = None,
     dtype: npt.DTypeLike | None = None,
+    reach: int | Sequence[int | tuple[int, int]] = 0,
+    boundary: Any = None,
     **parameters: Any,
 ) -> FunctionKernel:
     """Return a kernel that calls a function.
@@ -260,6 +279,12 @@ def function(
     dtype : dtype, optional
         Of what it returns. Without it the function is called once for the first row, before the run, to learn it;
         the run uses that result only where it begins with the very same call.
+    reach : int, or sequence of int or (int, int), default 0
+        How many cells around a cell its result depends on: along all axes of the grid, or for each, on both sides or
+        (before, after). Then `x` brings as many more on each side, ``x[1:-1, 1:-1]`` being the cells themselves with a
+        reach of 1, and the function returns these alone, or an array like `x`, which is cut.
+    boundary : str, sequence or mapping, optional
+        What lies beyond the edges of the grid, where the problem does not say so (see `Grid`).
     **parameters : number, array_like of shape (n, ...), or `constant` of an array
 
     Raises
@@ -272,7 +297,7 @@ def function(
     >>> function(lambda x, t, rate: x * np.exp(-rate * t), name="decay", rate=0.5).name
     'decay'
     """
-    return FunctionKernel(function, kind=kind, name=name, dtype=dtype, **parameters)
+    return FunctionKernel(function, kind=kind, name=name, dtype=dtype, reach=reach, boundary=boundary, **parameters)
 
 
 def _as_ufunc(function: Any, x: Array, values: Mapping[str, Any]) -> Any:
@@ -320,9 +345,13 @@ def _exact_dtype(array: Array) -> str:
     return str(array.dtype) if array.dtype.names is None or not array.dtype.isnative else dtype_label(array.dtype)
 
 
-def _value(name: str, block: Block, out: Array | None) -> Any:
+def _value(name: str, block: Block, out: Array | None, ndim: int) -> Any:
     if name in block.parameters:
         return block[name]
+    if name in ON_GRID:
+        from .expressions.names import values_along
+
+        return values_along(name, block, ndim)
     return out if name == "out" else getattr(block, name)
 
 
@@ -381,12 +410,13 @@ def _required_arguments(name: str, function: Any, parameters: Mapping[str, Any])
             )
         if of_values:
             _require_single(name, p.name, parameters.get(p.name))
-        if p.name not in parameters and p.name not in OFFERED and p.default is kinds.empty:
+        if p.name not in parameters and p.name not in (*OFFERED, *ON_GRID) and p.default is kinds.empty:
             raise InputError(
                 f"the function {name} wants {p.name}, which is not given. Give it as a parameter, "
                 f"or use one of {', '.join(OFFERED)}."
             )
-    return [wish for wish in names if wish in parameters or wish in OFFERED] + (
+    given = [p.name for p in named if p.name in ON_GRID and p.default is kinds.empty]
+    return [wish for wish in names if wish in parameters or wish in (*OFFERED, *given)] + (
         [parameter for parameter in parameters if parameter not in names]
     )
 

@@ -55,7 +55,8 @@ def load(
         raise InputError(f"result_dtype is for a function of your own; of the kernel {text} it is known. Leave it out.")
     if text in BUILT_IN:
         return _built_in(text, kind, parameters)
-    if text.isidentifier() and text not in ("x", "t", "k", "row", "delta_t", *parameters):
+    variables = ("x", "t", "k", "row", "delta_t", "random", "column", "layer", "X", "Y", "Z")
+    if text.isidentifier() and text not in (*variables, *parameters):
         import difflib
 
         near = difflib.get_close_matches(text, BUILT_IN, n=1)

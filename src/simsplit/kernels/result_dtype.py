@@ -13,12 +13,22 @@ from .base import Block, broadcast_parameter, read_only
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from collections.abc import Callable
+
     from .base import Kernel
 
     Array = npt.NDArray[Any]
 
 
-def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, seed: int) -> np.dtype[Any]:
+def history_dtype(
+    kernel: Kernel,
+    initial: Array,
+    time: float,
+    delta_t: float,
+    seed: int,
+    *,
+    trial: Callable[[], tuple[Array, Block]] | None = None,
+) -> np.dtype[Any]:
     """Return the dtype of the history, without padding: what the kernel gives for the first row or two.
 
     Parameters
@@ -29,6 +39,9 @@ def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, s
     time, delta_t : float
         Of step 0, and from one step to the next.
     seed : int
+    trial : callable, optional
+        Returns the first rows as the kernel gets them, and the block of these, where they are not just those of
+        `initial`.
 
     Raises
     ------
@@ -39,13 +52,17 @@ def history_dtype(kernel: Kernel, initial: Array, time: float, delta_t: float, s
     rows = 2 if by_row and len(initial) > 1 else 1  # one row cannot tell a wrong axis from a right one
     try:
         with np.errstate(all="ignore"):
-            row = _first(initial, rows)
-            row = read_only(np.ascontiguousarray(row, row.dtype.newbyteorder("=")))
-            parameters = {
-                name: broadcast_parameter(row, _first(value, rows)) if isinstance(value, np.ndarray) else value
-                for name, value in kernel.parameters.items()
-            }
-            given: Any = kernel.result_dtype(row, Block(0, time, delta_t, (0, rows), parameters, seed))
+            if trial is not None:
+                row, block = trial()
+            else:
+                row = _first(initial, rows)
+                row = read_only(np.ascontiguousarray(row, row.dtype.newbyteorder("=")))
+                parameters = {
+                    name: broadcast_parameter(row, _first(value, rows)) if isinstance(value, np.ndarray) else value
+                    for name, value in kernel.parameters.items()
+                }
+                block = Block(0, time, delta_t, (0, rows), parameters, seed)
+            given: Any = kernel.result_dtype(row, block)
         if given is None:
             raise TypeError("result_dtype() returned nothing")  # noqa: TRY301, reported like what it raises itself
         result: np.dtype[Any] = np.dtype(given)

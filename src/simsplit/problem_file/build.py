@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
+from ..grids.grid import Grid
 from ..kernels.base import UnknownParameterError
 from ..kernels.constants import constant
 from ..kernels.registry import RESERVED, load
 from ..problem import Problem
 from ..util.dtypes import as_array, dtype_label, first_rounded, is_numeric
 from ..util.memory_limits import require_memory
+from .grids import grid_of
 from .settings import OWN_KERNEL
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
         nan=settings.nan,
         keep=settings.keep,
         reduce=settings.reduce,
+        grid=grid_of(settings.grid),
     )
     problem.origin = settings
     return problem
@@ -143,14 +146,18 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
     """Return the initial array, or one in a file, of which each rank will read its rows."""
     wanted = None if settings.dtype is None else dtype(settings.dtype)
     if settings.input is None:
+        given = np.dtype(np.float64) if wanted is None else wanted
+        shape = settings.grid.get("shape")
         size = DEFAULT_SIZE if settings.size is None else settings.size
-        if settings.initial is not None:
+        if settings.initial is not None or shape is not None:
             from ..kernels.expressions.rows import ExpressionRows
 
-            found = ExpressionRows(settings.initial, (size,), np.dtype(np.float64) if wanted is None else wanted)
-            found.rows(0, min(1, size))  # which refuses what is no such expression
-            return found.rows(0, size) if in_memory else found
-        return _counting(size, np.dtype(np.float64) if wanted is None else wanted)
+            text = settings.initial or ("random" if given.kind in "fc" else "random < 0.5")
+            layout = Grid(shape, **_coordinates(settings)).layout(tuple(shape) if shape else (size,), {})
+            found = ExpressionRows(text, layout.shape, given, settings.seed, layout.spacing, layout.origin)
+            found.rows(0, min(1, len(found)))  # which refuses what is no such expression
+            return found.rows(0, len(found)) if in_memory else found
+        return _counting(size, given)
     if isinstance(settings.input, list):
         return listed(settings.input, wanted)
     from ..history.formats.npy import read_npy
@@ -210,6 +217,10 @@ def stored(text: str) -> StoredArray | None:
         return run.step(step)
     require_finished(text)
     return stored_array(text)
+
+
+def _coordinates(settings: Settings) -> dict[str, Any]:
+    return {name: settings.grid[name] for name in ("spacing", "origin") if name in settings.grid}
 
 
 def listed(rows: list[Any], wanted: np.dtype[Any] | None) -> Array:

@@ -18,6 +18,7 @@ from ..kernels.functions import FunctionKernel
 from ..kernels.registry import BUILT_IN, RESERVED
 from ..util.formatting import format_bytes
 from .build import make, text_of
+from .grids import settings_of as settings_of_grid
 from .resolved import absolute, as_toml
 from .settings import OWN_KERNEL, Settings, settings_from, with_steps
 
@@ -126,7 +127,7 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
         import_from=folder,
         input=source,
         initial=None if computed is None else computed.text,
-        size=None if computed is None else len(computed),
+        size=len(computed) if computed is not None and computed.ndim == 1 else None,
         dtype=None if computed is None else str(computed.dtype),
         result_dtype=_result_dtype(kernel),
         delta_t=problem.delta_t,
@@ -136,6 +137,7 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
         nan=problem.nan,
         keep=problem.keep,
         reduce=",".join(problem.reduce),
+        grid=settings_of_grid(problem.grid, problem.kernel.boundary, None if computed is None else computed.shape),
     )
     return settings, arrays
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 _ELSEWHERE = ("output", "format", "origins")  # where results go is no part of the problem
-_TABLES = (*PARAMETER_TABLES, "digests")
+_TABLES = (*PARAMETER_TABLES, "grid", "digests")
 
 
 def absolute(settings: Settings) -> Settings:
@@ -50,7 +50,8 @@ def complete(settings: Settings, problem: Problem) -> Settings:
     if found is not None:  # the last step of a run is another one tomorrow
         changes["input"] = f"{found[0].path}@{found[1]}"
     if settings.input is None:
-        changes |= {"size": DEFAULT_SIZE if settings.size is None else settings.size}
+        if "shape" not in settings.grid:
+            changes |= {"size": DEFAULT_SIZE if settings.size is None else settings.size}
         changes |= {"dtype": "float64" if settings.dtype is None else settings.dtype}
     return absolute(settings.replace(**changes))
 
@@ -133,6 +134,8 @@ def _value(value: Any) -> str:
         return _text(str(value))
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(each) for each in value)}]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_text(name)} = {_value(each)}" for name, each in value.items()) + " }"
     return repr(value)
 
 

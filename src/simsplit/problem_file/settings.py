@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..options import BY_NAME, PARAMETER_TABLES, check_key
 from ..util.records import Record
 from ..util.validation import near, number, user_path
+from .grids import of_file, of_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,8 @@ class Settings(Record):
         Of the kernel: a number, a value for each row, or the ``.npy`` file that has one for each row.
     constants : dict of str to number, list or str
         Parameters that are the same for all rows: an array, or the ``.npy`` file that has it.
+    grid : dict of str to object
+        Shape, spacing, origin and boundary of the grid, as `Grid` takes them; empty if there is none.
     kind : {"map", "step"} or None
         Of a function or an expression; None is "map".
     import_from : str or None
@@ -75,6 +78,8 @@ class Settings(Record):
         What does the arithmetic.
     transport : {"auto", "gatherv", "shared"}
         How the results come to root.
+    depth : int, "auto" or None
+        Steps between two exchanges of rows; None is "auto".
     block_size : int or None
         Bytes of the result of a step that are computed at a time.
     check_rows : bool
@@ -88,6 +93,7 @@ class Settings(Record):
     kernel: str = "affine"
     parameters: Mapping[str, Any] = {}
     constants: Mapping[str, Any] = {}
+    grid: Mapping[str, Any] = {}
     kind: Literal["map", "step"] | None = None
     import_from: str | None = None
     size: int | None = None
@@ -110,6 +116,7 @@ class Settings(Record):
     format: Literal["npy", "zarr", "h5"] | None = None
     backend: Literal["auto", "numpy", "numba"] = "auto"
     transport: Literal["auto", "gatherv", "shared"] = "auto"
+    depth: int | str | None = None
     block_size: int | None = None
     check_rows: bool = True
     digests: Mapping[str, str] = {}
@@ -130,6 +137,22 @@ class Given(Protocol):
     @property
     def constant(self) -> tuple[str, ...]:
         """Constants, each ``NAME=VALUE``."""
+
+    @property
+    def grid(self) -> str | None:
+        """The cells of a grid."""
+
+    @property
+    def spacing(self) -> str | None:
+        """Between them."""
+
+    @property
+    def origin(self) -> str | None:
+        """The coordinate of the first one."""
+
+    @property
+    def boundary(self) -> tuple[str, ...]:
+        """What lies beyond the edges."""
 
     @property
     def offset(self) -> float | None:
@@ -154,12 +177,21 @@ def resolve(options: Given, text: str | None) -> Settings:
     settings = Settings() if text is None or options.problem is None else settings_from(text, options.problem)
     changes: dict[str, Any] = {}
     for key in KEYS:
-        value = getattr(options, key, None)
+        value = getattr(options, key, None) if key != "grid" else None
         if value is not None:
             check_key(key, BY_NAME[key].spelled, value)
             changes[key] = value
     if str(changes.get("input", "")).startswith("["):
         changes["input"] = _listed("--input", changes["input"])
+    if options.grid is not None:
+        if "size" in changes or "input" in changes:
+            other = "size" if "size" in changes else "input"
+            raise InputError(f"--grid: not allowed with argument --{other}: the array has the shape of the grid")
+        changes |= {"size": None, "input": None}
+    before = settings.grid
+    if "size" in changes:  # in place of the shape in the file
+        before = {name: value for name, value in before.items() if name != "shape"}
+    changes["grid"] = of_options(options.grid, options.spacing, options.origin, options.boundary, before)
     _replace_others(changes)
     if (found := _kernel_in_file(changes.get("kernel", ""), ".")) is not None:
         changes["kernel"], changes["import_from"] = found
@@ -202,11 +234,11 @@ def _kernel_in_file(text: str, folder: str) -> tuple[str, str] | None:
 
 def _replace_others(changes: dict[str, Any]) -> None:
     """Let an option take the place of keys of the file that say the same in another way."""
-    if "input" in changes:
+    if changes.get("input") is not None:
         for name in {"initial", "fill"} & changes.keys():
             raise InputError(f"--{name}: not allowed with argument --input")
         changes |= {"size": None, "initial": None}
-    elif {"size", "initial", "fill"} & changes.keys():
+    elif {"size", "initial", "fill"} & {name for name, value in changes.items() if value is not None}:
         changes["input"] = None
     if "fill" in changes:
         if "initial" in changes:
@@ -336,6 +368,10 @@ def settings_from(text: str, path: str) -> Settings:
             values[key] = _numbers(where, value)
         check_key(key, where, values[key])
     checked = Settings(**values)
+    if "grid" in values:
+        of_file(values["grid"], f"{path}: `grid`")
+        if "size" in values and "shape" in values["grid"]:
+            raise InputError(f"{path}: `size` and `grid.shape` exclude each other: give one of them")
     for one, other in _EXCLUDING:
         if one in values and other in values:
             raise InputError(f"{path}: `{one}` and `{other}` exclude each other: give one of them")
@@ -410,5 +446,6 @@ def _accepted(key: str) -> str:
         "digests": "A table of names and digests is accepted.",
         "parameters": "A table of names and values is accepted.",
         "constants": "A table of names and arrays is accepted.",
+        "grid": "A table of shape, spacing, origin and boundary is accepted.",
     }
-    return BY_NAME[key].says_accepted if key in BY_NAME else others.get(key, "A text in quotes is accepted.")
+    return others[key] if key in others else BY_NAME[key].says_accepted if key in BY_NAME else "A text is accepted."

@@ -54,6 +54,7 @@ def run(
     backend: Literal["auto", "numpy", "numba"] = "auto",
     via: Literal["collective", "remote"] = "collective",
     check_rows: bool = True,
+    depth: int | Literal["auto"] | None = None,
 ) -> Result:
     """Run a simulation. Collective: every rank of `comm` calls it with the same arguments.
 
@@ -116,6 +117,9 @@ def run(
         Whether to look, in the first step and in some later ones, if a function or a class of your own is
         row-local: some rows are computed again beside others, and must have the same bits. Built-in kernels and
         expressions are.
+    depth : int or "auto", optional
+        How many steps of a kernel that reads neighbours are computed between two exchanges of rows: more of them take
+        fewer messages, and some rows are computed by two ranks. By default as many as the latency of the messages pays.
 
     Returns
     -------
@@ -169,6 +173,7 @@ def resume(
     progress: bool | Literal["auto", "bar", "lines", "no"] = False,
     progress_every: str | float | None = None,
     check_rows: bool | None = None,
+    depth: int | Literal["auto"] | None = None,
 ) -> Result | None:
     """Continue the run in a run directory, on any number of ranks. Collective.
 
@@ -186,6 +191,8 @@ def resume(
     checkpoint_every, time_limit, hang_after
         As of `run`; by default as when the run began.
     check_rows : bool, optional
+        As of `run`; by default as when the run began.
+    depth : int or "auto", optional
         As of `run`; by default as when the run began.
 
     Returns
@@ -265,12 +272,14 @@ def resume_into(
             problem = make(settings, root=communicator.rank == 0)
         if given["check_rows"] is None:
             given["check_rows"] = settings.check_rows
+        if given.get("depth") is None:
+            given["depth"] = settings.depth
         kept = {name: getattr(settings, name) for name in ("transport", "block_size", "backend")}
         options = checked_options(spell, output=folder, **kept, **given)
     assert problem is not None  # noqa: S101, for mypy
     assert settings is not None  # noqa: S101, the same
     if is_given:
-        as_begun = options.replace(check_rows=settings.check_rows)
+        as_begun = options.replace(check_rows=settings.check_rows, depth=settings.depth)
         found = describe_problem(problem, communicator, as_begun).facts["digests"]
     else:
         found = digests(settings, problem, communicator) | {"problem": digest_of_text(text)}

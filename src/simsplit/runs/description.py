@@ -38,7 +38,7 @@ def describe_problem(problem: Problem, communicator: Communicator, options: RunO
         if communicator.rank == 0:
             whole, arrays = settings_of(problem)
             if problem.origin is None:
-                names = ("backend", "transport", "block_size", "check_rows")
+                names = ("backend", "transport", "block_size", "check_rows", "depth")
                 whole = whole.replace(**{name: getattr(options, name) for name in names})
             whole = complete(whole, problem)
     whole = communicator.bcast(whole)

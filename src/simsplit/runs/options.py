@@ -25,7 +25,7 @@ class RunOptions(Record):
     Attributes
     ----------
     verify, output, format, overwrite, accept_changes, checkpoint_every, time_limit, hang_after, progress,
-    progress_every, transport, block_size, backend, via, check_rows
+    progress_every, transport, block_size, backend, via, check_rows, depth
         As the arguments of `run`; times in seconds. None where a default is to be taken.
     """
 
@@ -44,6 +44,7 @@ class RunOptions(Record):
     backend: str = "auto"
     via: str = "collective"
     check_rows: bool = True
+    depth: int | None = None
 
     @property
     def kind(self) -> str:
@@ -77,6 +78,8 @@ def checked_options(spell: Callable[[str], str] = str, **given: Any) -> RunOptio
     """
     for name, value in given.items():
         given[name] = checked(name, value) if name in BY_NAME else bool(value)
+    if given.get("depth") == "auto":
+        given["depth"] = None
     options = RunOptions(**given | {"output": _path(given.get("output"))})
     _require_fitting(options, spell)
     return options

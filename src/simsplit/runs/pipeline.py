@@ -61,6 +61,7 @@ class Steps(Protocol):
         start: ResumePoint | None,
         reducer: Reducer | None,
         check_rows: bool,
+        depth: int,
     ) -> int:
         """Compute the steps from `start` on; return the step that comes next. Collective."""
 
@@ -108,6 +109,12 @@ def execute(
                 part = distribute(problem, communicator, plan, parameters, timings, output.node, windows)
                 reducer = _reducer(communicator, plan, problem, output)
                 backend, block = _select_backend(communicator, plan, part, sink, options)
+                depth = 1
+                if plan.reach:
+                    from ..engine.grid_loop import choose_depth
+
+                    depth = choose_depth(communicator, plan, options.depth)
+                    backend += f"; {reach_and_depth(plan, depth)}"
                 context = RunContext(problem, communicator, plan, output, timings)
                 made = [make(context) for make in observers]
                 watching = _Observers([*made, *output.observers]) if made or output.observers else None
@@ -122,6 +129,7 @@ def execute(
                     start=output.start,
                     reducer=reducer,
                     check_rows=options.check_rows,
+                    depth=depth,
                 )
                 stopped = None
                 if watching is not None and reached < plan.steps:
@@ -149,6 +157,12 @@ def execute(
             if output.refuses_different:
                 require_identical(result, communicator)
             return result
+
+
+def reach_and_depth(plan: Plan, depth: int) -> str:
+    """Say how far a kernel reads, and how many steps are computed between two exchanges."""
+    sides = [str(low) if low == high else f"{low}|{high}" for low, high in plan.reach]
+    return f"reach {' × '.join(sides)}, depth {depth}"
 
 
 class _Observers:

@@ -24,7 +24,7 @@ from ..util.formatting import format_bytes, pluralize
 from ..util.memory_limits import available, shm_available
 from ..util.validation import integer
 from .options import RunOptions, checked_options
-from .setup import history_dtype
+from .setup import results_of
 
 _INT32 = 2**31 - 1  # what an MPI library of version 3 of the standard counts to
 _INT64 = 2**63 - 1
@@ -272,21 +272,23 @@ def plan(
         integer("ranks_per_node", ranks_per_node, least=1)
     array = problem.initial
     dtype = strip_metadata(array.dtype)
-    return estimate(problem, array.shape, dtype, history_dtype(problem, array), checked, ranks, ranks_per_node)
+    return estimate(
+        problem, array.shape, dtype, results_of(problem, array, array.shape), checked, ranks, ranks_per_node
+    )
 
 
 def estimate(
     problem: Problem,
     shape: tuple[int, ...],
     dtype: np.dtype[Any],
-    result_dtype: np.dtype[Any],
+    results: tuple[np.dtype[Any], Reach],
     options: RunOptions,
     ranks: int,
     ranks_per_node: int | None,
 ) -> ResourceEstimate:
     """Return what a run would take; of the arrays of `problem` nothing but a first row is looked at."""
     kernel, on_root = problem.kernel, options.kind in ("memory", "npy")
-    plan = Plan(shape, dtype, result_dtype, problem.steps, ranks, keep=problem.keep)
+    plan = Plan(shape, dtype, results[0], problem.steps, ranks, keep=problem.keep, reach=results[1])
     if not on_root:
         file = (options.format or "npy") if options.kind == "directory" else options.kind
         short = plan.replace(steps=min(1, plan.steps))  # what a file can hold, and its chunks, do not depend on more

@@ -111,6 +111,7 @@ def _run_steps(
     start: ResumePoint | None,
     reducer: Reducer | None,
     check_rows: bool,  # noqa: ARG001, the kernels are built in
+    depth: int,  # noqa: ARG001, which read no neighbours
 ) -> int:
     """Do what `engine.run_steps` does, by calculators. On root alone, which has all rows."""
     start = start or ResumePoint()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..engine import LocalPart, Plan, scatter, scatter_by_nodes
-from ..errors import InputError
+from ..errors import InputError, KernelError, SimsplitError
+from ..grids.trial import padded_trial
 from ..kernels import result_dtype as results
 from ..problem import Problem, RowSource
 from ..util.dtypes import strip_metadata
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from ..communicator import Communicator
     from ..communicator.node import Node, Window
     from ..engine import Timings
+    from ..kernels.cells import Reach
     from .options import RunOptions
 
     Array = npt.NDArray[Any]
@@ -44,13 +47,15 @@ def make_plan(problem: Problem, communicator: Communicator, options: RunOptions)
             for name, value in problem.kernel.parameters.items():
                 if value is None:
                     raise InputError(f"parameter {name} is None on rank 0: rank 0 must have the array")
+            dtype, reach = results_of(problem, problem.initial, problem.initial.shape)
             plan = Plan(
                 problem.initial.shape,
                 strip_metadata(problem.initial.dtype),
-                history_dtype(problem, problem.initial),
+                dtype,
                 problem.steps,
                 communicator.size,
                 keep=problem.keep,
+                reach=reach,
             )
             parameters = {
                 name: (value.shape, value.dtype) if isinstance(value, np.ndarray) else value
@@ -100,7 +105,10 @@ def distribute(
         for name, value in parameters.items()
     }
     timings.scatter = perf_counter() - begun
-    return LocalPart(problem, plan.bounds[communicator.rank][0], initial, own)
+    layout = None
+    with Agreement(communicator):
+        layout = problem.layout(plan.shape)
+    return LocalPart(problem, plan.bounds[communicator.rank][0], initial, own, layout)
 
 
 def _read(stored: RowSource, communicator: Communicator, plan: Plan) -> Array:
@@ -112,6 +120,41 @@ def _read(stored: RowSource, communicator: Communicator, plan: Plan) -> Array:
     return part
 
 
-def history_dtype(problem: Problem, initial: Array) -> np.dtype[Any]:
-    """Return the dtype of the history, without padding: what the kernel gives for the first row."""
-    return results.history_dtype(problem.kernel, initial, problem.time(0), problem.delta_t, problem.seed)
+def results_of(problem: Problem, initial: Array, shape: tuple[int, ...]) -> tuple[np.dtype[Any], Reach]:
+    """Return the dtype of the history, without padding, and how far the kernel reads; nothing if it is row-local.
+
+    Parameters
+    ----------
+    problem : Problem
+    initial : ndarray
+        The first rows of the initial array are enough.
+    shape : tuple of int
+        Of the initial array.
+
+    Raises
+    ------
+    InputError
+        If the boundary is missing, or does not go with the reach.
+    KernelError
+        If the kernel fails for the first rows.
+    """
+    kernel, layout = problem.kernel, problem.layout(shape)
+    reach: Reach = ()
+    if layout is not None and kernel.is_on_grid:
+        try:
+            reach = kernel.reach_on(len(layout.shape), shape[1:], initial.dtype)
+        except (SimsplitError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            raise KernelError(f"the kernel {kernel.name} failed when it was tried for cells of ones") from error
+        reach = reach if any(map(any, reach)) else ()
+    if reach and layout is not None:
+        if problem.grid is not None and problem.grid.boundary is None:
+            raise InputError(
+                f"the kernel {kernel.name} reads neighbours, but nothing is said of those beyond the edges of the "
+                'grid. Give --boundary periodic (boundary="periodic"), or another. See docs/grids.md.'
+            )
+        layout.require(reach, initial.dtype)
+    given = (problem.time(0), problem.delta_t, problem.seed)
+    trial = None if layout is None else partial(padded_trial, kernel, initial, layout, reach, *given)
+    return results.history_dtype(kernel, initial, *given, trial=trial), reach

@@ -100,6 +100,14 @@ def iter_fields(array: Array) -> Iterator[Array]:
         yield from iter_fields(array[name])
 
 
+def canonicalize_nan(array: Array) -> None:
+    """Let every NaN have the same bits: which of two comes out of a sum depends on the loop that adds them."""
+    for leaf in iter_fields(array):
+        if leaf.dtype.kind in "fc" and not np.isfinite(leaf.sum()):  # a look at all of them only where there may be one
+            for plain in (leaf.real, leaf.imag) if leaf.dtype.kind == "c" else (leaf,):
+                plain[np.isnan(plain)] = np.nan
+
+
 def rows_with_nan(array: Array) -> npt.NDArray[np.bool_]:
     """Return which rows have a NaN in them, shape (m,)."""
     found = np.zeros(len(array), np.bool_)

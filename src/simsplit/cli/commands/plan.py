@@ -13,7 +13,7 @@ from ...problem import Problem
 from ...problem_file import build as problems
 from ...problem_file.settings import resolve
 from ...runs import planning
-from ...runs.setup import history_dtype
+from ...runs.setup import results_of
 from ...util.formatting import pluralize, say
 from .run import read, require_apart, run_options_of
 
@@ -55,7 +55,7 @@ def estimate(
     shape, dtype, row = _initial(settings)
     first = {name: _first_row(name, value, shape[0]) for name, value in settings.parameters.items()}
     problem = Problem(
-        row,
+        None if settings.grid else row,  # one row does not go with the shape of a grid
         problems.kernel(settings.replace(parameters=first), root=True),
         delta_t=settings.delta_t,
         steps=settings.steps,
@@ -63,19 +63,21 @@ def estimate(
         seed=settings.seed,
         keep=settings.keep,
         reduce=settings.reduce,
+        grid=problems.grid_of(settings.grid),
     )
-    result = history_dtype(problem, row) if tried or not is_own(problem.kernel) else dtype
-    return planning.estimate(problem, shape, dtype, result, options, ranks, ranks_per_node)
+    result, reach = results_of(problem, row, shape) if tried or not is_own(problem.kernel) else (dtype, ())
+    return planning.estimate(problem, shape, dtype, (result, reach), options, ranks, ranks_per_node)
 
 
 def _initial(settings: Settings) -> tuple[tuple[int, ...], np.dtype[Any], Any]:
     """Return shape and dtype of the initial array, and its first row."""
     wanted = None if settings.dtype is None else problems.dtype(settings.dtype)
     if settings.input is None:
+        if settings.initial is not None or "shape" in settings.grid:
+            computed = problems.initial(settings)
+            return computed.shape, computed.dtype, computed[:1]
         dtype = np.dtype(np.float64) if wanted is None else wanted
         size = problems.DEFAULT_SIZE if settings.size is None else settings.size
-        if settings.initial is not None:
-            return (size,), dtype, problems.initial(settings.replace(size=1), in_memory=True)
         return (size,), dtype, np.zeros(1, dtype)
     if isinstance(settings.input, list):
         rows = problems.listed(settings.input, wanted)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...options import BY_NAME, LONG, OTHER, PROBLEM, RANKS, RESULTS, SPEED, TABLE, Option
 from ...util.validation import user_path
-from .types import duration, finite, integer, interval, yes_or_no
+from .types import count_or_auto, duration, finite, integer, interval, yes_or_no
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _ActionsContainer
@@ -36,7 +36,7 @@ def add_resume(parser: ArgumentParser) -> None:
     _add(parser, "quiet")
     _add(parser, "json", help="print one JSON object instead of a summary")
     long = parser.add_argument_group("long runs")
-    for name in ("check_rows", "checkpoint_every", "time_limit", "hang_after"):
+    for name in ("check_rows", "depth", "checkpoint_every", "time_limit", "hang_after"):
         _add(long, name)
     _add(parser, "progress")
     _add(parser, "progress_every")
@@ -80,4 +80,6 @@ def _how(option: Option) -> dict[str, Any]:
     if option.type == "choice":
         return {"choices": option.choices}
     read = integer(option.least) if option.type == "integer" else _READS.get(option.type)
+    if option.type == "count":
+        read = count_or_auto(option.least)
     return {"metavar": option.metavar} | ({} if read is None else {"type": read})

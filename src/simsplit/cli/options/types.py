@@ -68,6 +68,11 @@ def integer(least: int) -> Callable[[str], int]:
     return read
 
 
+def count_or_auto(least: int) -> Callable[[str], int | str]:
+    """Return what reads an integer of `least` or more, or auto."""
+    return lambda text: text if text == "auto" else integer(least)(text)
+
+
 def _whole(text: str, otherwise: int) -> int:
     """Return the whole number that a text such as 1e6 is."""
     try:

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...errors import InputError
-from ..base import Kernel, require_unstructured
+from ..base import Block, Kernel, require_unstructured
+from ..cells import Cells, probe_reach
 from ..constants import Constant
 from .language import Expression
+from .names import ON_GRID, Names, by_row, of_each_row, trial_parameters
+from .operations import CellOperations
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from ..base import Block
+    from ..cells import Probe, Reach
     from ..tracing import TracedArray
 
     Array = npt.NDArray[Any]
@@ -23,7 +26,13 @@ VARIABLES = ("x", "t", "k", "row", "delta_t")
 
 
 class ExpressionKernel(Kernel):
-    """A kernel that evaluates an expression. Made by `expression`."""
+    """A kernel that evaluates an expression. Made by `expression`.
+
+    Attributes
+    ----------
+    unused : tuple of str
+        Parameters that the expression does not use; a boundary must.
+    """
 
     name = "expression"
 
@@ -33,20 +42,43 @@ class ExpressionKernel(Kernel):
         for reserved in VARIABLES:
             if reserved in parameters:
                 raise InputError(f"a parameter cannot be called {reserved}: that is a variable of every expression")
-        self._expression = Expression(text, (*VARIABLES, *parameters))
-        unused = [name for name in parameters if name not in self._expression.names]
-        if unused:
-            raise InputError(f"the expression {text!r} does not use the parameter {unused[0]}")
+        others = [name for name in (*ON_GRID, "random") if name not in parameters]
+        self._expression = Expression(text, (*VARIABLES, *others, *parameters))
+        self.unused = tuple(name for name in parameters if name not in self._expression.names)
         self.formula = self.source = text
 
     @property
     def asks_for(self) -> frozenset[str]:
         """The names in it."""
-        return self._expression.names
+        return frozenset(name.partition(".")[0] for name in self._expression.names)
+
+    @property
+    def is_on_grid(self) -> bool:
+        """Whether it reads neighbours, or coordinates."""
+        names = self._expression.names - set(self.parameters)
+        return self._expression.reads_neighbours or any(name in ON_GRID for name in names)
+
+    def reach_on(self, axes: int, row: tuple[int, ...], dtype: np.dtype[Any]) -> Reach:
+        """Return how far it reads, found by evaluating it once for cells of ones."""
+        if not self._expression.reads_neighbours:
+            return ((0, 0),) * axes
+
+        def evaluate(probe: Probe) -> None:
+            x, block, parameters = trial_parameters(self.parameters, probe, axes, row, dtype)
+            value = self._expression.evaluate(Names(x, block, parameters), CellOperations())
+            if isinstance(value, Cells):
+                _ = value.middle
+
+        return probe_reach(axes, evaluate)
 
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Evaluate the expression for some rows."""
-        out[...] = self._value(x, block)
+        if any(pair != (0, 0) for pair in block.reach):
+            value = self._of_cells(x, block, out)
+            if value is not out:
+                out[...] = value
+        else:
+            out[...] = self._value(x, block)
 
     def result_dtype(self, x: Array, block: Block) -> np.dtype[Any]:
         """Return what the expression gives for one row; of a step the state's dtype, which it must keep."""
@@ -63,14 +95,34 @@ class ExpressionKernel(Kernel):
 
     def trace(self, x: TracedArray, block: Block, dtype: np.dtype[Any]) -> TracedArray:
         """Evaluate the expression on values that record what is done; what has no row in it stays NumPy's."""
-        from ..tracing import trace_kernel
+        from ..tracing import NotCompilable, trace_kernel
 
+        if self.is_on_grid or any(name.startswith("random.") for name in self._expression.names):
+            raise NotCompilable("it reads neighbours, coordinates or random numbers, which are left to NumPy")
         result: TracedArray = self._expression.evaluate(self._values(x, block, block.row), trace_kernel)
         return result
 
     def _value(self, x: Array, block: Block) -> Any:
-        row = block.row.reshape(-1, *[1] * (x.ndim - 1)) if "row" in self._expression.names else None
-        return self._expression.evaluate(self._values(x, block, row))
+        if any(pair != (0, 0) for pair in block.reach):
+            return self._of_cells(x, block)
+        return self._expression.evaluate(Names(x, block, {name: block[name] for name in block.parameters}))
+
+    def _of_cells(self, x: Array, block: Block, out: Array | None = None) -> Any:
+        """Return the value for cells and those around them, in `out` where the last operation can write to it."""
+        assert block.grid is not None  # noqa: S101, for the type checker
+        spacing = block.grid.spacing
+        cells = Cells(x, block.reach, spacing)
+        parameters = {name: block[name] for name in block.parameters}
+        for name, value in parameters.items():
+            if name in block.around:
+                parameters[name] = by_row(cells, block.around[name])
+            elif isinstance(value, np.ndarray):
+                parameters[name] = of_each_row(cells, value)
+        names = Names(cells, block, parameters)
+        value = self._expression.evaluate(names, CellOperations(out, self._expression.calls))
+        if value is out or not isinstance(value, Cells):
+            return value
+        return value.middle
 
     def _values(self, x: Any, block: Block, row: Any) -> dict[str, Any]:
         parameters = {name: block[name] for name in block.parameters}
@@ -78,7 +130,7 @@ class ExpressionKernel(Kernel):
 
     def _require_fitting(self, x: Array, block: Block) -> None:
         """Refuse a constant that would not go with each single row."""
-        row = x.shape[1:]
+        row = block.shape_of_result(x)[1:]
         for name, value in block.parameters.items():
             if not isinstance(value, Constant):
                 continue
@@ -98,8 +150,10 @@ def expression(text: str, /, *, kind: Literal["map", "step"] = "map", **paramete
     ----------
     text : str
         Arithmetic, comparisons, ``where(condition, a, b)`` and NumPy's usual functions of the variables
-        `x` (the rows), `t`, `k`, `delta_t`, `row` (their numbers) and of the parameters. Nothing else is
-        evaluated.
+        `x` (the rows), `t`, `k`, `delta_t`, `row` (their numbers) and of the parameters. On a grid also the cells
+        around a cell, ``x[-1]``, ``x[0, 1]``, differences of them such as ``laplace(x)`` (see docs/grids.md), the
+        indices `column` and `layer`, and the coordinates `X`, `Y`, `Z`. `random` and ``random.normal()`` draw a
+        number for each value. Nothing else is evaluated.
     kind : {"map", "step"}, default "map"
     **parameters : number, array_like of shape (n, ...), or `constant` of an array that broadcasts with a row
 

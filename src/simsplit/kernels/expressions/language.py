@@ -1,4 +1,4 @@
-"""A small, closed language: row-local arithmetic of NumPy arrays, written as text.
+"""A small, closed language: arithmetic of NumPy arrays, and of the cells around a cell, written as text.
 
 The text is parsed with Python's `ast` and translated, node by node, into calls of the functions in the
 tables below; what is in none of them is refused. No text is ever compiled or run.
@@ -75,6 +75,9 @@ _OPERATORS_AND_UFUNCS = (
     "Eq eq equal, NotEq ne not_equal, Lt lt less, LtE le less_equal, Gt gt greater, GtE ge greater_equal"
 )
 _ACCEPTED = "Accepted are numbers, names, + - * / // % **, comparisons, and, or, not, a if c else b, and functions"
+_FARTHEST = 64  # cells away
+_SHIFT = "A neighbour is named by whole numbers, such as x[-1] or x[0, 1]"
+_DRAWS = ("normal", "uniform")
 _HINTS = {"^": "A power is written **", "&": "Write `and`", "|": "Write `or`", "~": "Write `not`", "!": "Write `not`"}
 _HINTS["="] = "Write == to compare; the arguments of a function have no names"
 _FOREIGN: dict[type[ast.AST], str] = {
@@ -82,8 +85,9 @@ _FOREIGN: dict[type[ast.AST], str] = {
     ast.Starred: "an argument with a star",
     ast.keyword: "an argument with stars",
     ast.Tuple: "a comma outside the brackets of a function",
+    ast.List: "a list",
 }
-_UNREADABLE = compiled(r"[^\w +\-*/%<>=!.,()]|(?<![<>=!])=(?!=)|!(?!=)")
+_UNREADABLE = compiled(r"[^\w +\-*/%<>=!.,()\[\]]|(?<![<>=!])=(?!=)|!(?!=)")
 _OPERATOR = compiled(r"[a-z]+|<<|>>|[^\s)]")
 
 
@@ -126,6 +130,9 @@ _OPERATORS: dict[type[ast.AST], _Operator] = {
     for node, plain, ufunc in map(str.split, _OPERATORS_AND_UFUNCS.split(","))
 }  # x ** 2 is not np.power(x, 2): arrays have their own ways for some exponents, with other last bits
 _OPERATORS[ast.Pow] = _Operator(partial(_alike, operator.pow), np.power)
+OPERATORS = {"div": 2} | dict.fromkeys(
+    "biharmonic dx dx_down dx_up dxx dy dy_down dy_up dyy dz dz_down dz_up dzz grad2 laplace neighbours".split(), 1
+)  # of neighbouring cells, with the numbers of their arguments
 _AND = _OPERATORS[ast.And] = _Operator(np.logical_and, np.logical_and)
 _OPERATORS |= {ast.Or: _Operator(np.logical_or, np.logical_or), ast.Not: _Operator(np.logical_not, np.logical_not)}
 _WHERE = _Operator(np.where, np.where)
@@ -145,6 +152,30 @@ def _call(function: Callable[..., Any], *operands: Any) -> Any:
     return function(*operands)
 
 
+class Shift(NamedTuple):
+    """What ``[i, j]`` behind a value does: take that of another cell."""
+
+    offsets: tuple[int, ...]
+
+    def __call__(self, cells: Any) -> Any:
+        """Return the values that lie `offsets` on."""
+        if not hasattr(cells, "shifted"):
+            raise InputError(f"{list(self.offsets)} stands behind what is the same for all cells. {_SHIFT}.")
+        return cells.shifted(*self.offsets)
+
+
+class Operator(NamedTuple):
+    """What a difference of neighbouring cells, such as ``laplace(x)``, does."""
+
+    name: str
+
+    def __call__(self, *cells: Any) -> Any:
+        """Return its value."""
+        from .. import operators
+
+        return getattr(operators, self.name)(*cells)
+
+
 class _Apply(NamedTuple):
     """The step that replaces the last values by the value of a function; a name and a number are steps, too."""
 
@@ -160,7 +191,8 @@ class Expression:
     text : str
         ``+ - * / // % **``, comparisons (chained ones too), ``and``, ``or``, ``not``, ``a if c else b``,
         numbers, ``pi``, ``e``, ``inf``, ``nan``, the variables, and NumPy's functions by their names
-        without a prefix. Logic and conditions are elementwise. White space, line ends too, is free.
+        without a prefix; ``x[-1, 0]``, ``laplace(x)`` and the other `OPERATORS` for the cells around a cell;
+        ``random``, ``random.normal()``. Logic and conditions are elementwise. White space, line ends too, is free.
     names : collection of str
         The variables that may occur.
 
@@ -169,7 +201,11 @@ class Expression:
     text : str
         The text on one line.
     names : frozenset of str
-        The variables that do occur.
+        The variables that do occur; of random numbers ``"random.uniform"`` and ``"random.normal"``.
+    reads_neighbours : bool
+        Whether the value of a cell depends on other cells.
+    calls : int
+        How many operations there are.
 
     Raises
     ------
@@ -200,6 +236,9 @@ class Expression:
         except (MemoryError, RecursionError):  # what Python's parser raises, at a depth of its own
             raise _syntax_error(self.text, 0, "it has too many operators within operators. Shorten it") from None
         self.names = frozenset(step for step in self._steps if isinstance(step, str))
+        functions = [step.function for step in self._steps if isinstance(step, _Apply)]
+        self.calls = len(functions)
+        self.reads_neighbours = any(isinstance(each, Shift | Operator) for each in functions)
 
     def evaluate(self, values: Mapping[str, Any], call: Callable[..., Any] = _call) -> Any:
         """Compute the expression.
@@ -254,8 +293,8 @@ def _one_line(text: str) -> str:
         sign = found[0] if found[0].isprintable() else f"U+{ord(found[0]):04X}"
         raise _syntax_error(line, found.start(), f"`{sign}` is not accepted. {_HINTS.get(sign, _ACCEPTED)}")
     opened: list[int] = []
-    for bracket in compiled(r"[()]").finditer(line):
-        if bracket[0] == "(":
+    for bracket in compiled(r"[()\[\]]").finditer(line):
+        if bracket[0] in "([":
             opened.append(bracket.start())
         elif not opened:
             raise _syntax_error(line, bracket.start(), "this bracket closes nothing")
@@ -325,6 +364,8 @@ class _Compiler:
                 self.apply(node, _WHERE, node.test, node.body, node.orelse)
             case ast.Call():
                 self.call(node)
+            case ast.Subscript():
+                self.shift(node)
             case _:
                 self.reject(node)
         self.depth -= 1
@@ -353,8 +394,31 @@ class _Compiler:
             raise self.refusal(node, "this number is too large for a float64. Write inf if that is meant")
         self.steps.append(value)
 
+    def shift(self, node: ast.Subscript) -> None:
+        """Append a shift: whole numbers in brackets behind a value."""
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        offsets = []
+        for part in parts:
+            signed = isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub | ast.UAdd)
+            number = part.operand if isinstance(part, ast.UnaryOp) and signed else part
+            if not isinstance(number, ast.Constant) or type(number.value) is not int:
+                raise self.refusal(part, f"this is no whole number. {_SHIFT}")
+            if number.value > _FARTHEST:
+                raise self.refusal(part, f"a neighbour lies {_FARTHEST} cells away at most")
+            minus = isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub)
+            offsets.append(-number.value if minus else number.value)
+        if not offsets:
+            raise self.refusal(node, f"nothing stands in the brackets. {_SHIFT}")
+        self.add(node.value)
+        if not any(isinstance(step, str | _Apply) for step in self.steps[-1:]):
+            raise self.refusal(node, "a number has no neighbours. Write x[-1], or another name")
+        self.steps.append(_Apply(Shift(tuple(offsets)), 1))
+
     def name(self, node: ast.Name) -> None:
-        if node.id in _FUNCTIONS:
+        if node.id == "random" and "random" in self.known:
+            self.steps.append("random.uniform")
+            return
+        if node.id in _FUNCTIONS or (node.id in OPERATORS and node.id not in self.known):
             raise self.refusal(node, f"`{node.id}` is a function. Write `{node.id}(...)`")
         if node.id not in self.known and node.id not in _CONSTANTS:
             hint = _nearest(node.id, [*self.known, *_CONSTANTS])
@@ -398,11 +462,18 @@ class _Compiler:
     def call(self, node: ast.Call) -> None:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if isinstance(node.func, ast.Attribute):
-            self.reject(node.func)
+            self.draw(node, node.func)
+            return
         if not name or name in self.known or name in _CONSTANTS:
             raise self.refusal(node.func, "this is not a function. Write * to multiply")
+        if name in OPERATORS:
+            self.apply(node, Operator(name), *node.args, arity=OPERATORS[name])
+            if len(node.args) != OPERATORS[name] or node.keywords:
+                wanted = pluralize(OPERATORS[name], "argument")
+                raise self.refusal(node, f"`{name}` takes {wanted}, not {len(node.args) + len(node.keywords)}")
+            return
         if name not in _FUNCTIONS:
-            hint, known = _nearest(name, _FUNCTIONS), ", ".join(sorted(_FUNCTIONS))
+            hint, known = _nearest(name, {*_FUNCTIONS, *OPERATORS}), ", ".join(sorted({*_FUNCTIONS, *OPERATORS}))
             raise self.refusal(node, f"the function `{name}` is not known.{hint} Known here: {known}")
         powers = self.powers
         for argument in (*node.args, *node.keywords):
@@ -413,6 +484,14 @@ class _Compiler:
         if name == "power":
             self.check_power(self.column(node), powers)
         self.apply(node, function, arity=arity)
+
+    def draw(self, node: ast.Call, function: ast.Attribute) -> None:
+        """Append ``random.normal()`` or ``random.uniform()``."""
+        if not isinstance(function.value, ast.Name) or function.value.id != "random" or "random" not in self.known:
+            self.reject(function)
+        if function.attr not in _DRAWS or node.args or node.keywords:
+            raise self.refusal(node, "random numbers are drawn by random.normal() and random.uniform(), without more")
+        self.steps.append(f"random.{function.attr}")
 
     def reject(self, node: ast.AST) -> NoReturn:
         if not isinstance(node, ast.Attribute):

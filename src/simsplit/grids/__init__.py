@@ -1,0 +1,1 @@
+"""Grids: their shape, coordinates and boundaries."""
