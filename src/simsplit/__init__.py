@@ -10,8 +10,6 @@ from .util import forks as _forks  # noqa: F401, notes every fork from now on
 
 if TYPE_CHECKING:
     from . import bounds, errors, kernels, remote
-    from .grids.grid import Grid
-    from .kernels.stencil import stencil
     from .errors import (
         InputError,
         KernelError,
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
         StoppedError,
         VerificationError,
     )
+    from .grids.grid import Grid
+    from .kernels.stencil import stencil
     from .problem import Problem
     from .problem_file.files import load
     from .program import script

@@ -54,6 +54,30 @@ class CommunicatorSuite:
 
         self.on_all(check)
 
+    def test_persistent_messages_are_sent_again_and_again_in_order(self) -> None:
+        def check(world: Communicator) -> None:
+            after, before = (world.rank + 1) % world.size, (world.rank - 1) % world.size
+            sent, found = np.zeros((3, 2), "i4"), np.zeros((3, 2), "i4")
+            others = [(peer, index) for peer in {after, before} for index in (0, 1)] if world.size > 1 else []
+            sends = [(peer, sent[index : index + 1]) for peer, index in others]  # the same peer twice
+            places = {peer: number for number, peer in enumerate(dict.fromkeys(peer for peer, _ in others))}
+            here = np.zeros((max(1, len(places)), 2, 2), "i4")
+            receives = [(peer, here[places[peer], index : index + 1]) for peer, index in others]
+            messages = world.persistent(sends, receives)
+            messages.finish()  # nothing was started
+            for turn in range(3):
+                sent[...] = 100 * turn + 10 * world.rank + np.arange(3)[:, None]
+                messages.start()
+                messages.test()
+                messages.finish()
+                for peer, place in places.items():
+                    assert here[place, :, 0].tolist() == [100 * turn + 10 * peer, 100 * turn + 10 * peer + 1]
+            messages.start()
+            messages.close()
+            assert not found.any()
+
+        self.on_all(check)
+
     @pytest.mark.parametrize("row", ROWS)
     @pytest.mark.parametrize("size", SIZES)
     def test_scatterv_brings_each_rank_its_rows(self, size: int, row: tuple[int, ...]) -> None:

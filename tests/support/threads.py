@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from math import prod
 from operator import or_
-from threading import Barrier
+from queue import Queue
+from threading import Barrier, Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     from simsplit.communicator.node import Node
 
     Array = npt.NDArray[Any]
+    Mail = defaultdict[tuple[int, int], Queue[Any]]
 
-PATIENCE = 240  # seconds; a rank that is missing from a collective call breaks it for the others
+PATIENCE = 5  # seconds; a rank that is missing from a collective call breaks it for the others
 
 
 class ThreadRank:
@@ -34,7 +37,8 @@ class ThreadRank:
     max_count = 2**63 - 1
     shares: Node | None = None  # what a test gives it
 
-    def __init__(self, rank: int, barrier: Barrier, slots: list[Any]) -> None:
+    def __init__(self, rank: int, barrier: Barrier, slots: list[Any], mail: Mail | None = None) -> None:
+        self._mail = defaultdict(Queue) if mail is None else mail
         self.rank = rank
         self.size = len(slots)
         self.host = f"host{rank // 2}"
@@ -67,6 +71,9 @@ class ThreadRank:
                 data = data[piece.nbytes :]
             assert data == b""
 
+    def persistent(self, sends: Any, receives: Any) -> ThreadMessages:
+        return ThreadMessages(self._mail, self.rank, sends, receives)
+
     def node(self) -> Node | None:
         return self.shares
 
@@ -91,6 +98,40 @@ class ThreadRank:
                 _bytes(whole)[lower * row : upper * row] = _rows(everyone[rank][step], row, 0, upper - lower)
 
 
+class ThreadMessages:
+    """Messages that are read from the sender's memory as late as MPI may read it: when the receiver waits for them."""
+
+    def __init__(self, mail: Mail, rank: int, sends: Any, receives: Any) -> None:
+        self._mail, self._rank, self._sends, self._receives = mail, rank, sends, receives
+        assert all(array.flags.c_contiguous for _, array in (*sends, *receives))
+        self._read: list[Event] = []
+        self._running = False
+
+    def start(self) -> None:
+        assert not self._running
+        self._running = True
+        self._read = [Event() for _ in self._sends]
+        for (peer, array), read in zip(self._sends, self._read, strict=True):
+            self._mail[self._rank, peer].put((array, read))
+
+    def test(self) -> None:
+        assert self._mail is not None
+
+    def finish(self) -> None:
+        if not self._running:
+            return
+        for peer, array in self._receives:
+            sent, read = self._mail[peer, self._rank].get(timeout=PATIENCE)
+            assert sent.nbytes == array.nbytes
+            array[...] = sent.reshape(array.shape)
+            read.set()
+        assert all(read.wait(PATIENCE) for read in self._read)
+        self._running = False
+
+    def close(self) -> None:
+        self.finish()
+
+
 def _bytes(array: Array) -> Array:
     assert array.flags.c_contiguous
     return array.reshape(-1).view(np.uint8)
@@ -104,10 +145,11 @@ def on_ranks(size: int, function: Callable[[ThreadRank], Any]) -> list[Any]:
     """Call `function` on each of `size` ranks; return, per rank, what it returned or the exception it raised."""
     barrier = Barrier(size)
     slots: list[Any] = [None] * size
+    mail: Mail = defaultdict(Queue)
 
     def call(rank: int) -> Any:
         try:
-            return function(ThreadRank(rank, barrier, slots))
+            return function(ThreadRank(rank, barrier, slots, mail))
         except BaseException as error:  # noqa: BLE001, the test looks at it
             return error
 

@@ -83,7 +83,7 @@ class _Kept(Record):
 
     node: Node | None
     made: list[Any]
-    own: list[Any] = []  # a communicator for messages between two ranks, if one was needed
+    own: list[Any]  # a communicator for messages between two ranks, if one was needed
 
 
 def _forget(comm: Any, _key: int, kept: _Kept) -> None:

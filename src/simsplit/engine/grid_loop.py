@@ -7,6 +7,7 @@ fails goes on to exchange, without computing, until the end of the batch, where 
 
 from __future__ import annotations
 
+from functools import partial
 from math import sqrt
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,6 @@ from ..errors import SimsplitError
 from ..kernels.base import read_only
 from .executors import Executor
 from .grid_state import GridState
-from .interfaces import ResumePoint
 from .plan import Plan, Tile, kept_before
 from .time_loop import Run
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
+    from ..grids.grid import Layout
+    from .interfaces import ResumePoint
     from .local_part import LocalPart
 
     Array = npt.NDArray[Any]
@@ -43,7 +45,7 @@ class GridExecutor(Executor):
         self.results = results  # of a map kernel: the last step
 
     @property
-    def state(self) -> Array:  # type: ignore[override]
+    def state(self) -> Array:
         """This rank's rows of the last step."""
         return self.grid.values if self.results is None else self.results
 
@@ -130,9 +132,9 @@ class GridRun(Run):
                 grid.exchange()
                 grid.step(more=k + 1 < self.plan.steps)
             if k in tile.steps and targets:
-                grid.guarded(lambda k=k: np.copyto(targets[tile.steps.index(k)], self.compute.state))  # type: ignore[misc]
+                grid.guarded(partial(np.copyto, targets[tile.steps.index(k)], self.compute.state))
             if self.reducer is not None and grid.lower < grid.upper:
-                grid.guarded(lambda k=k: self._reduce(k))  # type: ignore[misc]
+                grid.guarded(partial(self._reduce, k))
 
     def _reduce(self, k: int) -> None:
         assert self.reducer is not None  # noqa: S101, for the type checker
@@ -160,7 +162,7 @@ def run_grid(communicator: Communicator, plan: Plan, rows: LocalPart, *given: An
     return reached
 
 
-def choose_depth(communicator: Communicator, plan: Plan, wanted: int | None) -> int:
+def choose_depth(communicator: Communicator, plan: Plan, layout: Layout, wanted: int | None) -> int:
     """Return how many steps are computed between two exchanges. Collective.
 
     To exchange every K steps costs a step 2 a / K for the latency a, and (K - 1) h rows that two ranks compute, h being
@@ -170,9 +172,14 @@ def choose_depth(communicator: Communicator, plan: Plan, wanted: int | None) -> 
     ----------
     communicator : Communicator
     plan : Plan
+    layout : Layout
+        With anti-periodic rows it is 1: what a kernel gives for rows of another sign is not what it gives of another
+        sign.
     wanted : int or None
         What the user asks for.
     """
+    if layout.sides[0][0].kind == "anti-periodic":
+        return 1
     if wanted is not None:
         return wanted
     begun = perf_counter()

@@ -8,6 +8,7 @@ own. A row of a halo is computed by the same operations as on the rank that has 
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -211,14 +212,14 @@ class GridState:
             cuts = self._cuts(first, last) if begin else [(first, last)]
             edges, interior = cuts[:-1], cuts[-1]
             for part in edges:
-                self.guarded(lambda part=part: self._compute(*part))
+                self.guarded(partial(self._compute, *part))
         if begin:
             held = interrupts.hold(True)
             self._halos[1].start()
             interrupts.hold(held)
             self._started = True
         if self.lower < self.upper:
-            self.guarded(lambda: self._compute(*interior, test=begin))
+            self.guarded(partial(self._compute, *interior, test=begin))
         self._arrays.reverse()
         self._halos.reverse()
         self.k += 1
@@ -234,7 +235,7 @@ class GridState:
         """Compute a step of a map kernel from the state, which stays as it is, into `out`, if nothing failed."""
         self.k = k
         if self.lower < self.upper:
-            self.guarded(lambda: self._evaluate_all(out))
+            self.guarded(partial(self._evaluate_all, out))
 
     def _evaluate_all(self, out: Array) -> None:
         self._fill(*self._range(1))  # a boundary may depend on the time
@@ -258,7 +259,8 @@ class GridState:
         t = self._rows.problem.time(self.k)
         if low and first == 0 and last > 0:
             edge = -self._first
-            self._ghosts.fill_rows(0, array[edge - low : edge][::-1], array[edge : edge + low + 1], self.k, t)
+            ghosts = array[max(0, edge - low) : edge][::-1]  # those that are read, if the rows here are few
+            self._ghosts.fill_rows(0, ghosts, array[edge : edge + low + 1], self.k, t)
         if high and last == n and first < n:
             edge = n - self._first
             inner = array[max(0, edge - high - 1) : edge][::-1]

@@ -96,11 +96,16 @@ def verify_steps(
     if not values:
         return Verification(len(plan.kept), 0, 0, 0, None, 0.0)
     found = _MismatchTally(len(plan.kept))
+    if plan.reach:
+        from .grid_verify import compare_grid
+
+        compare_grid(communicator, plan, rows, receiver, found.compare)
+        return _together(communicator, plan, found)
     single = plan.longest == 1  # the run computed each row by itself: mixing them shows in a longer piece alone
     with Agreement(communicator):
         if single and communicator.rank == 0 and rows.problem.initial is not None:
             whole = rows.problem.initial[:]  # an array in a file is read here
-            rows = LocalPart(rows.problem, 0, whole, rows.problem.kernel.parameters)
+            rows = LocalPart(rows.problem, 0, whole, rows.problem.kernel.parameters, rows.layout)
     for spans in _all_on_root(plan) if single else plan.spans(_rows_at_once(plan, block)):
         lower, upper = spans[communicator.rank]
         with Agreement(communicator):
@@ -117,11 +122,16 @@ def verify_steps(
                         f"{communicator.size} (host {communicator.host}) when verifying step {k}, "
                         f"{format_rows(lower, upper)}"
                     ) from error
+    return _together(communicator, plan, found)
+
+
+def _together(communicator: Communicator, plan: Plan, found: _MismatchTally) -> Verification:
+    """Return what all ranks found. Collective."""
     everyone = communicator.allgather(found.facts())
     steps = np.bitwise_or.reduce([facts[0] for facts in everyone])
     return Verification(
         steps=len(plan.kept),
-        values=values,
+        values=plan.history_nbytes // plan.history_dtype.itemsize,
         different_steps=int(np.unpackbits(steps).sum()),
         different_values=sum(facts[1] for facts in everyone),
         first=min((facts[2] for facts in everyone if facts[2] is not None), default=None),
@@ -195,13 +205,21 @@ def verify_reductions(
     lower, upper = plan.bounds[communicator.rank]
     with Agreement(communicator):
         reducer = Reducer(communicator, plan, names)
-        expected = ReferenceSolution(rows, lower, upper, plan.history_dtype)
+        expected = None if plan.reach else ReferenceSolution(rows, lower, upper, plan.history_dtype)
+    whole = None
+    if plan.reach:
+        from .grid_verify import RootSolution
+
+        whole = RootSolution(communicator, plan, rows)
     block_rows = max(1, AT_ONCE // max(1, plan.longest * plan.history_row_nbytes))
     for first in range(0, plan.steps, block_rows):
         steps = range(first, min(first + block_rows, plan.steps))
+        given = None if whole is None else [whole.own(k) for k in steps]
         with Agreement(communicator), np.errstate(all="ignore"):
             try:
-                reducer.add(steps, lower, np.stack([expected.at(k) for k in steps]))
+                values = [expected.at(k) for k in steps] if expected is not None else given
+                if lower < upper or expected is not None:
+                    reducer.add(steps, lower, np.stack(values or []))
             except Exception as error:
                 raise KernelError(
                     f"the kernel {rows.problem.kernel.name} failed on rank {communicator.rank} of {communicator.size} "

@@ -98,6 +98,8 @@ class Side(NamedTuple):
         if self.kind == "wall":
             return 2 * value - inner
         if self.kind == "flux":
+            if inner.dtype.kind in "iu" and float(spacing).is_integer():  # so that they stay whole numbers
+                spacing = int(spacing)
             cells = np.arange(1, 2 * len(ghosts), 2).reshape(-1, *[1] * (ghosts.ndim - 1))
             return inner - (value * spacing) * cells.astype(inner.real.dtype)
         if self.kind == "expression":
@@ -107,6 +109,8 @@ class Side(NamedTuple):
         return inner[1:] if self.kind == "mirror" else value
 
     def _put(self, target: Array, value: Any) -> None:
+        if target.dtype.kind == "b" and np.isin(value, (0, 1)).all():
+            value = np.asarray(value).astype(np.bool_)
         try:
             np.copyto(target, value, casting="same_kind")
         except (TypeError, OverflowError):

@@ -165,4 +165,4 @@ class EdgeNames(dict[str, Any]):
 def negate(values: Array) -> None:
     """Change the sign of values, in place."""
     for leaf in iter_fields(values):
-        np.negative(leaf, out=leaf)
+        leaf[...] = -leaf  # np.negative(leaf, out=leaf) is wrong for some strides, in NumPy 2.4 at least

@@ -172,7 +172,7 @@ class Grid:
             own,
             _numbers("spacing", self.spacing, axes),
             _numbers("origin", self.origin, axes),
-            sides,  # type: ignore[arg-type]
+            sides,
         )
 
     def _sides(self, axes: int, numbers: Collection[str] | None) -> tuple[tuple[Side, Side], ...]:

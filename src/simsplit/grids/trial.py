@@ -49,7 +49,7 @@ def padded(values: Array, layout: Layout, reach: Reach, numbers: dict[str, Any],
             rounds, row = divmod(place - low, n)
             whole[place] = whole[low + row]
             if rounds % 2 and layout.sides[0][0].kind == "anti-periodic":
-                negate(whole[place])
+                negate(whole[place : place + 1])
                 ghosts.fill_columns(whole[place : place + 1], row, k, t)
         return whole
     if low:

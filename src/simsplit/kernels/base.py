@@ -171,9 +171,17 @@ def around_cells(value: Array, ndim: int, reach: Reach, cyclic: Sequence[bool]) 
 class GridLayout(Protocol):
     """What a kernel is told of the grid."""
 
-    shape: tuple[int, ...]
-    spacing: tuple[float, ...]
-    origin: tuple[float, ...]
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of cells along each axis."""
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Between them."""
+
+    @property
+    def origin(self) -> tuple[float, ...]:
+        """The coordinates of the first one."""
 
 
 class Kernel(ABC):
@@ -275,7 +283,7 @@ class Kernel(ABC):
     @property
     def is_on_grid(self) -> bool:
         """Whether it reads neighbours, or coordinates."""
-        return self.reach != 0
+        return bool(self.reach)
 
     def prepare(self, x: Array, block: Block, scratch: Array) -> Array:
         """Compute what does not depend on the time, once for a few steps of a run of rows. Map kernels only.

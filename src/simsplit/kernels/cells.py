@@ -47,8 +47,8 @@ class Probe:
     def note(self, margins: Margins) -> None:
         """Note what was left of the margins where a result was taken."""
         for sides, left in zip(self._reach, margins, strict=True):
-            for side in (0, 1) if left is not None else ():
-                sides[side] = max(sides[side], self.margin - left[side])
+            if left is not None:
+                sides[:] = (max(sides[0], self.margin - left[0]), max(sides[1], self.margin - left[1]))
 
     @property
     def reach(self) -> Reach:
@@ -109,9 +109,10 @@ class Cells(NDArrayOperatorsMixin):
         margins = list(self.margins)
         for axis, offset in enumerate(offsets):
             if (sides := margins[axis]) is not None:
-                margins[axis] = (sides[0] + offset, sides[1] - offset)
-                if min(margins[axis] or ()) < 0:
+                sides = (sides[0] + offset, sides[1] - offset)
+                if min(sides) < 0:
                     raise TooFarError(axis, offset)
+                margins[axis] = sides
         return self.like(self.array, tuple(margins), owned=self.owned)
 
     def within(self, margins: Margins) -> Array:
@@ -230,7 +231,7 @@ def checked_reach(reach: Any, axes: int) -> Reach:
         If it is something else.
     """
     each = [reach] * axes if isinstance(reach, int) else list(reach) if isinstance(reach, tuple | list) else [None]
-    pairs = [(one, one) if isinstance(one, int) else one for one in each]
+    pairs: list[Any] = [(one, one) if isinstance(one, int) else one for one in each]
     pairs += [(0, 0)] * (axes - len(pairs))  # of the axes that are left out
     right = len(pairs) == axes and all(
         isinstance(pair, tuple | list) and len(pair) == 2 and all(isinstance(n, int) and n >= 0 for n in pair)  # noqa: PLR2004, both sides

@@ -184,9 +184,11 @@ class FunctionKernel(Kernel):
         if block.reach and array.shape == x.shape:  # as filters of whole arrays give it: the cells around are cut off
             return array[tuple(slice(low, n - high) for n, (low, high) in zip(x.shape, block.reach, strict=False))]
         if array.shape != block.shape_of_result(x):
-            wanted = f"{block.shape_of_result(x)}: {x.shape}, less the reach on each side" if block.reach else ""
-            if wanted:
-                raise ValueError(f"{self._name} returned an array of shape {array.shape}, and must return {wanted}")
+            if block.reach:
+                raise ValueError(
+                    f"{self._name} returned an array of shape {array.shape}, and must return "
+                    f"{block.shape_of_result(x)}: {x.shape}, less the reach on each side"
+                )
             raise ValueError(
                 f"{self._name} returned an array of shape {array.shape} for rows of shape {x.shape}{_shapes(x, block)}"
             )

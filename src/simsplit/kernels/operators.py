@@ -129,7 +129,7 @@ dx_down, dy_down, dz_down = (_along(_downwards, axis, f"d{name}_down", _DOWN) fo
 
 def _axes(name: str, x: Any) -> range:
     if not isinstance(x, Cells):
-        raise InputError(f"{name} takes cells: x, an array by cell, or an expression of them, not {x!r}.")
+        raise InputError(f"{name} takes cells: x, an array by cell, or an expression of them, not {_told(x)}.")
     return range(len(x.margins))
 
 
@@ -180,3 +180,8 @@ def _scaled(x: Cells, factor: Any) -> Cells:
 def _counting(array: Any) -> Any:
     """Return booleans as numbers, so that they are counted."""
     return array.astype(np.int64) if array.dtype.kind == "b" else array
+
+
+def _told(value: Any) -> str:
+    """Say what is there in place of cells."""
+    return f"an array of shape {value.shape}" if hasattr(value, "shape") else repr(value)

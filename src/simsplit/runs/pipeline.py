@@ -110,10 +110,10 @@ def execute(
                 reducer = _reducer(communicator, plan, problem, output)
                 backend, block = _select_backend(communicator, plan, part, sink, options)
                 depth = 1
-                if plan.reach:
+                if plan.reach and part.layout is not None:
                     from ..engine.grid_loop import choose_depth
 
-                    depth = choose_depth(communicator, plan, options.depth)
+                    depth = choose_depth(communicator, plan, part.layout, options.depth)
                     backend += f"; {reach_and_depth(plan, depth)}"
                 context = RunContext(problem, communicator, plan, output, timings)
                 made = [make(context) for make in observers]

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from ..util.memory_limits import available, shm_available
 from ..util.validation import integer
 from .options import RunOptions, checked_options
 from .setup import results_of
+
+if TYPE_CHECKING:
+    from ..kernels.cells import Reach
 
 _INT32 = 2**31 - 1  # what an MPI library of version 3 of the standard counts to
 _INT64 = 2**63 - 1

@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...kernels.base import is_own
 from ...problem import Problem
 from ...problem_file import build as problems
+from ...problem_file.grids import grid_of
 from ...problem_file.settings import resolve
 from ...runs import planning
 from ...runs.setup import results_of
@@ -63,7 +64,7 @@ def estimate(
         seed=settings.seed,
         keep=settings.keep,
         reduce=settings.reduce,
-        grid=problems.grid_of(settings.grid),
+        grid=grid_of(settings.grid),
     )
     result, reach = results_of(problem, row, shape) if tried or not is_own(problem.kernel) else (dtype, ())
     return planning.estimate(problem, shape, dtype, (result, reach), options, ranks, ranks_per_node)

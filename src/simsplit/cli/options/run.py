@@ -79,7 +79,7 @@ def _how(option: Option) -> dict[str, Any]:
         return {"action": "append", "default": [], "metavar": option.metavar}
     if option.type == "choice":
         return {"choices": option.choices}
-    read = integer(option.least) if option.type == "integer" else _READS.get(option.type)
+    read: Any = integer(option.least) if option.type == "integer" else _READS.get(option.type)
     if option.type == "count":
         read = count_or_auto(option.least)
     return {"metavar": option.metavar} | ({} if read is None else {"type": read})

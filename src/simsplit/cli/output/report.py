@@ -152,7 +152,7 @@ def _steps(problem: Problem, result: Result, ranks: str) -> list[str]:
     shown = [result.kept[position] for position in positions]
     columns = [[_lines(history[position]) for position in positions]]
     titles = [ranks]
-    if result.verification is not None:
+    if result.verification is not None and not problem.kernel.is_on_grid:  # of a grid ends alone cannot be computed
         columns.append([_lines(result) for result in _one_process(problem, shown, history)])
         titles.append("one process")
     times = [f"{problem.time(k):.12g}" for k in shown]
@@ -236,7 +236,7 @@ def _one_process(problem: Problem, shown: list[int], history: Array) -> list[Arr
     results = [np.empty(history.shape[1:], history.dtype) for _ in shown]
     for lower, upper in ends:
         own = {name: _rows(value, lower, upper) for name, value in problem.kernel.parameters.items()}
-        rows = LocalPart(problem, lower, problem.initial[lower:upper], own)
+        rows = LocalPart(problem, lower, problem.initial[lower:upper], own, problem.layout(problem.initial.shape))
         trajectory = ReferenceSolution(rows, lower, upper, history.dtype)
         for k, result in zip(shown, results, strict=True):
             result[lower:upper] = trajectory.at(k)

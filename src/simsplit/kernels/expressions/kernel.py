@@ -73,7 +73,7 @@ class ExpressionKernel(Kernel):
 
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Evaluate the expression for some rows."""
-        if any(pair != (0, 0) for pair in block.reach):
+        if self._expression.reads_neighbours:
             value = self._of_cells(x, block, out)
             if value is not out:
                 out[...] = value
@@ -103,7 +103,7 @@ class ExpressionKernel(Kernel):
         return result
 
     def _value(self, x: Array, block: Block) -> Any:
-        if any(pair != (0, 0) for pair in block.reach):
+        if self._expression.reads_neighbours:
             return self._of_cells(x, block)
         return self._expression.evaluate(Names(x, block, {name: block[name] for name in block.parameters}))
 
@@ -111,11 +111,11 @@ class ExpressionKernel(Kernel):
         """Return the value for cells and those around them, in `out` where the last operation can write to it."""
         assert block.grid is not None  # noqa: S101, for the type checker
         spacing = block.grid.spacing
-        cells = Cells(x, block.reach, spacing)
+        cells = Cells(x, block.reach or ((0, 0),) * len(spacing), spacing)
         parameters = {name: block[name] for name in block.parameters}
         for name, value in parameters.items():
-            if name in block.around:
-                parameters[name] = by_row(cells, block.around[name])
+            if name in block.around or isinstance(block.parameters[name], np.ndarray):
+                parameters[name] = by_row(cells, block.around.get(name, value))
             elif isinstance(value, np.ndarray):
                 parameters[name] = of_each_row(cells, value)
         names = Names(cells, block, parameters)

@@ -152,19 +152,22 @@ def _call(function: Callable[..., Any], *operands: Any) -> Any:
     return function(*operands)
 
 
-class Shift(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Shift:
     """What ``[i, j]`` behind a value does: take that of another cell."""
 
     offsets: tuple[int, ...]
 
-    def __call__(self, cells: Any) -> Any:
+    def __call__(self, *operands: Any) -> Any:
         """Return the values that lie `offsets` on."""
+        (cells,) = operands
         if not hasattr(cells, "shifted"):
             raise InputError(f"{list(self.offsets)} stands behind what is the same for all cells. {_SHIFT}.")
         return cells.shifted(*self.offsets)
 
 
-class Operator(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Operator:
     """What a difference of neighbouring cells, such as ``laplace(x)``, does."""
 
     name: str

@@ -54,9 +54,9 @@ class Names(dict[str, Any]):
         x, block = self._x, self._block
         if isinstance(x, Cells):
             axis = axis_of(name)
-            margins = block.reach[axis] if axis < len(block.reach) else (0, 0)
-            values = values_along(name, block, x.array.ndim, margins)
-            found = x.like(values, tuple(margins if each == axis else None for each in range(len(block.reach))))
+            margins = x.margins[axis] if axis < len(x.margins) else None
+            values = values_along(name, block, x.array.ndim, margins or (0, 0))
+            found: Any = x.like(values, tuple(margins if each == axis else None for each in range(len(x.margins))))
         else:
             found = values_along(name, block, np.ndim(x))
         self[name] = found
