@@ -343,9 +343,7 @@ def checked(name: str, value: Any) -> Any:
         raise InputError(f"{name} must be {one_of(option.choices)}, not {value!r}")
     if option.type == "yes or no" and value not in (True, False):
         raise InputError(f"{name} must be True or False, not {value!r}")
-    if option.type == "integer":
-        integer(name, value, option.least)
-    elif option.type == "count" and value != "auto":
+    if option.type == "integer" or (option.type == "count" and value != "auto"):
         integer(name, value, option.least)
     elif option.type == "interval":
         interval(name, value)

@@ -5,18 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simsplit import Grid, InputError, KernelError, Problem, kernels
-from simsplit.engine.grid_loop import choose_depth
-from simsplit.engine.plan import Plan
+from simsplit import Grid, Problem, kernels
 from simsplit.kernels.stencil import stencil
 from simsplit.verification import bit_mismatch
 from tests.support.grids import history, on_threads
 from tests.support.profiles import examples
-from tests.support.threads import on_ranks
 
 PAIRS = ["fixed 1", "fixed 2", "fixed -1", "wall 1", "no-flux", "mirror", "flux 3"]
 DTYPES = ["f4", "f8", "c8", "c16", "i2", "i8", "u1", "u4", "?"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Mail = defaultdict[tuple[int, int], Queue[Any]]
 
-PATIENCE = 5  # seconds; a rank that is missing from a collective call breaks it for the others
+PATIENCE = 240  # seconds; a rank that is missing from a collective call breaks it for the others
 
 
 class ThreadRank:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 VALUE = 4e-9  # seconds to compute a value with NumPy, and to begin an exchange, of which the rest is measured:
 EXCHANGE = 4e-5
+BLOCKS = 4  # of the bytes that others compute at a time: a block costs more calls here, and halves less of the cache
 DEEPEST = 256  # steps between two exchanges
 
 

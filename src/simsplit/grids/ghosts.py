@@ -74,7 +74,7 @@ class Ghosts:
         axes = len(self.reach)
         for axis in range(1, axes):
             low, high = self.reach[axis]
-            if not low and not high or not self.layout.shape[axis]:
+            if (not low and not high) or not self.layout.shape[axis]:
                 continue
             along = np.moveaxis(rows[self._cut(axis + 1, axes)], axis, 0)
             within = along[low : len(along) - high]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Reach = tuple[tuple[int, int], ...]  # of each axis of the grid: how many cells are read before a cell, and after it
 Margins = tuple[tuple[int, int] | None, ...]  # the same; None along an axis where the values are all alike
 
+_ALL = slice(None)
 _MOST = 64  # cells: a reach beyond it is not looked for
 
 
@@ -56,6 +57,22 @@ class Probe:
         return tuple((low, high) for low, high in self._reach)
 
 
+class Workspace:
+    """Memory for values on the way, used again and again: fresh memory costs more than what is computed into it."""
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Array]] = {}
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return an array that holds anything."""
+        free = self._free.get((shape, dtype))
+        return free.pop() if free else np.empty(shape, dtype)
+
+    def give(self, array: Array) -> None:
+        """Take back an array that `take` returned."""
+        self._free.setdefault((array.shape, array.dtype), []).append(array)
+
+
 class Cells(NDArrayOperatorsMixin):
     """Values of cells, with some around them on each side.
 
@@ -74,11 +91,13 @@ class Cells(NDArrayOperatorsMixin):
         Between cells along each axis.
     probe : Probe, optional
         Notes what is read.
-    owned : bool
-        Whether nobody else uses the memory.
+    workspace : Workspace, optional
+        Where memory for results comes from.
+    memory : ndarray, optional
+        What the values lie in if nobody else uses it, and it came from the workspace.
     """
 
-    __slots__ = ("array", "margins", "owned", "probe", "spacing")
+    __slots__ = ("array", "margins", "memory", "probe", "spacing", "workspace")
 
     def __init__(
         self,
@@ -86,18 +105,33 @@ class Cells(NDArrayOperatorsMixin):
         margins: Margins,
         spacing: tuple[float, ...],
         probe: Probe | None = None,
-        *,
-        owned: bool = False,
+        workspace: Workspace | None = None,
+        memory: Array | None = None,
     ) -> None:
         self.array = array
         self.margins = margins
         self.spacing = spacing
         self.probe = probe
-        self.owned = owned
+        self.workspace = workspace
+        self.memory = memory
 
-    def like(self, array: Array, margins: Margins, *, owned: bool = False) -> Cells:
+    def like(self, array: Array, margins: Margins, *, memory: Array | None = None) -> Cells:
         """Return other values of cells of the same grid."""
-        return Cells(array, margins, self.spacing, self.probe, owned=owned)
+        return Cells(array, margins, self.spacing, self.probe, self.workspace, memory)
+
+    def borrowed(self) -> Cells:
+        """Return the same cells, as somebody else's."""
+        return self.like(self.array, self.margins)
+
+    def room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        """Return memory for a result."""
+        return np.empty(shape, dtype) if self.workspace is None else self.workspace.take(shape, dtype)
+
+    def free(self) -> None:
+        """Let others use the memory, if it is free with these values."""
+        if self.memory is not None and self.workspace is not None:
+            self.workspace.give(self.memory)
+        self.memory = None
 
     def shifted(self, *offsets: int) -> Cells:
         """Return the values of the cells that lie `offsets` on, with the margins that are left."""
@@ -113,16 +147,18 @@ class Cells(NDArrayOperatorsMixin):
                 if min(sides) < 0:
                     raise TooFarError(axis, offset)
                 margins[axis] = sides
-        return self.like(self.array, tuple(margins), owned=self.owned)
+        return self.like(self.array, tuple(margins), memory=self.memory)
 
     def within(self, margins: Margins) -> Array:
         """Return the values with smaller margins, a view."""
+        if margins == self.margins:
+            return self.array
         cuts = []
         for own, wanted, length in zip(self.margins, margins, self.array.shape, strict=False):
-            if own is None or wanted is None or own == wanted:
-                cuts.append(slice(None))
+            if own is None or wanted is None:
+                cuts.append(_ALL)
             else:
-                cuts.append(slice(own[0] - wanted[0], length - (own[1] - wanted[1])))
+                cuts.append(slice(own[0] - wanted[0], length - own[1] + wanted[1]))
         return self.array[tuple(cuts)]
 
     @property
@@ -170,17 +206,24 @@ class Cells(NDArrayOperatorsMixin):
 
 def common(operands: Sequence[Any]) -> tuple[list[Any], Margins]:
     """Return operands with cells as arrays of the margins that all of them have, and these margins."""
-    cells = [each for each in operands if isinstance(each, Cells)]
-    margins = cells[0].margins
-    for each in cells[1:]:
-        margins = tuple(_narrower(one, other) for one, other in zip(margins, each.margins, strict=True))
+    margins: Margins | None = None
+    for each in operands:
+        if isinstance(each, Cells) and each.margins != margins:
+            if margins is None:
+                margins = each.margins
+            else:
+                margins = tuple(map(_narrower, margins, each.margins))
+    assert margins is not None  # noqa: S101, for the type checker: one of them is cells
     return [each.within(margins) if isinstance(each, Cells) else each for each in operands], margins
 
 
 def _narrower(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:
     if one is None or other is None:
         return one if other is None else other
-    return min(one[0], other[0]), min(one[1], other[1])
+    return (
+        min(other[0], one[0]),
+        min(other[1], one[1]),
+    )
 
 
 def probe_reach(axes: int, evaluate: Any) -> Reach:

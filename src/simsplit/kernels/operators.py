@@ -142,44 +142,61 @@ def _plus(one: Cells, other: Cells) -> Cells:
 
 
 def _minus(one: Cells, other: Cells) -> Cells:
-    (left, right), margins = common([one, other])
-    return one.like(np.subtract(_counting(left), _counting(right)), margins, owned=True)
+    return _applied(np.subtract, one, other)
 
 
 def _times(one: Cells, other: Cells) -> Cells:
-    (left, right), margins = common([one, other])
-    return one.like(np.multiply(left, right), margins, owned=True)
+    return _applied(np.multiply, one, other)
 
 
 def _total(terms: list[Cells]) -> Cells:
     """Return the sum, from left to right."""
     if len(terms) == 1:
         return terms[0]
-    arrays, margins = common(terms)
-    arrays = [_counting(each) for each in arrays]
-    total = np.add(arrays[0], arrays[1])
-    for each in arrays[2:]:
-        np.add(total, each, out=total)
-    return terms[0].like(total, margins, owned=True)
+    total = _applied(np.add, terms[0], terms[1])
+    for each in terms[2:]:
+        total = _applied(np.add, total, each)
+    return total
 
 
 def _less(total: Cells, x: Cells, times: int) -> Cells:
-    """Return ``total - times * x``; `total` may be written to."""
-    (array, middle), margins = common([total, x])
-    return total.like(np.subtract(array, np.multiply(_counting(middle), times), out=array), margins, owned=True)
+    """Return ``total - times * x``."""
+    (_, middle), margins = common([total, x])
+    return _minus(total, _scaled(x.like(middle, margins), times))
 
 
 def _scaled(x: Cells, factor: Any) -> Cells:
     """Return ``x * factor``, which is `x` for a factor of 1, so that integers stay what they are."""
     if type(factor) is float and factor == 1.0:
         return x
-    into = x.array if x.owned and x.array.dtype.kind in "fc" and isinstance(factor, int | float) else None
-    return x.like(np.multiply(x.array, factor, out=into), x.margins, owned=True)
+    return _applied(np.multiply, x, factor)
+
+
+def _applied(ufunc: Any, *operands: Any) -> Cells:
+    """Return the result of an operation, in the memory of an operand if that is free with it, and free the others."""
+    arrays, margins = common(operands)
+    arrays = [_counting(each) for each in arrays]
+    first = operands[0]
+    out = memory = None
+    shape, dtype = arrays[0].shape, arrays[0].dtype
+    alike = all(isinstance(each, int | float) or (each.shape, each.dtype) == (shape, dtype) for each in arrays)
+    if alike and dtype.kind in "fc":
+        for each, array in zip(operands, arrays, strict=True):
+            if isinstance(each, Cells) and each.memory is not None:
+                out, memory, each.memory = array, each.memory, None
+                break
+        else:
+            out = memory = first.room(shape, dtype)
+    result = first.like(ufunc(*arrays, out=out), margins, memory=memory)
+    for each in operands:
+        if isinstance(each, Cells):
+            each.free()
+    return result
 
 
 def _counting(array: Any) -> Any:
     """Return booleans as numbers, so that they are counted."""
-    return array.astype(np.int64) if array.dtype.kind == "b" else array
+    return array.astype(np.int64) if isinstance(array, np.ndarray) and array.dtype.kind == "b" else array
 
 
 def _told(value: Any) -> str:

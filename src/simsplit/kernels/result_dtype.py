@@ -11,9 +11,9 @@ from ..util.dtypes import dtype_label, is_numeric, packed
 from .base import Block, broadcast_parameter, read_only
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from collections.abc import Callable
+
+    import numpy.typing as npt
 
     from .base import Kernel
 

@@ -111,8 +111,9 @@ def execute(
                 backend, block = _select_backend(communicator, plan, part, sink, options)
                 depth = 1
                 if plan.reach and part.layout is not None:
-                    from ..engine.grid_loop import choose_depth
+                    from ..engine.grid_loop import BLOCKS, choose_depth
 
+                    block = options.block_size or block * BLOCKS
                     depth = choose_depth(communicator, plan, part.layout, options.depth)
                     backend += f"; {reach_and_depth(plan, depth)}"
                 context = RunContext(problem, communicator, plan, output, timings)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import InputError
 from ..base import Block, Kernel, require_unstructured
-from ..cells import Cells, probe_reach
+from ..cells import Cells, Workspace, probe_reach
 from ..constants import Constant
 from .language import Expression
 from .names import ON_GRID, Names, by_row, of_each_row, trial_parameters
@@ -46,6 +46,7 @@ class ExpressionKernel(Kernel):
         self._expression = Expression(text, (*VARIABLES, *others, *parameters))
         self.unused = tuple(name for name in parameters if name not in self._expression.names)
         self.formula = self.source = text
+        self._workspace = Workspace()
 
     @property
     def asks_for(self) -> frozenset[str]:
@@ -111,7 +112,7 @@ class ExpressionKernel(Kernel):
         """Return the value for cells and those around them, in `out` where the last operation can write to it."""
         assert block.grid is not None  # noqa: S101, for the type checker
         spacing = block.grid.spacing
-        cells = Cells(x, block.reach or ((0, 0),) * len(spacing), spacing)
+        cells = Cells(x, block.reach or ((0, 0),) * len(spacing), spacing, workspace=self._workspace)
         parameters = {name: block[name] for name in block.parameters}
         for name, value in parameters.items():
             if name in block.around or isinstance(block.parameters[name], np.ndarray):

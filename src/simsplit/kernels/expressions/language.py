@@ -131,7 +131,7 @@ _OPERATORS: dict[type[ast.AST], _Operator] = {
 }  # x ** 2 is not np.power(x, 2): arrays have their own ways for some exponents, with other last bits
 _OPERATORS[ast.Pow] = _Operator(partial(_alike, operator.pow), np.power)
 OPERATORS = {"div": 2} | dict.fromkeys(
-    "biharmonic dx dx_down dx_up dxx dy dy_down dy_up dyy dz dz_down dz_up dzz grad2 laplace neighbours".split(), 1
+    ["biharmonic", "dx", "dx_down", "dx_up", "dxx", "dy", "dy_down", "dy_up", "dyy", "dz", "dz_down", "dz_up", "dzz", "grad2", "laplace", "neighbours"], 1
 )  # of neighbouring cells, with the numbers of their arguments
 _AND = _OPERATORS[ast.And] = _Operator(np.logical_and, np.logical_and)
 _OPERATORS |= {ast.Or: _Operator(np.logical_or, np.logical_or), ast.Not: _Operator(np.logical_not, np.logical_not)}

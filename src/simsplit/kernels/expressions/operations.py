@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_IN_PLACE = (np.add, np.subtract, np.multiply, np.true_divide)  # what Python's operators do with arrays
+    from ..cells import Margins
+
+    Array = npt.NDArray[Any]
+
+_ARITHMETIC = {np.add, np.subtract, np.multiply, np.true_divide}  # what Python's operators do with arrays
+# What gives floats of the dtype of its operands.
+_INTO = _ARITHMETIC | {np.exp, np.log, np.sqrt, np.sin, np.cos, np.tan, np.tanh, np.square, np.minimum, np.maximum}
 
 
 class CellOperations:
@@ -28,40 +34,58 @@ class CellOperations:
         How many operations there will be.
     """
 
-    def __init__(self, out: npt.NDArray[Any] | None = None, calls: int = 0) -> None:
+    def __init__(self, out: Array | None = None, calls: int = 0) -> None:
         self._out = out
         self._left = calls
 
     def __call__(self, function: Callable[..., Any], *operands: Any) -> Any:
         """Return the value of an operation."""
         self._left -= 1
-        if isinstance(function, Shift | Operator):
+        if isinstance(function, Shift):
             return function(*operands)
-        if not any(isinstance(each, Cells) for each in operands):
+        cells = [each for each in operands if isinstance(each, Cells)]
+        if isinstance(function, Operator):
+            result = function(*(each.borrowed() if isinstance(each, Cells) else each for each in operands))
+            self._free(cells, result.array)
+            return result
+        if not cells:
             return function(*operands)
         arrays, margins = common(operands)
-        like = next(each for each in operands if isinstance(each, Cells))
-        ufunc = getattr(function, "floating", None)
-        if ufunc not in _IN_PLACE or not _plain(arrays):
-            return like.like(np.asarray(function(*arrays)), margins)
+        ufunc = getattr(function, "floating", function)
+        if ufunc not in _INTO or not _plain(arrays, ufunc):
+            value = np.asarray(function(*arrays))
+            self._free(cells, value)
+            return cells[0].like(value, margins)
         shape = np.broadcast_shapes(*map(np.shape, arrays))
         dtype = next(each.dtype for each in arrays if isinstance(each, np.ndarray))
-        if self._left == 0 and self._out is not None and (self._out.shape, self._out.dtype) == (shape, dtype):
-            middle = tuple(None if sides is None else (0, 0) for sides in margins)
-            if middle == margins:
-                ufunc(*arrays, out=self._out)
-                return self._out
-        into = None
-        for each, array in zip(operands, arrays, strict=True):
-            if isinstance(each, Cells) and each.owned and array.shape == shape:
-                into = array
-        return like.like(ufunc(*arrays, out=into), margins, owned=True)
+        out, memory = self._place(shape, dtype, margins), None
+        if out is None:
+            for each, array in zip(operands, arrays, strict=True):
+                if isinstance(each, Cells) and each.memory is not None and array.shape == shape:
+                    out, memory, each.memory = array, each.memory, None
+                    break
+            else:
+                out = memory = cells[0].room(shape, dtype)
+        ufunc(*arrays, out=out)
+        self._free(cells, out)
+        return out if out is self._out else cells[0].like(out, margins, memory=memory)
+
+    def _place(self, shape: tuple[int, ...], dtype: np.dtype[Any], margins: Margins) -> Array | None:
+        """Return where the last result is wanted, if this is the last and fits."""
+        last = self._left == 0 and self._out is not None and (self._out.shape, self._out.dtype) == (shape, dtype)
+        return self._out if last and all(sides in (None, (0, 0)) for sides in margins) else None
+
+    def _free(self, cells: list[Cells], result: Array) -> None:
+        """Free the memory of operands, unless the result lies in it."""
+        for each in cells:
+            if each.memory is not None and not np.may_share_memory(each.memory, result):
+                each.free()
 
 
-def _plain(arrays: list[Any]) -> bool:
+def _plain(arrays: list[Any], ufunc: Any) -> bool:
     """Return whether operands are floats, or complex numbers, of one dtype, and Python's numbers, which change none."""
     kinds = {each.dtype for each in arrays if isinstance(each, np.ndarray)}
-    if len(kinds) != 1 or (kind := next(iter(kinds)).kind) not in "fc":
+    if len(kinds) != 1 or (kind := next(iter(kinds)).kind) not in ("fc" if ufunc in _ARITHMETIC else "f"):
         return False
     numbers = (int, float) if kind == "f" else (int, float, complex)
     return all(isinstance(each, np.ndarray) or type(each) in numbers for each in arrays)
