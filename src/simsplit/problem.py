@@ -184,7 +184,12 @@ class Problem:
         return self.start_time + k * self.delta_t
 
     def layout(self, shape: tuple[int, ...]) -> Layout | None:
-        """Return how the grid goes with an array of this shape; None if there is no grid.
+        """Return how the grid goes with an array; None if there is no grid.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the array.
 
         Raises
         ------
@@ -255,8 +260,7 @@ class Problem:
             "nan": self.nan,
             "keep": self.keep,
             "reduce": ",".join(self.reduce),
-            "grid": "none" if self.grid is None else self.grid.settings(),
-        }
+        } | ({} if self.grid is None else {"grid": self.grid.settings()})
 
 
 def _kernel(kernel: Kernel | Callable[..., Any] | str) -> Kernel:

@@ -116,7 +116,7 @@ def test_paths_in_a_file_are_relative_to_it_and_those_of_options_are_not() -> No
         ("[constants]\na = 'much'", ["`constants`: a must be a number, a list, or a .npy file, not 'much'"]),
         ("[parameters]\na = 1\n[constants]\na = [1]", ["`constants.a` is a parameter, too. Give it once."]),
         ("[parameters]\na = 'much'", ["`parameters`: a must be a number, a list, or a .npy file, not 'much'"]),
-        ("xyz = true", ["problem.toml: unknown key `xyz`. Known: kernel, parameters, constants, kind"]),
+        ("xyz = true", ["problem.toml: unknown key `xyz`. Known: kernel, parameters, constants, grid, kind"]),
         ("[kernel]\nname = 3", ["problem.toml: `kernel`: expected `str`, got `object`"]),
         ('steps = "5"', ["problem.toml: `steps`: expected `int`, got `str`. A whole number is accepted."]),
         ("steps = 5.5", ["`steps`: expected `int`, got `float`"]),

@@ -37,7 +37,9 @@ def on_threads(problem: Problem, ranks: int, **options: Any) -> Result:
     return first
 
 
-def ghost(u: Array, axis: int, side: int, i: int, text: str, t: float = 0.0, spacing: float = 1) -> Array:
+def ghost(  # noqa: PLR0911, one for each kind
+    u: Array, axis: int, side: int, i: int, text: str, t: float = 0.0, spacing: float = 1
+) -> Array:
     """Return the i-th ghost beyond a side of an axis, as the table of docs/grids.md defines it."""
     n = u.shape[axis]
 

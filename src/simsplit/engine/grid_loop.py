@@ -47,7 +47,7 @@ class GridExecutor(Executor):
 
     @property
     def state(self) -> Array:
-        """This rank's rows of the last step."""
+        """The last step of this rank's rows."""
         return self.grid.values if self.results is None else self.results
 
     @state.setter

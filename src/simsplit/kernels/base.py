@@ -15,7 +15,6 @@ import numpy as np
 from ..errors import InputError
 from ..util.dtypes import dtype_label, is_masked
 from ..util.validation import number
-from .cells import checked_reach
 from .constants import Constant, numeric_array, unwrapped
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Block:
         kernel that reads no neighbours.
     grid : GridLayout or None
         Of a problem with a grid: `shape`, `spacing` and `origin`, for each axis.
-    around : mapping of str to ndarray
+    around : mapping of str to ndarray of shape (lo + m + hi, ...)
         The parameters by row with the cells around, as `x` has them.
     """
 
@@ -123,13 +122,6 @@ class Block:
         """The seed of `random`."""
         return self._seed
 
-    def shape_of_result(self, x: Any) -> tuple[int, ...]:
-        """Return the shape of the result for rows `x`: theirs without the cells around."""
-        if not self.reach:
-            return tuple(x.shape)
-        within = tuple(n - low - high for n, (low, high) in zip(x.shape, self.reach, strict=False))
-        return (*within, *x.shape[len(within) :])
-
     @property
     def row(self) -> npt.NDArray[np.int64]:
         """The number of each row in the whole array, shape (m,)."""
@@ -143,6 +135,14 @@ class Block:
 
             self._draws = RandomStream(self._seed, self.k, self.lower, self.upper)
         return self._draws
+
+
+def result_shape(x: Any, block: Block) -> tuple[int, ...]:
+    """Return the shape of the result for rows `x`, of shape (m, ...): theirs without the cells around."""
+    if not block.reach:
+        return tuple(x.shape)
+    within = tuple(n - low - high for n, (low, high) in zip(x.shape, block.reach, strict=False))
+    return (*within, *x.shape[len(within) :])
 
 
 def around_cells(value: Array, ndim: int, reach: Reach, cyclic: Sequence[bool]) -> Array:
@@ -278,6 +278,8 @@ class Kernel(ABC):
         dtype : numpy.dtype
             Of the array.
         """
+        from .cells import checked_reach  # few kernels read neighbours
+
         return checked_reach(self.reach, axes)
 
     @property
@@ -425,7 +427,7 @@ class Kernel(ABC):
         -------
         ndarray, shape (m, ...), of `dtype`
         """
-        out = np.empty(block.shape_of_result(x), dtype)
+        out = np.empty(result_shape(x, block), dtype)
         out.reshape(-1).view(np.uint8)[...] = 0xA5  # what the kernel forgets to write must not agree by chance
         prepared = self.prepare(x, block, out) if self.kind == "map" and not block.reach else x
         self.evaluate(prepared, block, out)

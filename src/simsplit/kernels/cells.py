@@ -176,7 +176,7 @@ class Cells(NDArrayOperatorsMixin):
             raise TypeError(f"a neighbour is named by whole numbers, such as x[-1, 0], not x[{index!r}]")
         return self.shifted(*offsets).middle
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:  # noqa: FBT001, as NumPy calls it
         return np.array(self.middle, dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -209,10 +209,7 @@ def common(operands: Sequence[Any]) -> tuple[list[Any], Margins]:
     margins: Margins | None = None
     for each in operands:
         if isinstance(each, Cells) and each.margins != margins:
-            if margins is None:
-                margins = each.margins
-            else:
-                margins = tuple(map(_narrower, margins, each.margins))
+            margins = each.margins if margins is None else tuple(map(_narrower, margins, each.margins))
     assert margins is not None  # noqa: S101, for the type checker: one of them is cells
     return [each.within(margins) if isinstance(each, Cells) else each for each in operands], margins
 
@@ -255,8 +252,8 @@ def probe_reach(axes: int, evaluate: Any) -> Reach:
                 evaluate(Probe(axes, max(map(max, probe.reach)), strict=True))
         except TooFarError:
             raise InputError(
-                "the kernel reads neighbours of random numbers, or of an array that is the same for all rows. Read them "
-                "of x, or of a parameter by row."
+                "the kernel reads neighbours of random numbers, or of an array that is the same for all rows. Read "
+                "them of x, or of a parameter by row."
             ) from None
         return probe.reach
     raise InputError(f"the kernel reads cells more than {_MOST} away along an axis, which is not supported.")

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..util.dtypes import dtype_label, is_masked, is_numeric, packed
 from ..util.formatting import stdout_held
-from .base import Kernel, UnknownParameterError
+from .base import Kernel, UnknownParameterError, result_shape
 from .constants import Constant, unwrapped
 
 if TYPE_CHECKING:
@@ -176,18 +176,18 @@ class FunctionKernel(Kernel):
 
     def _checked(self, x: Array, result: Any, block: Block) -> Array:
         if result is None:
-            wanted = block.shape_of_result(x)
+            wanted = result_shape(x, block)
             raise TypeError(f"{self._name} returned nothing; it must return an array of shape {wanted}")
         if is_masked(result):
             raise TypeError(f"{self._name} returned a masked array, and the mask would be lost: return filled(...)")
         array = np.asarray(result)
         if block.reach and array.shape == x.shape:  # as filters of whole arrays give it: the cells around are cut off
             return array[tuple(slice(low, n - high) for n, (low, high) in zip(x.shape, block.reach, strict=False))]
-        if array.shape != block.shape_of_result(x):
+        if array.shape != result_shape(x, block):
             if block.reach:
                 raise ValueError(
                     f"{self._name} returned an array of shape {array.shape}, and must return "
-                    f"{block.shape_of_result(x)}: {x.shape}, less the reach on each side"
+                    f"{result_shape(x, block)}: {x.shape}, less the reach on each side"
                 )
             raise ValueError(
                 f"{self._name} returned an array of shape {array.shape} for rows of shape {x.shape}{_shapes(x, block)}"

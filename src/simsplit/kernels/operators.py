@@ -187,7 +187,7 @@ def _applied(ufunc: Any, *operands: Any) -> Cells:
                 break
         else:
             out = memory = first.room(shape, dtype)
-    result = first.like(ufunc(*arrays, out=out), margins, memory=memory)
+    result: Cells = first.like(ufunc(*arrays, out=out), margins, memory=memory)
     for each in operands:
         if isinstance(each, Cells):
             each.free()

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..util.dtypes import packed
+from .base import result_shape
 from .cells import Cells, probe_reach
 from .expressions.names import by_row, trial_parameters, values_along
 from .functions import OFFERED, ON_GRID, FunctionKernel
@@ -113,7 +114,7 @@ def _joined(result: Mapping[str, Any], x: Array, block: Block, dtype: np.dtype[A
     if wanted.names is None or set(result) != set(wanted.names):
         fields = "none" if wanted.names is None else ", ".join(wanted.names)
         raise TypeError(f"the fields {', '.join(map(str, result))} are returned; the values have {fields}")
-    joined = np.empty(block.shape_of_result(x), wanted)
+    joined = np.empty(result_shape(x, block), wanted)
     for name, values in result.items():
         joined[name] = values
     return joined

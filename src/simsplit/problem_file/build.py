@@ -9,19 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..grids.grid import Grid
 from ..kernels.base import UnknownParameterError
 from ..kernels.constants import constant
 from ..kernels.registry import RESERVED, load
 from ..problem import Problem
 from ..util.dtypes import as_array, dtype_label, first_rounded, is_numeric
 from ..util.memory_limits import require_memory
-from .grids import grid_of
 from .settings import OWN_KERNEL
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from ..grids.grid import Grid
     from ..history.stored_array import StoredArray
     from ..kernels import Kernel
     from ..rundir.recorded_run import RecordedRun
@@ -53,7 +52,7 @@ def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
         nan=settings.nan,
         keep=settings.keep,
         reduce=settings.reduce,
-        grid=grid_of(settings.grid),
+        grid=_grid(settings),
     )
     problem.origin = settings
     return problem
@@ -150,6 +149,7 @@ def initial(settings: Settings, *, in_memory: bool = False) -> Any:
         shape = settings.grid.get("shape")
         size = DEFAULT_SIZE if settings.size is None else settings.size
         if settings.initial is not None or shape is not None:
+            from ..grids.grid import Grid
             from ..kernels.expressions.rows import ExpressionRows
 
             text = settings.initial or ("random" if given.kind in "fc" else "random < 0.5")
@@ -217,6 +217,14 @@ def stored(text: str) -> StoredArray | None:
         return run.step(step)
     require_finished(text)
     return stored_array(text)
+
+
+def _grid(settings: Settings) -> Grid | None:
+    if not settings.grid:
+        return None
+    from .grids import grid_of
+
+    return grid_of(settings.grid)
 
 
 def _coordinates(settings: Settings) -> dict[str, Any]:

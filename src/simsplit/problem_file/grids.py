@@ -37,26 +37,29 @@ def of_options(
     return found
 
 
-def of_file(table: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return the grid that a problem file gives, checked.
+def check_file(values: Mapping[str, Any], path: str) -> None:
+    """Refuse a grid that is wrong in a problem file.
 
     Parameters
     ----------
-    table : mapping of str to object
-    where : str
-        What messages call it.
+    values : mapping of str to object
+        All keys of the file.
+    path : str
+        Of the file.
 
     Raises
     ------
     InputError
         If it is wrong.
     """
+    table, where = values["grid"], f"{path}: `grid`"
+    if "size" in values and "shape" in table:
+        raise InputError(f"{path}: `size` and `grid.shape` exclude each other: give one of them")
     for key in table:
         if key not in GRID:
             hint = f" Did you mean `{found}`?" if (found := near(key, GRID)) else ""
             raise InputError(f"{where} has no key `{key}`.{hint} Known: {', '.join(GRID)}.")
     _require_right(table, where)
-    return dict(table)
 
 
 def grid_of(settings: Mapping[str, Any]) -> Grid | None:

@@ -15,7 +15,6 @@ from ..errors import InputError
 from ..options import BY_NAME, PARAMETER_TABLES, check_key
 from ..util.records import Record
 from ..util.validation import near, number, user_path
-from .grids import of_file, of_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -184,14 +183,10 @@ def resolve(options: Given, text: str | None) -> Settings:
     if str(changes.get("input", "")).startswith("["):
         changes["input"] = _listed("--input", changes["input"])
     if options.grid is not None:
-        if "size" in changes or "input" in changes:
-            other = "size" if "size" in changes else "input"
+        for other in {"size", "input"} & changes.keys():
             raise InputError(f"--grid: not allowed with argument --{other}: the array has the shape of the grid")
         changes |= {"size": None, "input": None}
-    before = settings.grid
-    if "size" in changes:  # in place of the shape in the file
-        before = {name: value for name, value in before.items() if name != "shape"}
-    changes["grid"] = of_options(options.grid, options.spacing, options.origin, options.boundary, before)
+    changes["grid"] = _grid(options, settings, sized="size" in changes)
     _replace_others(changes)
     if (found := _kernel_in_file(changes.get("kernel", ""), ".")) is not None:
         changes["kernel"], changes["import_from"] = found
@@ -204,6 +199,17 @@ def resolve(options: Given, text: str | None) -> Settings:
                 raise InputError(f"--{name} is for the kernel affine. Use --set {name}={value:g} instead.")
             parameters[name], origins[name] = value, f"--{name}"
     return with_steps(settings.replace(**changes, parameters=parameters, constants=constants, origins=origins))
+
+
+def _grid(options: Given, settings: Settings, *, sized: bool) -> Mapping[str, Any]:
+    """Return the grid; an option that says how many rows there are takes the place of the shape in a file."""
+    before = {name: value for name, value in settings.grid.items() if name != "shape" or not sized}
+    given = (options.grid, options.spacing, options.origin, options.boundary)
+    if not any(given):
+        return before
+    from .grids import of_options
+
+    return of_options(*given, before)
 
 
 def _parameters(
@@ -369,9 +375,9 @@ def settings_from(text: str, path: str) -> Settings:
         check_key(key, where, values[key])
     checked = Settings(**values)
     if "grid" in values:
-        of_file(values["grid"], f"{path}: `grid`")
-        if "size" in values and "shape" in values["grid"]:
-            raise InputError(f"{path}: `size` and `grid.shape` exclude each other: give one of them")
+        from .grids import check_file
+
+        check_file(values, path)
     for one, other in _EXCLUDING:
         if one in values and other in values:
             raise InputError(f"{path}: `{one}` and `{other}` exclude each other: give one of them")

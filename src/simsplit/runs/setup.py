@@ -11,7 +11,6 @@ import numpy as np
 from ..communicator import Agreement
 from ..engine import LocalPart, Plan, scatter, scatter_by_nodes
 from ..errors import InputError, KernelError, SimsplitError
-from ..grids.trial import padded_trial
 from ..kernels import result_dtype as results
 from ..problem import Problem, RowSource
 from ..util.dtypes import strip_metadata
@@ -156,5 +155,9 @@ def results_of(problem: Problem, initial: Array, shape: tuple[int, ...]) -> tupl
             )
         layout.require(reach, initial.dtype)
     given = (problem.time(0), problem.delta_t, problem.seed)
-    trial = None if layout is None else partial(padded_trial, kernel, initial, layout, reach, *given)
+    trial = None
+    if layout is not None:
+        from ..grids.trial import padded_trial
+
+        trial = partial(padded_trial, kernel, initial, layout, reach, *given)
     return results.history_dtype(kernel, initial, *given, trial=trial), reach

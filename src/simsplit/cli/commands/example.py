@@ -117,6 +117,7 @@ def text(name: str) -> str:
         _line("", "of shape (kept steps, n, …) (default: nowhere)"),
         _line('backend = "auto"', 'what does the arithmetic: "numpy", or "numba", compiled code (default: "auto")'),
         _line('transport = "auto"', 'how results come to rank 0: "gatherv", or "shared" memory (default: "auto")'),
+        _line('depth = "auto"', "steps between two exchanges of neighbours, or a number (default: by the latency)"),
         _line("# block_size = 262144", "bytes of a step that are computed at a time (default: by the cache)"),
         _line("# check_rows = false", "do not look whether a kernel of your own is row-local (default: true)"),
         _line('# format = "npy"', 'of the history in a run directory: or "zarr", "h5" (default: "npy")'),
@@ -132,6 +133,13 @@ def text(name: str) -> str:
         "# Arrays that are the same for all rows, of a function or an expression; the option is --constant NAME=VALUE.",
         "# [constants]",
         '# contacts = "contacts.npy"',
+        "",
+        '# For kernels that read neighbours or coordinates, such as "x + 0.2 * laplace(x)"; see docs/grids.md.',
+        "# [grid]",
+        _line("# shape = [100, 200]", "cells along each axis (default: the shape of the array)"),
+        _line("# spacing = 0.01", "between cells, in your unit of length, or one for each axis (default: 1)"),
+        _line("# origin = 0.0", "the coordinate of the first cell, or one for each axis (default: 0)"),
+        _line('# boundary = "periodic"', 'what lies beyond the edges: or "fixed 0", "no-flux", … (default: none)'),
     ]
     return "\n".join(lines) + "\n"
 

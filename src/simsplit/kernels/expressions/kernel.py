@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ...errors import InputError
-from ..base import Block, Kernel, require_unstructured
+from ..base import Block, Kernel, require_unstructured, result_shape
 from ..cells import Cells, Workspace, probe_reach
 from ..constants import Constant
 from .language import Expression
@@ -131,7 +131,7 @@ class ExpressionKernel(Kernel):
 
     def _require_fitting(self, x: Array, block: Block) -> None:
         """Refuse a constant that would not go with each single row."""
-        row = block.shape_of_result(x)[1:]
+        row = result_shape(x, block)[1:]
         for name, value in block.parameters.items():
             if not isinstance(value, Constant):
                 continue

@@ -19,7 +19,7 @@ from itertools import pairwise
 from keyword import iskeyword
 from math import isinf, prod
 from re import compile as compiled
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 from unicodedata import combining, east_asian_width, normalize
 
 import numpy as np
@@ -130,9 +130,9 @@ _OPERATORS: dict[type[ast.AST], _Operator] = {
     for node, plain, ufunc in map(str.split, _OPERATORS_AND_UFUNCS.split(","))
 }  # x ** 2 is not np.power(x, 2): arrays have their own ways for some exponents, with other last bits
 _OPERATORS[ast.Pow] = _Operator(partial(_alike, operator.pow), np.power)
-OPERATORS = {"div": 2} | dict.fromkeys(
-    ["biharmonic", "dx", "dx_down", "dx_up", "dxx", "dy", "dy_down", "dy_up", "dyy", "dz", "dz_down", "dz_up", "dzz", "grad2", "laplace", "neighbours"], 1
-)  # of neighbouring cells, with the numbers of their arguments
+_ALONG = ("{0}", "{0}{0}", "{0}_up", "{0}_down")  # what differences along an axis are called, after a d
+OPERATORS = {"div": 2} | dict.fromkeys(("biharmonic", "grad2", "laplace", "neighbours"), 1)  # with their arguments
+OPERATORS |= {f"d{form.format(axis)}": 1 for axis in "xyz" for form in _ALONG}
 _AND = _OPERATORS[ast.And] = _Operator(np.logical_and, np.logical_and)
 _OPERATORS |= {ast.Or: _Operator(np.logical_or, np.logical_or), ast.Not: _Operator(np.logical_not, np.logical_not)}
 _WHERE = _Operator(np.where, np.where)
@@ -357,18 +357,12 @@ class _Compiler:
                 self.name(node)
             case ast.UnaryOp():
                 self.apply(node, _OPERATORS[type(node.op)], node.operand)
-            case ast.BinOp():
-                self.binary(node)
             case ast.BoolOp():
                 self.apply(node, partial(_joined, _OPERATORS[type(node.op)]), *node.values)
-            case ast.Compare():
-                self.comparison(node)
             case ast.IfExp():
                 self.apply(node, _WHERE, node.test, node.body, node.orelse)
-            case ast.Call():
-                self.call(node)
-            case ast.Subscript():
-                self.shift(node)
+            case ast.BinOp() | ast.Compare() | ast.Call() | ast.Subscript():
+                self.compound[type(node)](self, node)
             case _:
                 self.reject(node)
         self.depth -= 1
@@ -495,6 +489,13 @@ class _Compiler:
         if function.attr not in _DRAWS or node.args or node.keywords:
             raise self.refusal(node, "random numbers are drawn by random.normal() and random.uniform(), without more")
         self.steps.append(f"random.{function.attr}")
+
+    compound: ClassVar[dict[type[ast.AST], Callable[..., None]]] = {
+        ast.BinOp: binary,
+        ast.Compare: comparison,
+        ast.Call: call,
+        ast.Subscript: shift,
+    }
 
     def reject(self, node: ast.AST) -> NoReturn:
         if not isinstance(node, ast.Attribute):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
-from ..base import Block
+from ..base import Block, result_shape
 from ..cells import Cells
 from ..constants import Constant
 
@@ -65,7 +65,7 @@ class Names(dict[str, Any]):
     def _drawn(self, name: str) -> Any:
         """Return random numbers, one for each value; each time others."""
         block, x = self._block, self._x
-        shape = block.shape_of_result(x.array) if isinstance(x, Cells) else np.shape(x)
+        shape = result_shape(x.array, block) if isinstance(x, Cells) else np.shape(x)
         if not isinstance(x, Cells):
             return getattr(block.random, name.partition(".")[2])(*shape[1:])
         if x.probe is not None:
