@@ -29,6 +29,7 @@ OF_SEVERAL = {
     "remote/test_package",
     "remote/test_security",
     "remote/wire/test_fuzz",
+    "runs/test_grids",
     "runs/test_pairs",
     "runs/test_structured",
     "test_docstrings",

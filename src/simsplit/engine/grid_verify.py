@@ -68,8 +68,8 @@ class GridReference:
             return None
         return (first, last) if self.cyclic else (max(first, 0), min(last, n))
 
-    def steps(self, values: Array, first: int, k: int, count: int) -> Array:
-        """Return rows `count` steps later: of the whole grid all of them, else those that can be computed.
+    def steps(self, values: Array, first: int, k: int, count: int) -> tuple[Array, int]:
+        """Return rows `count` steps later, and the number of the first: all of the whole grid, else those that can be.
 
         Parameters
         ----------
@@ -82,7 +82,7 @@ class GridReference:
         """
         for step in range(k, k + count):
             values, first = self.next(values, first, step, self._plan.history_dtype)
-        return values
+        return values, first
 
     def next(self, values: Array, first: int, k: int, dtype: np.dtype[Any]) -> tuple[Array, int]:
         """Return what a kernel gives for step `k` of rows from `first` on, and which row is the first of that."""
@@ -190,7 +190,7 @@ class RootSolution:
             return None
         if not self.is_step:
             return self._reference.next(self._state, 0, k, self._plan.history_dtype)[0]
-        self._state = self._reference.steps(self._state, 0, self._k, k - self._k)
+        self._state, _ = self._reference.steps(self._state, 0, self._k, k - self._k)
         self._k = k
         return self._state
 
@@ -294,8 +294,8 @@ def _compare_from_before(
         lower, upper = spans[communicator.rank]
         own = windows[communicator.rank]
         if lower < upper and own is not None:
-            expected = _told(lambda: reference.steps(window, own[0], before, k - before), communicator, k)
-            compare(position, (k, lower), expected[: upper - lower], here)
+            expected, first = _told(lambda: reference.steps(window, own[0], before, k - before), communicator, k)
+            compare(position, (k, lower), expected[lower - first : upper - first], here)
 
 
 def _fetch_windows(

@@ -44,7 +44,7 @@ def laplace(x: Cells) -> Cells:
     With one spacing for all axes ``(((x[-1, 0] + x[1, 0]) + x[0, -1]) + x[0, 1] - 4 * x) * (1 / s**2)``, in as many
     dimensions as there are; else the sum of ``(x[-1] + x[1] - 2 * x) * (1 / s**2)`` over the axes, in their order.
     """
-    axes = _axes("laplace", x)
+    x, axes = _taken("laplace", x)
     if len({x.spacing[axis] for axis in axes}) > 1:
         return _total([_second(x, axis) for axis in axes])
     around = _total([_on(x, axis, offset) for axis in axes for offset in (-1, 1)])
@@ -53,13 +53,16 @@ def laplace(x: Cells) -> Cells:
 
 def biharmonic(x: Cells) -> Cells:
     """Return ``laplace(laplace(x))``."""
-    return laplace(laplace(x))
+    inner = laplace(x)
+    result = laplace(inner)
+    inner.free()
+    return result
 
 
 def grad2(x: Cells) -> Cells:
     """Return the square of the gradient: the sum of ``d * d`` over the axes, in their order, `d` as of `dx`."""
-    terms = [_central(x, axis) for axis in _axes("grad2", x)]
-    return _total([_times(each, each) for each in terms])
+    x, axes = _taken("grad2", x)
+    return _total([_applied(np.square, _central(x, axis)) for axis in axes])
 
 
 def div(d: Cells | float, x: Cells) -> Cells:
@@ -71,8 +74,9 @@ def div(d: Cells | float, x: Cells) -> Cells:
         raise InputError("div(d, x) takes cells as x: the name of an array, or an expression of it.")
     if not isinstance(d, Cells):
         return _scaled(laplace(x), d)
+    d, (x, axes) = d.borrowed(), _taken("div", x)
     terms = []
-    for axis in _axes("div", x):
+    for axis in axes:
         after = _times(_plus(d, _on(d, axis, 1)), _minus(_on(x, axis, 1), x))
         before = _times(_plus(d, _on(d, axis, -1)), _minus(x, _on(x, axis, -1)))
         terms.append(_scaled(_minus(after, before), 0.5 / x.spacing[axis] ** 2))
@@ -84,8 +88,8 @@ def neighbours(x: Cells) -> Cells:
 
     Of booleans it is how many are true, int64.
     """
-    axes = len(_axes("neighbours", x))
-    offsets = [each for each in product((-1, 0, 1), repeat=axes) if any(each)]
+    x, axes = _taken("neighbours", x)
+    offsets = [each for each in product((-1, 0, 1), repeat=len(axes)) if any(each)]
     return _total([x.shifted(*each) for each in offsets])
 
 
@@ -110,7 +114,8 @@ def _along(difference: Callable[[Cells, int], Cells], axis: int, name: str, text
     """Return a difference along one axis, by name."""
 
     def operator(x: Cells) -> Cells:
-        if axis >= len(_axes(name, x)):
+        x, axes = _taken(name, x)
+        if axis not in axes:
             raise InputError(f"{name} is along axis {axis}, but the grid has {len(x.margins)}.")
         return difference(x, axis)
 
@@ -127,10 +132,11 @@ dx_up, dy_up, dz_up = (_along(_upwards, axis, f"d{name}_up", _UP) for axis, name
 dx_down, dy_down, dz_down = (_along(_downwards, axis, f"d{name}_down", _DOWN) for axis, name in enumerate("xyz"))
 
 
-def _axes(name: str, x: Any) -> range:
+def _taken(name: str, x: Any) -> tuple[Cells, range]:
+    """Return cells of which no memory is written to, and the axes of their grid."""
     if not isinstance(x, Cells):
         raise InputError(f"{name} takes cells: x, an array by cell, or an expression of them, not {_told(x)}.")
-    return range(len(x.margins))
+    return x.borrowed(), range(len(x.margins))
 
 
 def _on(x: Cells, axis: int, offset: int) -> Cells:

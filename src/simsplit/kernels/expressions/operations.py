@@ -45,7 +45,7 @@ class CellOperations:
             return function(*operands)
         cells = [each for each in operands if isinstance(each, Cells)]
         if isinstance(function, Operator):
-            result = function(*(each.borrowed() if isinstance(each, Cells) else each for each in operands))
+            result = function(*operands)
             self._free(cells, result.array)
             return result
         if not cells:
