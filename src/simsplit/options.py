@@ -203,6 +203,13 @@ TABLE = (
         "compute over all rows of every step, kept or not: any of mean,min,max,std,sum",
         metavar="NAMES",
     ),
+    Option(
+        "reduce_over",
+        PROBLEM,
+        "compute these over all rows (the default), or over all cells of a grid",
+        "choice",
+        choices=("rows", "cells"),
+    ),
     Option("time_unit", PROBLEM, "of time, for pictures and files, such as days", metavar="UNIT"),
     Option("unit", PROBLEM, "of the values, the same", metavar="UNIT"),
     Option(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from .grids.grid import Grid, Layout
 
+REDUCED = ("rows", "cells")
 REDUCTIONS = ("mean", "min", "max", "std", "sum")
 _AXES = 60  # of NumPy's 64: a history has one more, and the memory for some steps of it up to three
 _DIGITS = 19  # as many make numbers of more than 63 bits
@@ -79,6 +80,8 @@ class Problem:
         What is computed over all rows of every step, kept or not: any of "mean", "min", "max", "std" and
         "sum", such as "mean,std". The order of summation is that of a binary tree over the rows, so that
         any number of ranks gives the same bits.
+    reduce_over : {"rows", "cells"}, default "rows"
+        Whether reductions are over all rows, so that they have the shape of a row, or over all cells of the grid.
     grid : Grid, optional
         The grid that the values lie on, for kernels that read neighbours or coordinates. By default, for such a kernel,
         the shape of the array with cells of 1 and the kernel's own boundary.
@@ -105,6 +108,7 @@ class Problem:
         "nan",
         "origin",
         "reduce",
+        "reduce_over",
         "seed",
         "start_time",
         "steps",
@@ -122,6 +126,7 @@ class Problem:
         nan: Literal["allow", "error"] = "allow",
         keep: str = "all",
         reduce: str | Sequence[str] = (),
+        reduce_over: Literal["rows", "cells"] = "rows",
         grid: Grid | None = None,
     ) -> None:
         kernel = _kernel(kernel)
@@ -142,6 +147,9 @@ class Problem:
         self.keep = keep
         kept_steps(keep, self.steps)
         self.reduce = _reductions(reduce)
+        if reduce_over not in REDUCED:
+            raise InputError(f'reduce_over must be "rows" or "cells", not {reduce_over!r}')
+        self.reduce_over = reduce_over
         if keep == "none" and not self.reduce:
             raise InputError('keep "none" leaves nothing of a run without reductions. Give reduce, or keep "last".')
         _require_rows(kernel, self.initial)
@@ -197,6 +205,19 @@ class Problem:
             If it does not.
         """
         return None if self.grid is None else self.grid.layout(shape, self.kernel.parameters)
+
+    def reduced_axes(self, shape: tuple[int, ...]) -> int:
+        """Return how many axes of an array reductions go over: that of the rows, or all axes of the grid.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Of the array.
+        """
+        if self.reduce_over == "rows":
+            return 1
+        layout = self.layout(shape)
+        return len(shape) if layout is None else len(layout.shape)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a problem file, from which `load` and the command line make the same problem. Not collective.
@@ -260,7 +281,9 @@ class Problem:
             "nan": self.nan,
             "keep": self.keep,
             "reduce": ",".join(self.reduce),
-        } | ({} if self.grid is None else {"grid": self.grid.settings()})
+            **({} if self.grid is None else {"grid": self.grid.settings()}),
+            **({} if self.reduce_over == "rows" else {"reduce_over": self.reduce_over}),
+        }
 
 
 def _kernel(kernel: Kernel | Callable[..., Any] | str) -> Kernel:

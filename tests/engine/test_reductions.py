@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simsplit import InputError, Problem, kernels, run
+from simsplit import Grid, InputError, Problem, kernels, run
 from simsplit.cli import main
 from simsplit.engine.reductions import dtypes_of, subtree_roots
 from simsplit.problem import REDUCTIONS
@@ -19,6 +19,7 @@ from simsplit.verification import bit_mismatch
 from tests.support.arrays import NUMERIC, random_array
 from tests.support.blocks import history_of
 from tests.support.environment import forget_launchers
+from tests.support.grids import on_threads
 from tests.support.profiles import examples
 from tests.support.runs import execute
 from tests.support.threads import on_ranks
@@ -181,3 +182,35 @@ def test_results_are_printed_and_written_beside_the_history(tmp_path: Path, caps
     found = json.loads(capsys.readouterr().out)
     assert found["reductions"] == {"max": [0.0, 16.5, 33.0, 49.5, 66.0], "sum": [0.0, 63.0, 126.0, 189.0, 252.0]}
     assert found["problem"]["reduce"] == ["max", "sum"]
+
+
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_cells_are_reduced_with_the_same_bits_for_any_split(axes: int) -> None:
+    shape = (13, 7, 3)
+    initial = np.random.default_rng(0).normal(size=shape)
+
+    def problem() -> Problem:
+        return Problem(
+            initial,
+            "x * (1 + t)",
+            delta_t=1.0,
+            steps=3,
+            reduce="mean,min,max,std,sum",
+            reduce_over="cells",
+            grid=Grid(shape[:axes]),
+        )
+
+    results = [on_threads(problem(), ranks, verify=True) for ranks in (1, 2, 5, 20)]
+    assert results[0].history is not None
+    for name, values in results[0].reductions.items():
+        assert values.shape == (3, *shape[axes:])
+        assert all((each.reductions[name] == values).all() for each in results)
+        assert np.allclose(values, getattr(np, name)(results[0].history, axis=tuple(range(1, 1 + axes))))
+
+
+def test_a_grid_without_cells_has_no_mean() -> None:
+    problem = Problem(np.zeros((3, 0)), "x", delta_t=1, steps=1, reduce="mean", reduce_over="cells")
+    with pytest.raises(InputError, match="the grid has no cells, which have no mean"):
+        on_threads(problem, 2)
+    with pytest.raises(InputError, match='reduce_over must be "rows" or "cells", not \'all\''):
+        Problem(np.zeros(3), "x", delta_t=1, steps=1, reduce_over="all")  # type: ignore[arg-type]

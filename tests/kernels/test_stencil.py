@@ -47,7 +47,7 @@ def test_parameters_may_come_later() -> None:
 
 def test_it_may_ask_for_what_functions_may_ask_for() -> None:
     @stencil(boundary="periodic")
-    def all_of_it(x: Any, t: Any, k: Any, delta_t: Any, row: Any, column: Any, X: Any, Y: Any, random: Any) -> Any:
+    def all_of_it(x: Any, t: Any, k: Any, delta_t: Any, row: Any, column: Any, *, X: Any, Y: Any, random: Any) -> Any:  # noqa: N803, as they are called
         assert (row.shape, column.shape) == ((len(x[0]), 1), (1, x.shape[1]))
         return 0.1 * x[1] + t + k * delta_t + row * 10 + column + X * Y + 0 * random.normal(x.shape[1])
 

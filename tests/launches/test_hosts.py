@@ -49,6 +49,17 @@ def on_hosts(folder: Path, *arguments: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("depth", [1, "auto"])
+def test_neighbours_on_the_other_host_give_the_bits_of_one_process(hosts: Path, depth: object) -> None:
+    found = on_hosts(
+        hosts, "run", "--json", "--verify", "--kernel", "x + 0.2 * laplace(x) + 0.01 * x[-1, 1]", "--kind", "step",
+        "--grid", "101x40", "--boundary", "rows=periodic", "--boundary", "columns=no-flux|fixed 1", "--steps", 60,
+        "--depth", depth,
+    )  # fmt: skip
+    assert (found["ranks"], found["nodes"], found["identical"]) == (4, 2, True)
+    assert "reach 1 × 1, depth" in found["backend"]
+
+
 @pytest.mark.parametrize("transport", ["shared", "gatherv"])
 @pytest.mark.parametrize("kind", ["map", "step"])
 def test_ranks_placed_round_robin_give_the_bits_of_one_process(hosts: Path, kind: str, transport: str) -> None:

@@ -110,7 +110,8 @@ def test_a_problem_with_a_grid_is_saved_and_loaded(tmp_path: Path) -> None:
 
 def test_a_computed_array_is_saved_with_its_shape(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(
-        'kernel = "x[1]"\nkind = "step"\ninitial = "X + random"\nseed = 4\n[grid]\nshape = [3, 2]\nboundary = "periodic"\n'
+        'kernel = "x[1]"\nkind = "step"\ninitial = "X + random"\nseed = 4\n'
+        '[grid]\nshape = [3, 2]\nboundary = "periodic"\n'
     )
     problem = simsplit.load(tmp_path / "p.toml")
     problem.origin = None

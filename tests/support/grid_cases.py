@@ -247,7 +247,7 @@ def lorenz(x: Any, delta_t: float) -> Any:
     return x[8:-4] + delta_t / 6 * (k1[6:-3] + 2 * k2[4:-2] + 2 * k3[2:-1] + k4)
 
 
-def _lorenz(moved: bool) -> Case:  # noqa: FBT001, one of two
+def _lorenz(moved: bool) -> Case:
     start = np.full(40, 8.0)
     start[19] += 0.01 * moved
 

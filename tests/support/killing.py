@@ -31,6 +31,7 @@ PROBLEMS = (
     ["--kernel", "paced:at", "--kind", "map", "--set", f"nap={NAP}", "--size", "50000", "--format", "zarr"],
     ["--kernel", "paced:step", "--kind", "step", "--set", f"nap={NAP}", "--size", "20011", "--keep", "every:7"],
     ["--kernel", "paced:step", "--kind", "step", "--set", f"nap={NAP}", "--size", "777", "--format", "h5"],
+    ["--kernel", "paced:flow", "--set", f"nap={NAP / 2}", "--grid", "67x30", "--depth", "4"],
 )
 COMMON = ["--import-from", str(PROGRAMS), "--steps", str(STEPS), "--checkpoint-every", "3steps", "--quiet"]
 

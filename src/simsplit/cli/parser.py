@@ -60,6 +60,7 @@ class Options(Record):
     nan: Literal["allow", "error"] | None = None
     keep: str | None = None
     reduce: str | None = None
+    reduce_over: Literal["rows", "cells"] | None = None
     input: str | None = None
     initial: str | None = None
     fill: float | None = None

@@ -166,9 +166,6 @@ def run_grid(communicator: Communicator, plan: Plan, rows: LocalPart, *given: An
 def choose_depth(communicator: Communicator, plan: Plan, layout: Layout, wanted: int | None) -> int:
     """Return how many steps are computed between two exchanges. Collective.
 
-    To exchange every K steps costs a step 2 a / K for the latency a, and (K - 1) h rows that two ranks compute, h being
-    the reach: least at K = sqrt(2 a / (h t)), t being the time of a row.
-
     Parameters
     ----------
     communicator : Communicator
@@ -186,11 +183,30 @@ def choose_depth(communicator: Communicator, plan: Plan, layout: Layout, wanted:
     begun = perf_counter()
     for _ in range(10):
         communicator.allreduce_or(0)
-    latency = communicator.bcast((perf_counter() - begun) / 10)
-    reach = max(1, sum(plan.reach[0]))
-    if communicator.size == 1 or not sum(plan.reach[0]):
+    return best_depth(plan, communicator.bcast((perf_counter() - begun) / 10))
+
+
+def best_depth(plan: Plan, latency: float) -> int:
+    """Return how many steps between two exchanges take the least time.
+
+    To exchange every K steps costs a step 2 a / K for the latency a, and (K - 1) h rows that two ranks compute, h being
+    the reach: least at K = sqrt(2 a / (h t)), t being the time of a row.
+
+    Parameters
+    ----------
+    plan : Plan
+        With a reach.
+    latency : float
+        Of a message, in seconds.
+    """
+    reach = sum(plan.reach[0])
+    if plan.ranks == 1 or not reach:
         return 1
-    values = plan.history_row_nbytes // plan.history_dtype.itemsize
-    best = sqrt(2 * (latency + EXCHANGE) / (reach * VALUE * max(1, values)))
+    best = sqrt(2 * (latency + EXCHANGE) / (reach * VALUE * max(1, row_values(plan))))
     few = plan.part_shape(plan.ranks - 1)[0] // (4 * reach)  # of the rows that are computed twice there are few
     return max(1, min(round(best), few, DEEPEST))
+
+
+def row_values(plan: Plan) -> int:
+    """Return the number of values of a row."""
+    return plan.history_row_nbytes // plan.history_dtype.itemsize

@@ -71,6 +71,8 @@ class Plan(Record):
         The rows that stay together, such as those of a chunk of a file; a part is a number of such grains.
     reach : tuple of (int, int)
         How many cells the kernel reads before and after a cell, along each axis of the grid; empty if it reads none.
+    reduced_axes : int
+        How many axes reductions go over: 1 for the rows, or all axes of the grid.
     """
 
     shape: tuple[int, ...]
@@ -82,6 +84,7 @@ class Plan(Record):
     keep: str = "all"
     grain: int = 1
     reach: tuple[tuple[int, int], ...] = ()
+    reduced_axes: int = 1
 
     @cached_property
     def kept(self) -> range:

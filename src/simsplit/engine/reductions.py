@@ -1,10 +1,11 @@
-"""Mean, minimum, maximum, standard deviation and sum over all rows, with the same bits for any split.
+"""Mean, minimum, maximum, standard deviation and sum over all rows or cells, with the same bits for any split.
 
 Rounding depends on the order in which numbers are added. Here it is that of a binary tree over the numbers
 of the rows: rows 2i and 2i + 1 are put together, then these pairs two by two, and so on; what has no
 neighbour on its right goes up as it is. A rank computes those nodes of the tree that lie within its rows,
 of which there are few, and root puts them together; so the tree, and with it every bit, is the same for any
-number of ranks. The error of such a sum grows with the logarithm of the number of rows.
+number of ranks. The error of such a sum grows with the logarithm of the number of rows. The cells of a row
+are put together by such a tree before.
 
 The standard deviation (of all rows, not of a sample) is put together from the mean and the sum of squared
 deviations of each node (T. F. Chan, G. H. Golub, R. J. LeVeque, The American Statistician 37, 1983, 242-247,
@@ -96,7 +97,7 @@ def shapes_of(names: Iterable[str], plan: Plan) -> dict[str, tuple[tuple[int, ..
     """Return the shape and the dtype of the results of each reduction."""
     names = list(names)
     dtypes = dtypes_of(plan.history_dtype) if names else {}  # which fields have not
-    return {name: ((plan.steps, *plan.shape[1:]), dtypes[name]) for name in names}
+    return {name: ((plan.steps, *plan.shape[plan.reduced_axes :]), dtypes[name]) for name in names}
 
 
 def _wide(dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -117,7 +118,7 @@ class Reducer:
 
     Attributes
     ----------
-    results : dict of str to ndarray, shape (steps, *shape of a row)
+    results : dict of str to ndarray, shape (steps, *shape of a row), or of a cell if cells are reduced
         On root; empty elsewhere.
 
     Raises
@@ -132,7 +133,8 @@ class Reducer:
         self._communicator = communicator
         self._agreement = Agreement(communicator)
         self._plan = plan
-        self._row = plan.shape[1:]
+        self._row = plan.shape[plan.reduced_axes :]
+        self._cells = prod(plan.shape[1 : plan.reduced_axes])  # of a row that are put together first
         self._names = list(names)
         dtypes = dtypes_of(plan.history_dtype)
         mean = _wide(dtypes["mean"])
@@ -143,7 +145,10 @@ class Reducer:
             "std": _moments(mean),
             "sum": _sum(_wide(dtypes["sum"])),
         }
-        self._folds = {name: folds[name] for name in self._names}
+        self._folds = {
+            name: folds[name] if plan.reduced_axes == 1 else _over_cells(folds[name], plan.reduced_axes, self._cells)
+            for name in self._names
+        }
         self._nodes = [subtree_roots(*bounds) for bounds in plan.bounds]
         ends = [0, *accumulate(map(len, self._nodes))]
         self._spans = list(pairwise(ends))
@@ -204,16 +209,39 @@ class Reducer:
         numbers = [node for nodes in self._nodes for node in nodes]
         for place, (level, index) in enumerate(numbers):
             _combine_upward(fold, stack, (level, index, tuple(array[:, place] for array in gathered)))
-        level, _, value = stack.pop()
-        rows = 2**level
-        while stack:  # what is left has no neighbour of its size: from the right it goes up as it is
-            level, _, left = stack.pop()
-            value = fold.join(left, value, 2**level, rows)
-            rows += 2**level
+        value, rows = _top(fold, stack)
+        count = rows * self._cells
         if name == "std":
-            deviation: Array = np.sqrt(value[1] / rows)
+            deviation: Array = np.sqrt(value[1] / count)
             return deviation
-        return value[0] / rows if name == "mean" else value[0]
+        return value[0] / count if name == "mean" else value[0]
+
+
+def _top(fold: TreeReduction, stack: list[tuple[int, int, Value]]) -> tuple[Value, int]:
+    """Return the value of all nodes, which is taken from the stack, and how many rows are behind it."""
+    level, _, value = stack.pop()
+    rows = 2**level
+    while stack:  # what is left has no neighbour of its size: from the right it goes up as it is
+        level, _, left = stack.pop()
+        value = fold.join(left, value, 2**level, rows)
+        rows += 2**level
+    return value, rows
+
+
+def _over_cells(fold: TreeReduction, axes: int, cells: int) -> TreeReduction:
+    """Return what reduces rows by a tree of their cells, before that of the rows."""
+
+    def leaf(x: Array) -> Value:
+        flat = x.reshape(*x.shape[:2], cells, *x.shape[axes + 1 :])
+        stack: list[tuple[int, int, Value]] = []
+        for node in _nodes(fold, 0, np.moveaxis(flat, 2, 1)):
+            _combine_upward(fold, stack, node)
+        return _top(fold, stack)[0]
+
+    def join(one: Value, other: Value, m: int, n: int) -> Value:
+        return fold.join(one, other, m * cells, n * cells)
+
+    return TreeReduction(leaf, join, fold.dtypes)
 
 
 def subtree_roots(lower: int, upper: int) -> list[tuple[int, int]]:

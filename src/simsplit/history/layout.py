@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..engine import Plan
     from ..problem import Problem
 
+_AXES = ("row", "column", "layer")
 STEP_TIME = "step_time"  # of reductions, where the history does not keep every step
 
 
@@ -33,6 +34,10 @@ class HistoryLayout:
         What is said about it: the kernel, units.
     grid : (float, float, int) or None
         Start time, time step and number of all steps, where not all are kept.
+    axes : int
+        Of the grid that the values lie on; 1 for rows alone.
+    reduced_axes : int
+        How many of them reductions go over.
     """
 
     shape: tuple[int, ...]
@@ -40,6 +45,8 @@ class HistoryLayout:
     times: npt.NDArray[np.float64]
     labels: dict[str, str]
     grid: tuple[float, float, int] | None = None
+    axes: int = 1
+    reduced_axes: int = 1
 
     @property
     def row_nbytes(self) -> int:
@@ -60,7 +67,7 @@ class HistoryLayout:
     def reduced_dimensions(self) -> tuple[str, ...]:
         """The name of each axis of a reduction, which has a value for every step."""
         time = "time" if self.grid is None else STEP_TIME
-        return (time, *self.dimensions[2:])
+        return (time, *self.dimensions[1 + self.reduced_axes :])
 
     @property
     def step_times(self) -> npt.NDArray[np.float64]:
@@ -70,9 +77,10 @@ class HistoryLayout:
     @property
     def dimensions(self) -> tuple[str, ...]:
         """The name of each axis."""
-        rest = len(self.shape) - 2
+        rest = len(self.shape) - 1 - self.axes
         names = ("component",) if rest == 1 else tuple(f"component_{number}" for number in range(rest))
-        return ("time", "row", *names)
+        cells = tuple(_AXES[axis] if axis < len(_AXES) else f"axis_{axis}" for axis in range(self.axes))
+        return ("time", *cells, *names)
 
 
 def layout_of(problem: Problem, plan: Plan, units: dict[str, str] | None = None) -> HistoryLayout:
@@ -81,4 +89,13 @@ def layout_of(problem: Problem, plan: Plan, units: dict[str, str] | None = None)
     kernel = problem.kernel
     labels = {"kernel": kernel.name, "formula": kernel.formula, **(units or {})}
     grid = None if kept == range(plan.steps) else (start_time, delta_t, plan.steps)
-    return HistoryLayout(plan.history_shape, plan.history_dtype, times_of(start_time, delta_t, kept), labels, grid)
+    layout = problem.layout(plan.shape)
+    return HistoryLayout(
+        plan.history_shape,
+        plan.history_dtype,
+        times_of(start_time, delta_t, kept),
+        labels,
+        grid,
+        1 if layout is None else len(layout.shape),
+        plan.reduced_axes,
+    )

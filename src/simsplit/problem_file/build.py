@@ -52,6 +52,7 @@ def make(settings: Settings, *, root: bool, in_memory: bool = False) -> Problem:
         nan=settings.nan,
         keep=settings.keep,
         reduce=settings.reduce,
+        reduce_over=settings.reduce_over,
         grid=_grid(settings),
     )
     problem.origin = settings

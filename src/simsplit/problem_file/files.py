@@ -137,6 +137,7 @@ def settings_of(problem: Problem) -> tuple[Settings, dict[str, Array]]:
         nan=problem.nan,
         keep=problem.keep,
         reduce=",".join(problem.reduce),
+        reduce_over=problem.reduce_over,
         grid=settings_of_grid(problem.grid, problem.kernel.boundary, None if computed is None else computed.shape),
     )
     return settings, arrays

@@ -67,6 +67,8 @@ class Settings(Record):
         Which steps the history holds: "all", "last", "none" or "every:K".
     reduce : str
         What is computed over all rows of every step, such as "mean,std".
+    reduce_over : {"rows", "cells"}
+        Whether over all rows, or over all cells of a grid.
     time_unit, unit : str or None
         Of time and of the values, for people.
     output : str or None
@@ -109,6 +111,7 @@ class Settings(Record):
     nan: Literal["allow", "error"] = "allow"
     keep: str = "all"
     reduce: str = ""
+    reduce_over: Literal["rows", "cells"] = "rows"
     time_unit: str | None = None
     unit: str | None = None
     output: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -115,7 +116,7 @@ def execute(
 
                     block = options.block_size or block * BLOCKS
                     depth = choose_depth(communicator, plan, part.layout, options.depth)
-                    backend += f"; {reach_and_depth(plan, depth)}"
+                    backend += f"; {reach_and_depth(plan.reach, depth)}"
                 context = RunContext(problem, communicator, plan, output, timings)
                 made = [make(context) for make in observers]
                 watching = _Observers([*made, *output.observers]) if made or output.observers else None
@@ -160,9 +161,9 @@ def execute(
             return result
 
 
-def reach_and_depth(plan: Plan, depth: int) -> str:
+def reach_and_depth(reach: tuple[tuple[int, int], ...], depth: int) -> str:
     """Say how far a kernel reads, and how many steps are computed between two exchanges."""
-    sides = [str(low) if low == high else f"{low}|{high}" for low, high in plan.reach]
+    sides = [str(low) if low == high else f"{low}|{high}" for low, high in reach]
     return f"reach {' × '.join(sides)}, depth {depth}"
 
 
@@ -211,6 +212,8 @@ def _reducer(communicator: Communicator, plan: Plan, problem: Problem, output: O
 
         if not plan.shape[0]:
             raise InputError(f"the array has no rows, which have no {problem.reduce[0]}. Leave out reduce.")
+        if not prod(plan.shape[: plan.reduced_axes]):
+            raise InputError(f"the grid has no cells, which have no {problem.reduce[0]}. Leave out reduce.")
         if plan.history_dtype.names:
             dtype = plan.history_dtype
             raise InputError(f"values with fields ({dtype}) have no {problem.reduce[0]}. Leave out reduce.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from ..util.formatting import format_bytes, pluralize
 from ..util.memory_limits import available, shm_available
 from ..util.validation import integer
 from .options import RunOptions, checked_options
+from .pipeline import reach_and_depth
 from .setup import results_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,47 @@ if TYPE_CHECKING:
 
 _INT32 = 2**31 - 1  # what an MPI library of version 3 of the standard counts to
 _INT64 = 2**63 - 1
+_LATENCY = 2e-6  # seconds of a message, where none was sent to measure it
+
+
+@dataclass(frozen=True)
+class HaloEstimate:
+    """What a kernel that reads neighbours takes besides.
+
+    Attributes
+    ----------
+    grid : str
+        The grid, for people.
+    reach : tuple of (int, int)
+        How many cells are read before and after a cell, along each axis.
+    depth : int
+        Steps between two exchanges; where a run measures the latency, it may take others.
+    sent : int
+        Bytes that a rank sends in an exchange.
+    surface : float
+        Rows of the halo of an exchange for one step, as a share of the rows of a rank.
+    redundant : float
+        Cells that two ranks compute, as a share of all.
+    efficiency : float
+        Predicted: the time of the cells of a rank alone, as a share of all.
+    """
+
+    grid: str
+    reach: tuple[tuple[int, int], ...]
+    depth: int
+    sent: int
+    surface: float
+    redundant: float
+    efficiency: float
+
+    @property
+    def text(self) -> str:
+        """What it is, for people."""
+        return (
+            f"{reach_and_depth(self.reach, self.depth)} · {format_bytes(self.sent)} from each rank in an exchange, "
+            f"{self.surface:.1%} of its rows a step · {self.redundant:.1%} computed twice · efficiency about "
+            f"{self.efficiency:.0%}"
+        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +99,8 @@ class ResourceEstimate:
         Bytes that are left where the output goes.
     reductions : int
         Bytes of the reductions, which root holds and which go beside the history.
+    halo : HaloEstimate or None
+        What the exchange with neighbours takes, of a kernel that reads them.
     """
 
     problem: Problem
@@ -71,6 +115,7 @@ class ResourceEstimate:
     shared: int | None
     disk: int | None
     reductions: int
+    halo: HaloEstimate | None = None
 
     @property
     def node(self) -> int:
@@ -161,6 +206,7 @@ class ResourceEstimate:
                 "shared_memory_left_here": self.shared,
                 "disk_left": self.disk,
             },
+            "grid": None if self.halo is None else asdict(self.halo),
             "counts": self.counts,
             "max_count": self.count,
             "fits_32_bit_counts": self.count <= _INT32,
@@ -202,6 +248,7 @@ class ResourceEstimate:
             "array": f"{pluralize(plan.shape[0], 'row')}{row}, {dtype_label(plan.dtype)} · "
             f"{format_bytes(plan.initial_nbytes)}",
             "kernel": f"{kernel.name}, {kernel.kind}, {pluralize(len(kernel.parameters), 'parameter')}{parameters}",
+            **({} if self.halo is None else {"grid": self.halo.grid, "halo": self.halo.text}),
             "history": f"{steps} of {dtype_label(plan.history_dtype)} · {' · '.join(history)}",
             "parts": parts,
             "memory": f"rank 0: {format_bytes(self.root)} · each other: {format_bytes(self.other)}",
@@ -292,6 +339,7 @@ def estimate(
     """Return what a run would take; of the arrays of `problem` nothing but a first row is looked at."""
     kernel, on_root = problem.kernel, options.kind in ("memory", "npy")
     plan = Plan(shape, dtype, results[0], problem.steps, ranks, keep=problem.keep, reach=results[1])
+    plan = plan.replace(reduced_axes=problem.reduced_axes(shape))
     if not on_root:
         file = (options.format or "npy") if options.kind == "directory" else options.kind
         short = plan.replace(steps=min(1, plan.steps))  # what a file can hold, and its chunks, do not depend on more
@@ -302,6 +350,10 @@ def estimate(
     tile = prod(plan.tile_shape) * plan.history_dtype.itemsize
     step = plan.history_row_nbytes * shape[0]
     state = plan.history_row_nbytes if kernel.kind == "step" else 0
+    halo = None
+    if plan.reach:
+        halo = _halo(problem, plan, options)
+        state = 2 * plan.history_row_nbytes
     reductions = sum(prod(shape) * dtype.itemsize for shape, dtype in shapes_of(problem.reduce, plan).values())
     held = plan.history_nbytes if on_root else min(tile, plan.history_nbytes)
     if options.via == "remote":  # rank 0 has all rows of a step, of a file one at a time
@@ -319,6 +371,31 @@ def estimate(
         shared=shm_available(),
         disk=_disk(options),
         reductions=reductions,
+        halo=halo,
+    )
+
+
+def _halo(problem: Problem, plan: Plan, options: RunOptions) -> HaloEstimate:
+    from ..engine.grid_loop import EXCHANGE, VALUE, best_depth, row_values
+
+    layout = problem.layout(plan.shape)
+    assert layout is not None  # noqa: S101, for the type checker
+    anti = layout.sides[0][0].kind == "anti-periodic"
+    depth = 1 if anti else options.depth or best_depth(plan, _LATENCY)
+    alone = plan.ranks == 1
+    around = 0 if alone else sum(plan.reach[0])
+    rows = max(1, plan.longest)
+    redundant = around * (depth - 1) / 2 / rows
+    work = rows * max(1, row_values(plan)) * VALUE
+    waiting = 0.0 if alone else (_LATENCY + EXCHANGE) / depth
+    return HaloEstimate(
+        grid=layout.facts(),
+        reach=plan.reach,
+        depth=depth,
+        sent=around * depth * plan.history_row_nbytes,
+        surface=around / rows,
+        redundant=redundant,
+        efficiency=work / (work * (1 + redundant) + waiting),
     )
 
 

@@ -323,6 +323,7 @@ def problem_metadata(problem: Problem, plan: Plan) -> dict[str, Any]:
         "nan": problem.nan,
         "keep": problem.keep,
         "reduce": list(problem.reduce),
+        "reduce_over": problem.reduce_over,
         "doubt": problem.doubt,
     }
 

@@ -55,6 +55,7 @@ def make_plan(problem: Problem, communicator: Communicator, options: RunOptions)
                 communicator.size,
                 keep=problem.keep,
                 reach=reach,
+                reduced_axes=problem.reduced_axes(problem.initial.shape),
             )
             parameters = {
                 name: (value.shape, value.dtype) if isinstance(value, np.ndarray) else value

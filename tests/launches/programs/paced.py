@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from simsplit import stencil
+from simsplit.kernels.operators import laplace
+
 
 def rest(nap: float, t: float) -> None:
     """Take a nap, and leave a sign before."""
@@ -31,6 +34,13 @@ def at(x: Any, t: float, nap: float) -> Any:
     """Return the state at a time, after a nap."""
     rest(nap, t)
     return x * t
+
+
+@stencil(boundary={"rows": "periodic", "columns": ["fixed 0", "0.5 * inner + t"]})
+def flow(x: Any, t: float, nap: float) -> Any:
+    """Return the next state of a grid, after a nap."""
+    rest(nap, t)
+    return x + 0.1 * laplace(x) + 0.01 * x[-2]
 
 
 def hangs(x: Any, t: float, row: Any) -> Any:

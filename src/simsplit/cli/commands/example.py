@@ -111,6 +111,7 @@ def text(name: str) -> str:
         _line('nan = "allow"', '"error": a result that is not a number ends the run (default: "allow")'),
         _line('keep = "all"', 'the history: "last", "last:N", or "every:K", 0, K, 2K … (default: "all")'),
         _line('# reduce = "mean,std"', "over all rows of every step: any of mean, min, max, std, sum (default: none)"),
+        _line('# reduce_over = "cells"', 'these over all cells of a grid (default: "rows")'),
         _line('# time_unit = "days"', "for pictures and files (default: none)"),
         _line('# unit = "people"', "of the values, the same (default: none)"),
         _line('# output = "runs/a"', "the run directory, or a .npy, .zarr or .h5 file for the history,"),

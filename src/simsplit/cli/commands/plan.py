@@ -64,6 +64,7 @@ def estimate(
         seed=settings.seed,
         keep=settings.keep,
         reduce=settings.reduce,
+        reduce_over=settings.reduce_over,
         grid=grid_of(settings.grid),
     )
     result, reach = results_of(problem, row, shape) if tried or not is_own(problem.kernel) else (dtype, ())

@@ -51,6 +51,7 @@ def as_json(problem: Problem, result: Result, output: str | None, out: TextIO) -
             "seed": problem.seed,
             "keep": problem.keep,
             "reduce": list(problem.reduce),
+            "reduce_over": problem.reduce_over,
         },
         "ranks": result.ranks,
         "nodes": len(set(result.hosts)),
