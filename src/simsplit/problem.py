@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .grids.grid import Grid, Layout
 
 REDUCED = ("rows", "cells")
+CELL_AXES = ("row", "column", "layer")  # what the first axes of a grid are called in files
 REDUCTIONS = ("mean", "min", "max", "std", "sum")
 _AXES = 60  # of NumPy's 64: a history has one more, and the memory for some steps of it up to three
 _DIGITS = 19  # as many make numbers of more than 63 bits

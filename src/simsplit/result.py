@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from math import prod
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from .engine import Timings
 from .errors import InputError, SimsplitError
 from .kernels.result_dtype import taken_by_row
-from .problem import times_of
+from .problem import CELL_AXES, times_of
 from .util.records import Record
+from .util.validation import finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,8 +59,12 @@ class Drawable:
         log: str | Sequence[str] = (),
         keep: str = "all",
         reduce: str | Sequence[str] = (),
+        steps: Sequence[int] = (),
+        cut: int | None = None,
     ) -> list[str]:
         """Draw the history over time and rows, and some rows as curves, into a file; or values against something else.
+
+        Of a grid the field is drawn at some steps, or, in one dimension, over space and time.
 
         Parameters
         ----------
@@ -82,6 +87,10 @@ class Drawable:
         reduce : str or sequence of str, optional
             What the run computed over all rows, such as "mean,std", instead of the history. By default all of it, where
             the history has no steps.
+        steps : sequence of int, optional
+            Of a grid: the numbers of the steps that are drawn; by default a few.
+        cut : int, optional
+            Of a grid of three dimensions: the layer that is drawn; by default the middle one.
 
         Returns
         -------
@@ -96,8 +105,48 @@ class Drawable:
             If the picture cannot be written.
         """
         return self._draw(
-            os.fsdecode(path), rows=rows, component=component, against=against, log=log, keep=keep, reduce=reduce
+            os.fsdecode(path),
+            rows=rows,
+            component=component,
+            against=against,
+            log=log,
+            keep=keep,
+            reduce=reduce,
+            steps=steps,
+            cut=cut,
         )
+
+    def movie(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        component: int | str | Sequence[int | str] = (),
+        keep: str = "all",
+        cut: int | None = None,
+        frames_per_second: float = 10.0,
+    ) -> None:
+        """Make a movie of the kept steps of a grid.
+
+        Parameters
+        ----------
+        path : path-like
+            A ``.gif`` or an ``.mp4``.
+        component, keep, cut
+            As of `plot`.
+        frames_per_second : float, default 10.0
+            How many steps are shown in a second.
+
+        Raises
+        ------
+        InputError
+            If there is no grid, or matplotlib or imageio is missing.
+        OutputError
+            If the movie cannot be written.
+        """
+        speed = finite("frames_per_second", frames_per_second)
+        if speed <= 0:
+            raise InputError(f"frames_per_second must be greater than 0, not {frames_per_second}")
+        self._draw(os.fsdecode(path), component=component, keep=keep, cut=cut, movie=speed)
 
     def to_xarray(self) -> Any:
         """Return a dataset of xarray: the history and reductions, with times, names of axes and units.
@@ -124,7 +173,9 @@ class Drawable:
         variables: dict[str, Any] = {}
         coordinates = {"time": times} | ({every: self.step_times[:steps]} if reductions else {})
         if history is not None:
-            variables["history"] = (("time", "row", *_components(history.ndim - 2)), history)
+            axes, places = _axes(this.cells)
+            coordinates |= places
+            variables["history"] = (("time", *axes, *_components(history.ndim - 1 - len(axes))), history)
         for name, reduced in reductions.items():
             variables[name] = ((every, *_components(reduced.ndim - 1)), reduced)
         return xarray.Dataset(variables, coordinates, dict(self._labels()))
@@ -192,6 +243,8 @@ class Result(Record, Drawable):
         The rank that computed longest, and the seconds that root waited for it, if that is a second or more.
     components : tuple of str
         What the kernel calls the values of a row; empty if they have no names.
+    cells : GridCells or None
+        Where the cells of a grid lie: its shape, spacing and origin.
     parameters : mapping of str to number, ndarray or None
         Of the kernel; arrays on root alone.
     backend : str
@@ -216,6 +269,7 @@ class Result(Record, Drawable):
     waited: tuple[int, float] | None = None
     components: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = {}
+    cells: GridCells | None = None
     backend: str = "NumPy"
 
     _repr_exclude = ("history", "bounds", "hosts", "reductions", "parameters")
@@ -264,6 +318,44 @@ class Result(Record, Drawable):
         return table("result", facts, self._picture())
 
 
+class GridCells(NamedTuple):
+    """Where the cells of a grid lie.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    spacing, origin : tuple of float
+        The distance between cells along each axis, and the coordinate of the first one, in the unit of the problem.
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+
+    @classmethod
+    def of(cls, layout: Any) -> GridCells:
+        """Return the cells of a grid that has these attributes, or of a mapping of them."""
+        known = layout if isinstance(layout, dict) else {name: getattr(layout, name) for name in cls._fields}
+        return cls(*(tuple(known[name]) for name in cls._fields))
+
+    def coordinates(self, axis: int) -> Array:
+        """Return the coordinates along an axis, shape (n,)."""
+        return self.origin[axis] + np.arange(self.shape[axis]) * self.spacing[axis]
+
+    def edges(self, axis: int) -> tuple[float, float]:
+        """Return where the cells along an axis begin and end: half the spacing before the first, and after the last."""
+        first = self.origin[axis] - self.spacing[axis] / 2
+        return first, first + self.shape[axis] * self.spacing[axis]
+
+
+def _axes(cells: GridCells | None) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """Return what the axes of rows and cells are called, and coordinates along them."""
+    if cells is None:
+        return ("row",), {}
+    names = tuple(CELL_AXES[axis] if axis < len(CELL_AXES) else f"axis_{axis}" for axis in range(len(cells.shape)))
+    return names, {"XYZ"[axis]: (name, cells.coordinates(axis)) for axis, name in enumerate(names[:3])}
+
+
 def make_result(
     problem: Problem,
     communicator: Communicator,
@@ -304,6 +396,7 @@ def make_result(
         waited=waited,
         components=tuple(problem.kernel.components),
         parameters=dict(problem.kernel.parameters),
+        cells=None if (layout := problem.layout(plan.shape)) is None else GridCells.of(layout),
         backend=backend,
     )
 

@@ -25,7 +25,7 @@ COMMANDS = [line[2:] for language, block in BLOCKS if language == "console" for 
 
 def test_the_commands_run_from_top_to_bottom(tmp_path: Path) -> None:
     (tmp_path / "heat.toml").write_text(next(block for language, block in BLOCKS if language == "toml"))
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 9
     for command in COMMANDS:
         ended = run(["bash", "-c", command], cwd=tmp_path, env=environment(PATH=f"{BIN}:{os.environ['PATH']}"))
         assert (ended.status, ended.err) == (0, ""), command

@@ -83,6 +83,10 @@ class Options(Record):
     component: str | None = None
     against: str | None = None
     log: str | None = None
+    step: tuple[int, ...] = ()
+    slice: int | None = None
+    movie: str | None = None
+    fps: float | None = None
     verify: bool = False
     quiet: bool = False
     json: bool = False
@@ -147,7 +151,8 @@ def _parsed(arguments: Sequence[str]) -> Options:
         raise InputError(f"a problem file must end in .toml, not {problem!r} (see: {parser.prog} --help)")
     for several in ("set", "constant", "boundary"):
         values[several] = tuple(values.get(several, ()))
-    values["rows"] = tuple(values.get("rows") or ())
+    for listed in ("rows", "step"):
+        values[listed] = tuple(values.get(listed) or ())
     if name == "verify":
         values["verify"] = True
     return Options(command=name, **values)

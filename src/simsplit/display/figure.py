@@ -23,6 +23,17 @@ def figure(width: float, height: float) -> Any:
     return module.Figure(figsize=(width, height), layout="constrained")
 
 
+def agg() -> Any:
+    """Return the module that draws figures into memory.
+
+    Raises
+    ------
+    InputError
+        If matplotlib is missing.
+    """
+    return extras.import_optional("matplotlib.backends.backend_agg", "pictures need matplotlib", "plot")
+
+
 def save(drawn: Any, output: str | BinaryIO) -> None:
     """Save a figure in the format that the name of the file asks for; it appears whole or not at all.
 

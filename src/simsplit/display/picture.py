@@ -33,6 +33,9 @@ class Choice(Record):
     log: str | Sequence[str] = ()
     keep: str = "all"
     reduce: str | Sequence[str] = ()
+    steps: Sequence[int] = ()
+    cut: int | None = None
+    movie: float | None = None  # how many steps a second, of a movie
 
 
 def draw(run: RecordedRun, output: str | BinaryIO, **chosen: Any) -> list[str]:
@@ -62,6 +65,12 @@ def draw_view(view: View, output: str | BinaryIO, choice: Choice) -> list[str]:
     OutputError
         If the picture cannot be written.
     """
+    if view.cells is not None and len(view.times) and not choice.reduce and choice.against is None and not choice.rows:
+        return _draw_fields(view, output, choice)
+    if len(choice.steps) or choice.cut is not None or choice.movie is not None:
+        raise InputError(
+            "--step, --slice and --movie are for the field of a grid, which this is not. Give a run with a grid."
+        )
     quantities = view.components.chosen(choice.component)
     chosen = list(choice.rows) or evenly_spaced(view.rows, overview.CURVES)
     for row in chosen:
@@ -89,6 +98,26 @@ def draw_view(view: View, output: str | BinaryIO, choice: Choice) -> list[str]:
         notes.append(f"the first of {view.components.count:,} components: others by --component")
     figure.suptitle(view.labels.title, wrap=True)
     figure.axes[0].set_title("\n".join(notes), fontsize="small", loc="left")
+    picture.save(figure, output)
+    return notes
+
+
+def _draw_fields(view: View, output: str | BinaryIO, choice: Choice) -> list[str]:
+    """Draw the field of a grid, or make a movie of it."""
+    from . import fields, movie
+
+    view.keep(choice.keep)
+    if choice.log:
+        raise InputError("--log is for curves, but the field of a grid is drawn. Leave it out, or give --rows.")
+    found = fields.Fields(view, choice.component, choice.cut)
+    if choice.movie is not None and isinstance(output, str):
+        movie.kind_of(output)
+        movie.write(output, fields.frames(found), choice.movie)
+        return found.notes
+    figure, notes = fields.draw(found, choice.steps)
+    figure.suptitle(view.labels.title, wrap=True)
+    if notes:
+        figure.supxlabel("\n".join(notes), fontsize="small", x=0.01, ha="left")
     picture.save(figure, output)
     return notes
 

@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..history.stored_array import pieces
 from ..problem import kept_steps
 from ..problem_file.build import parameter_by_row
+from ..result import GridCells
 from ..util.dtypes import dtype_label, from_json
 from .components import Components
 from .rows import RowNames
@@ -58,7 +59,7 @@ class View:
 
     Parameters
     ----------
-    history, times, labels, reductions, step_times
+    history, times, labels, reductions, step_times, steps, cells
         As the attributes.
     parameters : mapping of str to callable
         Each returns the values of a parameter by row.
@@ -73,6 +74,10 @@ class View:
     reductions : mapping of str to ndarray, shape (steps, ...)
     step_times : ndarray
         Of the steps of the reductions.
+    steps : ndarray of int
+        The numbers of the steps of the history.
+    cells : GridCells or None
+        Where the cells of a grid lie.
     components : Components
 
     Raises
@@ -89,10 +94,12 @@ class View:
         parameters: Mapping[str, Callable[[], Array]],
         reductions: Mapping[str, Array],
         step_times: Array,
+        steps: Array,
+        cells: GridCells | None = None,
     ) -> None:
         if not len(times) and not (reductions and len(step_times)):
             raise InputError(f"{labels.what} has no complete step yet: there is nothing to draw.")
-        if history.dtype.names is not None:
+        if history.dtype.names is not None and cells is None:
             raise InputError(
                 f"the values of {labels.what} have fields, {dtype_label(history.dtype)}: they cannot be drawn."
             )
@@ -100,6 +107,7 @@ class View:
             raise InputError("the history has no values: there is nothing to draw.")
         self.history, self.times, self.labels = history, times, labels
         self.reductions, self.step_times = reductions, step_times
+        self.steps, self.cells = steps, cells
         self.components = Components(history.shape[2:], history.dtype, labels.components)
         self.parameters = parameters
 
@@ -116,7 +124,8 @@ class View:
 
     def select(self, entries: range) -> None:
         """Draw some of the steps alone, by their places in the history."""
-        self.history, self.times = self.history.select(entries), self.times[entries.start : entries.stop : entries.step]
+        chosen = slice(entries.start, entries.stop, entries.step)
+        self.history, self.times, self.steps = self.history.select(entries), self.times[chosen], self.steps[chosen]
 
     @cached_property
     def row_names(self) -> RowNames:
@@ -188,7 +197,10 @@ def of_run(run: RecordedRun) -> View:
     parameters = {name: partial(parameter_by_row, run, name) for name in by_row}
     history: Any = np.empty((0, *run.record["history"]["shape"][1:]), from_json(run.record["history"]["dtype"]))
     history = Selected(run.history() if run.complete else history, range(run.complete))
-    return View(history, run.times()[: run.complete], labels, parameters, run.reductions(), run.step_times())
+    grid = problem.get("grid")
+    cells = None if grid is None else GridCells.of(grid)
+    steps, times = run.kept()[: run.complete], run.times()[: run.complete]
+    return View(history, times, labels, parameters, run.reductions(), run.step_times(), steps, cells)
 
 
 def of_result(result: Result) -> View:
@@ -210,7 +222,8 @@ def of_result(result: Result) -> View:
         if isinstance(value, np.ndarray)
     }
     kept = Selected(history, range(len(history)))
-    return View(kept, result.times, labels, parameters, result.reductions, result.step_times)
+    steps = np.asarray(result.kept)
+    return View(kept, result.times, labels, parameters, result.reductions, result.step_times, steps, result.cells)
 
 
 def by_row(name: str, given: npt.ArrayLike, rows: int) -> Array:

@@ -92,7 +92,7 @@ class RecordedRun:
         InputError
             If the history does not hold it, or not yet.
         """
-        complete = self._kept()[: self.complete]
+        complete = self.kept()[: self.complete]
         (entry,) = np.nonzero(complete == k)
         if not len(entry):
             few = [str(each) for each in complete[:3]]
@@ -111,12 +111,12 @@ class RecordedRun:
         """
         if not self.complete:
             raise InputError(f"the history of {self.path} has no complete step yet: there is no state to start from.")
-        return int(self._kept()[self.complete - 1])
+        return int(self.kept()[self.complete - 1])
 
     def times(self) -> npt.NDArray[np.float64]:
         """Return the time of each step of the history."""
         problem = self.record["problem"]
-        times = np.float64(problem["start_time"]) + self._kept().astype(np.float64) * np.float64(problem["delta_t"])
+        times = np.float64(problem["start_time"]) + self.kept().astype(np.float64) * np.float64(problem["delta_t"])
         return np.asarray(times, np.float64)
 
     def step_times(self) -> npt.NDArray[np.float64]:
@@ -124,7 +124,7 @@ class RecordedRun:
         problem = self.record["problem"]
         return times_of(problem["start_time"], problem["delta_t"], range(int(self.record["position"])))
 
-    def _kept(self) -> npt.NDArray[np.int64]:
+    def kept(self) -> npt.NDArray[np.int64]:
         """Return the number of each step of the history."""
         steps = np.array(self.record["history"]["steps"], dtype=np.int64)
         return np.arange(*steps) if len(steps) == 3 else steps  # noqa: PLR2004, start, stop and stride of a range

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..history.stored_array import unreadable
 from ..problem_file.files import load
-from ..result import Drawable
+from ..result import Drawable, GridCells
 from ..rundir.directory import PROBLEM
 from ..rundir.recorded_run import RecordedRun, open_run
 from ..util.labelled import table
@@ -125,6 +125,12 @@ class Run(Drawable):
     def _labels(self) -> Mapping[str, str]:
         problem = self.record["problem"]
         return {"kernel": problem["kernel"], "formula": problem["formula"], **problem.get("units", {})}
+
+    @property
+    def cells(self) -> GridCells | None:
+        """Where the cells of the grid lie; None if there is no grid."""
+        grid = self.record["problem"].get("grid")
+        return None if grid is None else GridCells.of(grid)
 
     def _draw(self, output: str | BinaryIO, **chosen: Any) -> list[str]:
         from ..display.picture import draw

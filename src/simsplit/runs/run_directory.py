@@ -306,7 +306,7 @@ def _shapes(problem: Problem, plan: Plan) -> dict[str, tuple[tuple[int, ...], np
 
 def problem_metadata(problem: Problem, plan: Plan) -> dict[str, Any]:
     """Return what the record says of a problem."""
-    kernel = problem.kernel
+    kernel, layout = problem.kernel, problem.layout(plan.shape)
     return {
         "kernel": kernel.name,
         "kind": kernel.kind,
@@ -324,6 +324,7 @@ def problem_metadata(problem: Problem, plan: Plan) -> dict[str, Any]:
         "keep": problem.keep,
         "reduce": list(problem.reduce),
         "reduce_over": problem.reduce_over,
+        "grid": None if layout is None else {name: getattr(layout, name) for name in ("shape", "spacing", "origin")},
         "doubt": problem.doubt,
     }
 

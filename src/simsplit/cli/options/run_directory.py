@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...util.validation import user_path
-from .types import integers
+from .types import finite, integer, integers
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
@@ -48,6 +48,15 @@ def add_plot(parser: ArgumentParser) -> None:
         metavar="NAMES",
         help="what the run computed over all rows, such as mean,std, instead of the history",
     )
+    parser.add_argument("--step", type=integers, metavar="K,K,…", help="of a grid: the steps that are drawn")
+    parser.add_argument("--slice", type=integer(0), metavar="N", help="of a grid of three dimensions: the layer")
+    parser.add_argument(
+        "--movie",
+        type=user_path,
+        metavar="FILE",
+        help="of a grid: a .gif or .mp4 of all steps, in place of a picture",
+    )
+    parser.add_argument("--fps", type=finite, metavar="N", help="steps a second in a movie (default 10)")
     parser.add_argument("--quiet", "-q", action="store_true", help="print nothing but errors")
 
 
