@@ -74,6 +74,7 @@ bench: $(VENV)/run  ## measure start-up, history, memory and remote calls agains
 	$(VENV)/bin/python benchmarks/startup.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/history.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/steps.py
+	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/grids.py
 	$(VENV)/bin/python benchmarks/memory.py
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/remote.py
 	$(VENV)/bin/python benchmarks/codec.py
@@ -82,6 +83,7 @@ bench: $(VENV)/run  ## measure start-up, history, memory and remote calls agains
 # Heat and its torch are large, and not made for every Python: the table says so if they are missing.
 bench-peers: .venv-peers/run  ## measure the same work by NumPy, numexpr, mpi4py, Dask, Pyro5, Heat (MPICH)
 	.venv-peers/bin/python benchmarks/peers.py
+	.venv-peers/bin/mpiexec -n 2 .venv-peers/bin/python benchmarks/grids.py
 	.venv-peers/bin/mpiexec -n 2 .venv-peers/bin/python benchmarks/remote.py
 
 example-simple: $(VENV)/run  ## call a remote object: a server rank and a client rank (MPI=mpich)

@@ -31,6 +31,14 @@ def test_steps() -> None:
     assert re.findall(r"× the bare kernel; (\w+):", ended.out) == ["gatherv", "shared"]
 
 
+def test_grids() -> None:
+    ended = run(mpiexec(2, FOLDER / "grids.py", 50, 4, 1))
+    assert ended.status == 0, ended.err
+    assert re.search(r"^simsplit +\d+\.\d{3} Gupd/s", ended.out, re.MULTILINE)
+    assert re.search(r"^ratio +\d+\.\d\d × faster than plain$", ended.out, re.MULTILINE)
+    assert ended.out.endswith("the bits are the same\n")
+
+
 def test_startup() -> None:
     ended = run([str(BIN / "python"), str(FOLDER / "startup.py"), "2", "1"])
     assert ended.status == 0

@@ -189,6 +189,11 @@ class Cells(NDArrayOperatorsMixin):
         return self.like(ufunc(*arrays, **options), margins)
 
     @property
+    def axes(self) -> int:
+        """How many axes the grid has."""
+        return len(self.margins)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Of the values."""
         return self.array.dtype
@@ -202,6 +207,48 @@ class Cells(NDArrayOperatorsMixin):
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.middle, name)
+
+
+class FlatCells(Cells):
+    """Cells of rows with their ghosts, one behind the other: a shift along any axis is one along memory.
+
+    NumPy goes through memory without gaps in half the time. What is computed between the rows, where ghosts lie, is
+    not used: these are filled afterwards.
+
+    Parameters
+    ----------
+    array, margins, spacing, workspace, memory
+        As of `Cells`, of one axis.
+    strides : tuple of int
+        How many values lie between neighbours along each axis of the grid.
+    """
+
+    __slots__ = ("strides",)
+
+    def __init__(
+        self,
+        array: Array,
+        margins: Margins,
+        spacing: tuple[float, ...],
+        strides: tuple[int, ...],
+        workspace: Workspace | None = None,
+        memory: Array | None = None,
+    ) -> None:
+        super().__init__(array, margins, spacing, None, workspace, memory)
+        self.strides = strides
+
+    def like(self, array: Array, margins: Margins, *, memory: Array | None = None) -> FlatCells:
+        """Return other values of cells of the same grid."""
+        return FlatCells(array, margins, self.spacing, self.strides, self.workspace, memory)
+
+    def shifted(self, *offsets: int) -> Cells:
+        """Return the values of the cells that lie `offsets` on, with the margins that are left."""
+        return super().shifted(sum(offset * stride for offset, stride in zip(offsets, self.strides, strict=False)))
+
+    @property
+    def axes(self) -> int:
+        """How many axes the grid has."""
+        return len(self.strides)
 
 
 def common(operands: Sequence[Any]) -> tuple[list[Any], Margins]:

@@ -116,7 +116,7 @@ def _along(difference: Callable[[Cells, int], Cells], axis: int, name: str, text
     def operator(x: Cells) -> Cells:
         x, axes = _taken(name, x)
         if axis not in axes:
-            raise InputError(f"{name} is along axis {axis}, but the grid has {len(x.margins)}.")
+            raise InputError(f"{name} is along axis {axis}, but the grid has {x.axes}.")
         return difference(x, axis)
 
     operator.__name__ = operator.__qualname__ = name
@@ -136,7 +136,7 @@ def _taken(name: str, x: Any) -> tuple[Cells, range]:
     """Return cells of which no memory is written to, and the axes of their grid."""
     if not isinstance(x, Cells):
         raise InputError(f"{name} takes cells: x, an array by cell, or an expression of them, not {_told(x)}.")
-    return x.borrowed(), range(len(x.margins))
+    return x.borrowed(), range(x.axes)
 
 
 def _on(x: Cells, axis: int, offset: int) -> Cells:

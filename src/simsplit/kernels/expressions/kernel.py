@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from ...errors import InputError
 from ..base import Block, Kernel, require_unstructured, result_shape
-from ..cells import Cells, Workspace, probe_reach
+from ..cells import Cells, FlatCells, Workspace, probe_reach
 from ..constants import Constant
 from .language import Expression
 from .names import ON_GRID, Names, by_row, of_each_row, trial_parameters
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+_NONE = np.empty(0)
 VARIABLES = ("x", "t", "k", "row", "delta_t")
 
 
@@ -75,6 +77,8 @@ class ExpressionKernel(Kernel):
     def evaluate(self, x: Array, block: Block, out: Array) -> None:
         """Evaluate the expression for some rows."""
         if self._expression.reads_neighbours:
+            if self._evaluate_flat(x, block, out):
+                return
             value = self._of_cells(x, block, out)
             if value is not out:
                 out[...] = value
@@ -124,6 +128,33 @@ class ExpressionKernel(Kernel):
         if value is out or not isinstance(value, Cells):
             return value
         return value.middle
+
+    def _evaluate_flat(self, x: Array, block: Block, out: Array) -> bool:
+        """Evaluate the expression for all that lies between the first cell and the last one, if memory allows it.
+
+        Then `x` and `out` lie among ghosts in the same way, and all that is read is as large, or a number.
+        """
+        alike = x.strides == out.strides and x.dtype == out.dtype and x.flags.c_contiguous and out.size
+        arrays = [name for name, value in block.parameters.items() if not isinstance(value, int | float | complex)]
+        if not alike or not self._expression.names <= {"x", "t", "k", "delta_t", *block.parameters}:
+            return False
+        if any(block.around.get(name, _NONE).shape != x.shape for name in arrays):
+            return False
+        assert block.grid is not None  # noqa: S101, for the type checker
+        strides = tuple(stride // x.itemsize for stride in x.strides)
+        before = sum(low * stride for (low, _), stride in zip(block.reach, strides, strict=False))
+        length = sum((n - 1) * stride for n, stride in zip(out.shape, strides, strict=True)) + 1
+        flat = as_strided(out, (length,), (x.itemsize,))
+        margins = ((before, x.size - before - length),)
+        given: dict[str, Any] = dict(block.parameters)
+        axes = strides[: len(block.grid.shape)]
+        for name, array in {"x": x, **{name: np.ascontiguousarray(block.around[name]) for name in arrays}}.items():
+            given[name] = FlatCells(array.reshape(-1), margins, block.grid.spacing, axes, self._workspace)
+        names = Names(given.pop("x"), block, given)
+        value = self._expression.evaluate(names, CellOperations(flat, self._expression.calls))
+        if value is not flat:
+            flat[...] = value.middle if isinstance(value, Cells) else value
+        return True
 
     def _values(self, x: Any, block: Block, row: Any) -> dict[str, Any]:
         parameters = {name: block[name] for name in block.parameters}
