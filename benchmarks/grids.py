@@ -3,9 +3,9 @@
     mpiexec -n 2 python benchmarks/grids.py [cells along an axis [steps [rounds]]]
 
 The plain program holds its rows with one more on both sides, sends its edges by ``Sendrecv`` before each step, and
-computes the step by one NumPy expression of slices. It is what a textbook gives. Both keep the last step alone, both run
-in turn, in the same processes, and both give the same bits, which is checked. Where they are installed, py-pde and Dask's
-``map_overlap`` compute the same grid on rank 0 alone. Gupd/s are 10⁹ updates of a cell a second.
+computes the step by one NumPy expression of slices. It is what a textbook gives. Both keep the last step alone, both
+run in turn, in the same processes, and both give the same bits, which is checked. Where they are installed, py-pde and
+Dask's ``map_overlap`` compute the same grid on rank 0 alone. Gupd/s are 10⁹ updates of a cell a second.
 """
 
 import sys

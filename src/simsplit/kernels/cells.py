@@ -58,9 +58,16 @@ class Probe:
 
 
 class Workspace:
-    """Memory for values on the way, used again and again: fresh memory costs more than what is computed into it."""
+    """Memory for values on the way, used again and again: fresh memory costs more than what is computed into it.
+
+    Attributes
+    ----------
+    tape : Tape or None
+        Is told of every operation on arrays.
+    """
 
     def __init__(self) -> None:
+        self.tape: Any = None  # what notes the operations, if they are to be done again
         self._free: dict[tuple[tuple[int, ...], np.dtype[Any]], list[Array]] = {}
 
     def take(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

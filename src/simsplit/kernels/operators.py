@@ -193,6 +193,8 @@ def _applied(ufunc: Any, *operands: Any) -> Cells:
                 break
         else:
             out = memory = first.room(shape, dtype)
+    if first.workspace is not None and first.workspace.tape is not None:
+        first.workspace.tape.note(ufunc, arrays, out)
     result: Cells = first.like(ufunc(*arrays, out=out), margins, memory=memory)
     for each in operands:
         if isinstance(each, Cells):

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from ..cells import Margins
-
     Array = npt.NDArray[Any]
 
 _ARITHMETIC = {np.add, np.subtract, np.multiply, np.true_divide}  # what Python's operators do with arrays
@@ -51,14 +49,18 @@ class CellOperations:
         if not cells:
             return function(*operands)
         arrays, margins = common(operands)
+        if self._left == 0 and self._out is not None:  # of the result the cells themselves are wanted
+            margins = tuple(None if sides is None else (0, 0) for sides in margins)
+            arrays = [each.within(margins) if isinstance(each, Cells) else each for each in operands]
         ufunc = getattr(function, "floating", function)
         if ufunc not in _INTO or not _plain(arrays, ufunc):
             value = np.asarray(function(*arrays))
+            self._note(cells[0], function, arrays, None)
             self._free(cells, value)
             return cells[0].like(value, margins)
         shape = np.broadcast_shapes(*map(np.shape, arrays))
         dtype = next(each.dtype for each in arrays if isinstance(each, np.ndarray))
-        out, memory = self._place(shape, dtype, margins), None
+        out, memory = self._place(shape, dtype), None
         if out is None:
             for each, array in zip(operands, arrays, strict=True):
                 if isinstance(each, Cells) and each.memory is not None and array.shape == shape:
@@ -67,13 +69,19 @@ class CellOperations:
             else:
                 out = memory = cells[0].room(shape, dtype)
         ufunc(*arrays, out=out)
+        self._note(cells[0], ufunc, arrays, out)
         self._free(cells, out)
         return out if out is self._out else cells[0].like(out, margins, memory=memory)
 
-    def _place(self, shape: tuple[int, ...], dtype: np.dtype[Any], margins: Margins) -> Array | None:
+    def _note(self, cells: Cells, function: Any, arrays: list[Any], out: Array | None) -> None:
+        """Note the operation, if operations are noted."""
+        if cells.workspace is not None and cells.workspace.tape is not None:
+            cells.workspace.tape.note(function, arrays, out)
+
+    def _place(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         """Return where the last result is wanted, if this is the last and fits."""
         last = self._left == 0 and self._out is not None and (self._out.shape, self._out.dtype) == (shape, dtype)
-        return self._out if last and all(sides in (None, (0, 0)) for sides in margins) else None
+        return self._out if last else None
 
     def _free(self, cells: list[Cells], result: Array) -> None:
         """Free the memory of operands, unless the result lies in it."""
