@@ -43,8 +43,9 @@ _REASONS = {
     "Likely: a matrix product (x @ a; np.einsum gives the same bits), a mean or a sum over the rows, or a loop that "
     "ends when all rows have converged.",
     "mixing": "the row gets another result beside other rows, so the history would depend on the number of ranks. "
-    "Likely: the kernel reads neighbours (np.roll, x[1:] - x[:-1]), takes a mean, a sum or a maximum over the rows, or "
-    "counts from the first row of x (np.arange(len(x)); the argument `row` has the numbers).",
+    "Likely: the kernel reads neighbours (np.roll, x[1:] - x[:-1]), which a stencil may (docs/grids.md), takes a mean, "
+    "a sum or a maximum over the rows, or counts from the first row of x (np.arange(len(x)); the argument `row` has the "
+    "numbers).",
 }
 
 

@@ -212,6 +212,7 @@ def test_the_json_says_everything_in_plain_numbers() -> None:
             "seed": 0,
             "keep": "all",
             "reduce": [],
+            "reduce_over": "rows",
         },
         "ranks": 4,
         "nodes": 2,
