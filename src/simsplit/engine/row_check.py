@@ -44,8 +44,8 @@ _REASONS = {
     "ends when all rows have converged.",
     "mixing": "the row gets another result beside other rows, so the history would depend on the number of ranks. "
     "Likely: the kernel reads neighbours (np.roll, x[1:] - x[:-1]), which a stencil may (docs/grids.md), takes a mean, "
-    "a sum or a maximum over the rows, or counts from the first row of x (np.arange(len(x)); the argument `row` has the "
-    "numbers).",
+    "a sum or a maximum over the rows, or counts from the first row of x (np.arange(len(x)); the argument `row` has "
+    "the numbers).",
 }
 
 
