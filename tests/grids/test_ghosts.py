@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import Grid
-from simsplit.grids.trial import padded
+from simsplit.grids.ghosts import Ghosts
 from tests.support.profiles import examples
+
+
+def padded(values: Any, layout: Any, reach: Any, numbers: dict[str, Any], at: tuple[int, float, float]) -> Any:
+    """Return values with all their ghosts."""
+    k, t, delta_t = at
+    return Ghosts(layout, reach, numbers, delta_t).pad(values, 0, *reach[0], k, t)
+
 
 MODES = {"periodic": "wrap", "no-flux": "symmetric", "mirror": "reflect", "fixed 7": "constant"}
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import SimsplitError
 from ..kernels.base import read_only
 from .executors import Executor
 from .grid_state import GridState
@@ -63,13 +62,19 @@ class GridRun(Run):
     """The loop of a run with a grid."""
 
     compute: GridExecutor
+    grid: GridState
 
-    def prepare_grid(self, rows: LocalPart, start: ResumePoint, depth: int) -> None:
+    def close(self) -> None:
+        """Finish the exchange that was started, and free its messages. Collective."""
+        if hasattr(self, "grid"):  # which may not have fitted in memory
+            self.grid.close()
+
+    def prepare(self, rows: LocalPart, start: ResumePoint, depth: int) -> None:
         """Make the state, and take the rank's rows. Collective."""
         plan = self.plan
         with self.agreement:
-            block_rows = max(1, self.block_rows)
-            self.grid = GridState(self.communicator, plan, rows, depth if self.is_step else 1, block_rows, self.where)
+            steps = depth if self.is_step else 1
+            self.grid = GridState(self.communicator, plan, rows, steps, self.block_rows, self.where)
             results = None
             if not self.is_step:
                 results = np.empty((len(rows.part), *plan.shape[1:]), plan.history_dtype)
@@ -146,21 +151,6 @@ class GridRun(Run):
         lower, upper = tile.spans[self.rank]
         first = self.grid.lower
         self.receiver.rows(tile)[0] = self.compute.state[lower - first : upper - first]
-
-
-def run_grid(communicator: Communicator, plan: Plan, rows: LocalPart, *given: Any, depth: int) -> int:
-    """Do what `run_steps` does, whose arguments it takes, for a kernel that reads neighbours. Collective."""
-    run = GridRun(communicator, plan, rows, *given)
-    start: ResumePoint = given[4]
-    try:
-        run.prepare_grid(rows, start, depth)
-        reached = run.go()
-    except (SimsplitError, KeyboardInterrupt):  # raised on all ranks, so that all close
-        if hasattr(run, "grid"):
-            run.grid.close()
-        raise
-    run.grid.close()
-    return reached
 
 
 def choose_depth(communicator: Communicator, plan: Plan, layout: Layout, wanted: int | None) -> int:

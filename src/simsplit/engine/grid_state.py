@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..communicator.interrupts import interrupts
-from ..grids.ghosts import Ghosts
+from ..grids.ghosts import Ghosts, runs
 from ..kernels import Block
 from ..kernels.base import around_cells, read_only
 from ..util.dtypes import canonicalize_nan, iter_fields
@@ -25,7 +25,7 @@ from .executors import kernel_error
 from .halo import Halo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
@@ -155,19 +155,8 @@ class GridState:
     def _fill(self, first: int, last: int, array: int = 0, k: int | None = None) -> None:
         """Fill the ghosts of each of the rows ``[first, last)`` of the state, along all axes but the first."""
         k = self.k if k is None else k
-        t = self._rows.problem.time(k)
-        for lower, upper, row in self._runs(first, last):
-            rows = self._arrays[array][lower - self._first : upper - self._first]
-            self._ghosts.fill_columns(rows, row, k, t)
-
-    def _runs(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """Return rows as runs that do not go round, each with the number of its first row on the grid."""
-        n = self._plan.shape[0]
-        while first < last:
-            row = first % n if self._cyclic else first
-            upper = min(last, first + n - row) if self._cyclic else last
-            yield first, upper, row
-            first = upper
+        rows = self._arrays[array][first - self._first : last - self._first]
+        self._ghosts.fill_columns(rows, first, k, self._rows.problem.time(k))
 
     def _range(self, left: int) -> tuple[int, int]:
         """Return the rows that are right when `left` more steps can be computed."""
@@ -268,7 +257,7 @@ class GridState:
 
     def _compute(self, first: int, last: int, *, test: bool = False, out: Array | None = None) -> None:
         """Compute rows of the next step, block by block."""
-        for lower, upper, row in self._runs(first, last):
+        for lower, upper, row in runs(first, last, self._plan.shape[0], cyclic=self._cyclic):
             for begin in range(lower, upper, self._block_rows):
                 end = min(begin + self._block_rows, upper)
                 self._compute_block(begin, end, row + begin - lower, out)

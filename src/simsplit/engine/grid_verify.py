@@ -13,7 +13,7 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..errors import KernelError
-from ..grids.ghosts import Ghosts, negate
+from ..grids.ghosts import Ghosts, negate, runs
 from ..kernels import Block
 from ..kernels.base import around_cells, read_only
 from ..util.dtypes import canonicalize_nan
@@ -22,7 +22,7 @@ from ..util.memory_limits import require_memory
 from .grid_state import widened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -91,45 +91,16 @@ class GridReference:
         before = low if whole or (first == 0 and not self.cyclic) else 0
         after = high if whole or (first + len(values) == n and not self.cyclic) else 0
         t = self._rows.problem.time(k)
-        padded = np.zeros((before + len(values) + after, *self._ghosts.padded_row(values.shape[1:])), values.dtype)
-        end = before + len(values)
-        self._ghosts.inner(padded)[before:end] = values
-        self._fill(padded[before:end], first, k, t)
-        if self.cyclic:
-            for place in (*range(before), *range(end, end + after)):
-                rounds, row = divmod(place - before, n)
-                padded[place] = padded[before + row]
-                if rounds % 2 and self.layout.sides[0][0].kind == "anti-periodic":
-                    negate(padded[place : place + 1])
-                    self._fill(padded[place : place + 1], row, k, t)
-        else:
-            if before:
-                self._ghosts.fill_rows(0, padded[:low][::-1], padded[low : 2 * low + 1], k, t)
-            if after:
-                inner = padded[max(0, end - high - 1) : end][::-1]
-                self._ghosts.fill_rows(1, padded[end:], inner, k, t)
+        padded = self._ghosts.pad(values, first, before, after, k, t)
         start = first - before  # the row of padded[0]
         lower, upper = start + low, start + len(padded) - high
         result = np.empty((upper - lower, *values.shape[1:]), dtype)
-        for begin, last, row in self._runs(lower, upper):
+        most = max(1, AT_ONCE // max(1, self._plan.history_row_nbytes))
+        for begin, last, row in runs(lower, upper, n, cyclic=self.cyclic, most=most):
             kernel_low, kernel_high = self._plan.reach[0]
             x = padded[begin - kernel_low - start : last + kernel_high - start]
             result[begin - lower : last - lower] = self._evaluate(x, row, last - begin, k, t, dtype)
         return result, lower
-
-    def _fill(self, rows: Array, first: int, k: int, t: float) -> None:
-        for lower, upper, row in self._runs(first, first + len(rows)):
-            self._ghosts.fill_columns(rows[lower - first : upper - first], row, k, t)
-
-    def _runs(self, first: int, last: int) -> Iterator[tuple[int, int, int]]:
-        """Return rows as runs that do not go round, and are not too long, each with the number of its first row."""
-        n = self._plan.shape[0]
-        most = max(1, AT_ONCE // max(1, self._plan.history_row_nbytes))
-        while first < last:
-            row = first % n if self.cyclic else first
-            upper = min(last, first + most, first + n - row if self.cyclic else last)
-            yield first, upper, row
-            first = upper
 
     def _evaluate(self, x: Array, row: int, count: int, k: int, t: float, dtype: np.dtype[Any]) -> Array:
         problem, reach = self._rows.problem, self._plan.reach

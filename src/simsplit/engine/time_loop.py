@@ -9,6 +9,7 @@ import numpy as np
 
 from ..communicator import Agreement
 from ..communicator.flags import STOP
+from ..errors import SimsplitError
 from ..kernels.base import is_own
 from .batching import StepBatcher
 from .cache_blocking import FALLBACK
@@ -85,17 +86,22 @@ def run_steps(
     begun = perf_counter()
     given = (communicator, plan, rows, receiver, timings, block, observer, start, batcher, reducer)
     if plan.reach:
-        from .grid_loop import run_grid
+        from .grid_loop import GridRun
 
-        next_step = run_grid(*given, depth=depth)
+        run: Run = GridRun(*given)
     else:
         run = Run(*given)
-        run.prepare(rows, start)
-        if check_rows and _may_mix(rows):
+    try:
+        run.prepare(rows, start, depth)
+        if check_rows and not plan.reach and _may_mix(rows):
             from .row_check import RowCheck
 
             run.compute.row_check = RowCheck(rows, plan)
         next_step = run.go()
+    except (SimsplitError, KeyboardInterrupt):  # raised on all ranks
+        run.close()
+        raise
+    run.close()
     timings.steps += perf_counter() - begun
     return next_step
 
@@ -141,7 +147,10 @@ class Run:
         least = 1 if observer is not None and observer.can_stop else STEPS_AT_ONCE
         self.batcher = StepBatcher(least, STEPS_BETWEEN) if batcher is None else batcher
 
-    def prepare(self, rows: LocalPart, start: ResumePoint) -> None:
+    def close(self) -> None:
+        """Let go of what is shared with other ranks. Collective."""
+
+    def prepare(self, rows: LocalPart, start: ResumePoint, _depth: int) -> None:
         """Make what computes the steps. Collective."""
         plan = self.plan
         with self.agreement:

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import InputError
 from ..kernels.expressions.language import Expression
 from ..util.dtypes import iter_fields
+from ..util.validation import near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -173,7 +174,8 @@ def _expression(text: str, names: Collection[str], whole: str) -> Expression:
     try:
         found = Expression(text, names)
     except InputError as error:
-        raise InputError(f"the boundary {whole!r}: {error}\n{ACCEPTED}") from None
+        hint = f"Did you mean {meant}? " if (meant := near(whole, PLAIN)) else ""
+        raise InputError(f"the boundary {whole!r}: {error}\n{hint}{ACCEPTED}") from None
     if found.reads_neighbours:
         raise InputError(f"the boundary {whole!r} reads neighbours; it may use inner, the cells within the edge.")
     return found

@@ -14,7 +14,7 @@ from ..kernels.expressions.names import COORDINATES, INDICES
 from ..util.dtypes import iter_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -22,6 +22,32 @@ if TYPE_CHECKING:
     from .grid import Layout
 
     Array = npt.NDArray[Any]
+
+
+def runs(first: int, last: int, n: int, *, cyclic: bool, most: int | None = None) -> Iterator[tuple[int, int, int]]:
+    """Return rows ``[first, last)`` as runs that do not go round, each with the number of its first row on the grid.
+
+    Parameters
+    ----------
+    first, last : int
+        Less than 0 or more than `n` where a cyclic axis goes round.
+    n : int
+        The number of rows of the grid.
+    cyclic : bool
+    most : int, optional
+        The rows of a run at most.
+
+    Examples
+    --------
+    >>> list(runs(-2, 4, 3, cyclic=True))
+    [(-2, 0, 1), (0, 3, 0), (3, 4, 0)]
+    """
+    while first < last:
+        row = first % n if cyclic else first
+        upper = min(last, first + n - row) if cyclic else last
+        upper = upper if most is None else min(upper, first + most)
+        yield first, upper, row
+        first = upper
 
 
 class Ghosts:
@@ -67,10 +93,15 @@ class Ghosts:
         ----------
         rows : ndarray, shape (m, ...), padded
         first : int
-            The number of the first row.
+            The number of the first row, less than 0 or beyond the last one where a cyclic axis goes round.
         k, t
             The step, and its time.
         """
+        n, cyclic = self.layout.shape[0], self.layout.is_cyclic(0)
+        for lower, upper, row in runs(first, first + len(rows), n, cyclic=cyclic):
+            self._fill_run(rows[lower - first : upper - first], row, k, t)
+
+    def _fill_run(self, rows: Array, first: int, k: int, t: float) -> None:
         axes = len(self.reach)
         for axis in range(1, axes):
             low, high = self.reach[axis]
@@ -114,7 +145,45 @@ class Ghosts:
         n = self.layout.shape[0]
         outside = range(-1, -1 - len(ghosts), -1) if side == 0 else range(n, n + len(ghosts))
         for row, ghost in zip(outside, range(len(ghosts)), strict=True):
-            self.fill_columns(ghosts[ghost : ghost + 1], row, k, t)
+            self._fill_run(ghosts[ghost : ghost + 1], row, k, t)
+
+    def pad(self, values: Array, first: int, before: int, after: int, k: int, t: float) -> Array:
+        """Return rows with the ghosts of each, and with ghost rows around where the grid ends.
+
+        Parameters
+        ----------
+        values : ndarray, shape (m, ...)
+            Of a cyclic axis all rows, if there are to be ghost rows.
+        first : int
+            The number of the first row.
+        before, after : int
+            How many ghost rows there are.
+        k, t
+            The step, and its time.
+
+        Returns
+        -------
+        ndarray, shape (before + m + after, ...)
+        """
+        n, end = len(values), before + len(values)
+        whole = np.zeros((before + n + after, *self.padded_row(values.shape[1:])), values.dtype)
+        self.inner(whole)[before:end] = values
+        self.fill_columns(whole[before:end], first, k, t)
+        if self.layout.is_cyclic(0):
+            anti = self.layout.sides[0][0].kind == "anti-periodic"
+            for place in (*range(before), *range(end, end + after)):
+                rounds, row = divmod(place - before, n)
+                ghost = whole[place : place + 1]
+                ghost[...] = whole[before + row : before + row + 1]
+                if rounds % 2 and anti:
+                    negate(ghost)
+                    self.fill_columns(ghost, row, k, t)
+            return whole
+        if before:
+            self.fill_rows(0, whole[:before][::-1], whole[before : 2 * before + 1], k, t)
+        if after:
+            self.fill_rows(1, whole[end:], whole[max(0, end - after - 1) : end][::-1], k, t)
+        return whole
 
     def _fill(self, axis: int, side: int, ghosts: Array, inner: Array, first: int, k: int, t: float) -> None:
         boundary = self.layout.sides[axis][side]

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..kernels.base import Block, Kernel, around_cells, read_only
-from .ghosts import Ghosts, negate
+from .ghosts import Ghosts
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,47 +17,6 @@ if TYPE_CHECKING:
     from .grid import Layout
 
     Array = npt.NDArray[Any]
-
-
-def padded(values: Array, layout: Layout, reach: Reach, numbers: dict[str, Any], at: tuple[int, float, float]) -> Array:
-    """Return the values of all cells of a grid with their ghosts.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n, ...)
-        Of the shape of the grid.
-    layout : Layout
-    reach : tuple of (int, int)
-        How many ghosts there are on both sides, along each axis.
-    numbers : dict of str to number
-        Parameters that boundaries may use.
-    at : tuple of (int, float, float)
-        The step, its time, and the time between steps.
-
-    Returns
-    -------
-    ndarray, shape (lo + n + hi, ...)
-    """
-    k, t, delta_t = at
-    (low, high), n = reach[0], len(values)
-    ghosts = Ghosts(layout, reach, numbers, delta_t)
-    whole = np.zeros((low + n + high, *ghosts.padded_row(values.shape[1:])), values.dtype)
-    ghosts.inner(whole)[low : low + n] = values
-    ghosts.fill_columns(whole[low : low + n], 0, k, t)
-    if layout.is_cyclic(0):
-        for place in (*range(low), *range(low + n, low + n + high)):
-            rounds, row = divmod(place - low, n)
-            whole[place] = whole[low + row]
-            if rounds % 2 and layout.sides[0][0].kind == "anti-periodic":
-                negate(whole[place : place + 1])
-                ghosts.fill_columns(whole[place : place + 1], row, k, t)
-        return whole
-    if low:
-        ghosts.fill_rows(0, whole[:low][::-1], whole[low : 2 * low + 1], k, t)
-    if high:
-        inner = whole[max(0, low + n - high - 1) : low + n][::-1]
-        ghosts.fill_rows(1, whole[low + n :], inner, k, t)
-    return whole
 
 
 def padded_trial(
@@ -99,15 +58,15 @@ def padded_trial(
             around[name] = read_only(around_cells(first, rows.ndim, reach, few.cyclic)[cells])
     block = Block(0, time, delta_t, (0, count), parameters, seed, grid=few, reach=reach, around=around)
     numbers = {name: value for name, value in parameters.items() if not isinstance(value, np.ndarray)}
-    at = (0, time, delta_t)
+    ghosts = Ghosts(few, reach, numbers, delta_t)
     if not reach:
         return read_only(rows), block
     try:
-        return read_only(padded(rows, few, reach, numbers, at)), block
+        return read_only(ghosts.pad(rows, 0, low, high, 0, time)), block
     except InputError:
         if kernel.kind == "map" or rows.dtype.kind not in "biu":
             raise
-        x = padded(rows.astype(np.float64), few, reach, numbers, at)
+        x = ghosts.pad(rows.astype(np.float64), 0, low, high, 0, time)
         if np.result_type(rows.dtype, kernel.result_dtype(np.zeros(x.shape, rows.dtype), block)).kind not in "fc":
             raise
         return read_only(x), block  # the state is one of floats

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...communicator import connect
+from ...grids.grid import Grid
 from ...problem import Problem
 from ...problem_file import build as problems
 from ...runs.destinations import Memory
@@ -58,8 +59,18 @@ def _try(settings: Settings, found: ResourceEstimate, rows: int, steps: int) -> 
         for name, value in settings.parameters.items()
     }
     kernel = problems.kernel(settings.replace(parameters=parameters), root=True)
+    grid = first.grid
+    if (layout := first.layout(found.plan.shape)) is not None and grid is not None:
+        shape = (rows, *layout.shape[1:])
+        grid = Grid(shape, spacing=layout.spacing, origin=layout.origin, boundary=grid.boundary)
+    initial = problems.initial(settings) if first.initial is None else first.initial
     problem = Problem(
-        _repeated(first.initial, rows), kernel, delta_t=first.delta_t, steps=steps, start_time=first.start_time
+        _repeated(initial[:1], rows),
+        kernel,
+        delta_t=first.delta_t,
+        steps=steps,
+        start_time=first.start_time,
+        grid=grid,
     )
     alone = Memory("gatherv")
     with stdout_held():  # what the kernel prints belongs in no script
