@@ -203,3 +203,34 @@ def test_a_default_on_a_reserved_name_is_refused() -> None:
 def test_other_functions_are_not_numbas() -> None:
     assert not function(lambda x: x, name="mine").is_numba
     assert not FunctionKernel(np.negative).is_numba
+
+
+@numba.njit
+def around(x: Any) -> Any:
+    result = np.empty((x.shape[0] - 2, x.shape[1] - 2))
+    for i in range(result.shape[0]):
+        for j in range(result.shape[1]):
+            result[i, j] = (x[i, j + 1] + x[i + 2, j + 1] + x[i + 1, j] + x[i + 1, j + 2]) / 4
+    return result
+
+
+@numba.njit
+def shifted(x: Any, r: float) -> Any:
+    return x[0, 0] + r * (x[1, 0] - x[0, -1])
+
+
+def test_functions_of_numba_read_neighbours() -> None:
+    initial = np.random.default_rng(1).random((9, 7))
+    grid = simsplit.Grid(boundary="no-flux")
+    padded = function(around, kind="step", reach=1)
+    relative = simsplit.stencil(shifted)(r=0.5)
+    for kernel, text in (
+        (padded, "((x[-1] + x[1]) + x[0, -1] + x[0, 1]) / 4"),
+        (relative, "x + 0.5 * (x[1] - x[0, -1])"),
+    ):
+        found, expected = (
+            simsplit.run(Problem(initial, each, delta_t=1, steps=5, grid=grid), serial=True, verify=True).history
+            for each in (kernel, simsplit.kernels.expression(text, kind="step"))
+        )
+        assert found is not None
+        assert (found == expected).all()

@@ -90,6 +90,15 @@ def test_without_a_time_it_is_estimated(capsys: pytest.CaptureFixture[str]) -> N
     assert longer["time"] > "1-00:00:00"
 
 
+def test_a_grid_is_estimated_with_its_neighbours(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--grid", "300x200", "--boundary", "rows=periodic", "--boundary", "columns=no-flux"]
+    nodes = ["--nodes", "1", "--ntasks-per-node", "2"]
+    text = script(capsys, *nodes, *words, "--kernel", "x + 0.1 * laplace(x)", "--kind", "step", "--steps", "1000")
+    assert re.fullmatch(r"\d+:\d\d:\d\d", asked(text)["time"])
+    assert "--boundary rows=periodic" in text
+    script(capsys, *nodes, "--size", "300", "--initial", "exp(-row / 10)", "--steps", "1000")
+
+
 def test_variables_have_defaults_that_can_be_overridden(capsys: pytest.CaptureFixture[str]) -> None:
     text = script(capsys, "--ntasks-per-node=1", "--time=5", "--launch", "srun --mpi=pmix", "-o", "runs/it's")
     lines = [line for line in text.splitlines() if re.match("SIMSPLIT_[A-Z]+=", line)]
