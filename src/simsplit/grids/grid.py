@@ -77,7 +77,7 @@ class Layout(Record):
         cells = " × ".join(f"{n:,}" for n in self.shape)
         spacing = {f"{each:g}" for each in self.spacing}
         apart = " × ".join(f"{each:g}" for each in self.spacing) if len(spacing) > 1 else spacing.pop()
-        return f"{cells} cells of {apart}, {self.boundary}"
+        return f"{cells} cells of {apart}" + (f", {self.boundary}" if self.sides[0][0].kind else "")
 
     @property
     def boundary(self) -> str:

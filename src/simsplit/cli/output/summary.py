@@ -41,7 +41,8 @@ def summary(problem: Problem, result: Result, output: str) -> list[str]:
     if result.cells is not None and problem.initial is not None:
         layout = problem.layout(problem.initial.shape)
         grid = "" if layout is None else f"grid of {layout.facts()}"
-        lines.insert(1, " · ".join(filter(None, (grid, result.backend.rpartition("; ")[2]))))
+        _, reads, halo = result.backend.rpartition("; reach ")
+        lines.insert(1, f"{grid} · reach {halo}" if reads else grid)
     if result.note is not None:
         lines.insert(0, result.note)
     if result.verification is not None:
