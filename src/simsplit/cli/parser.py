@@ -242,7 +242,10 @@ def _add_doctor(parser: argparse.ArgumentParser) -> None:
 
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=integer(1), metavar="N", help="rows of float64 (default 8,000,000)")
-    parser.add_argument("--steps", type=integer(1), metavar="S", help="number of steps (default 10)")
+    parser.add_argument(
+        "--grid", metavar="N[xM[xL]]", help="instead: steps of heat on a grid, beside NumPy in one process"
+    )
+    parser.add_argument("--steps", type=integer(1), metavar="S", help="number of steps (default 10, of a grid 40)")
     parser.add_argument(
         "--rounds", type=integer(1), default=5, metavar="R", help="each is measured so often, in turn (default 5)"
     )

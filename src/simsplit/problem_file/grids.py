@@ -25,7 +25,7 @@ def of_options(
     """
     found = dict(before)
     if grid is not None:
-        found["shape"] = [_whole(word, grid) for word in grid.lower().replace("×", "x").split("x")]
+        found["shape"] = shape_of(grid)
     for name, text in (("spacing", spacing), ("origin", origin)):
         if text is not None:
             numbers = [_number(name, word, text) for word in text.split(",")]
@@ -60,6 +60,17 @@ def check_file(values: Mapping[str, Any], path: str) -> None:
             hint = f" Did you mean `{found}`?" if (found := near(key, GRID)) else ""
             raise InputError(f"{where} has no key `{key}`.{hint} Known: {', '.join(GRID)}.")
     _require_right(table, where)
+
+
+def shape_of(text: str) -> list[int]:
+    """Return the shape that ``--grid`` gives, such as 1000x1000.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    return [_whole(word, text) for word in text.lower().replace("×", "x").split("x")]
 
 
 def grid_of(settings: Mapping[str, Any]) -> Grid | None:

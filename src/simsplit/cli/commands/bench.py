@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..parser import Options
 
 _SIZE, _STEPS = 8_000_000, 10
+_GRID_STEPS = 40
 _SCALED = {"fill": "fill", "simsplit": "simsplit", "simsplit_steps": "its steps"}  # what is, and what it is called
 
 _LEGEND = (
@@ -41,6 +42,9 @@ def command(options: Options) -> None:
     """
     with interrupts.held():
         communicator = connect_ranks(options)
+        if options.grid is not None:
+            _grid(communicator, options, options.grid)
+            return
         work = Work(options.size or _SIZE, options.steps or _STEPS, options.rounds)
         with Agreement(communicator):
             if options.plot is not None and communicator.rank == 0:
@@ -56,6 +60,21 @@ def command(options: Options) -> None:
                     from ..bench.figure import draw
 
                     draw(found, options.plot)
+
+
+def _grid(communicator: Communicator, options: Options, text: str) -> None:
+    """Measure the steps of a grid, and print. Collective."""
+    from ...problem_file.grids import shape_of
+    from ..bench import grids
+
+    shape: list[int] = []
+    with Agreement(communicator):
+        shape = shape_of(text)
+        if options.plot is not None or options.size is not None:
+            raise InputError("--grid: not allowed with --size and --plot.")
+    found = grids.measure(communicator, shape, options.steps or _GRID_STEPS, options.rounds)
+    if communicator.rank == 0:
+        say(json.dumps(found) if options.json else "\n".join(grids.lines(found)))
 
 
 def _require_plot(path: str) -> None:
