@@ -71,7 +71,8 @@ def test_json_says_all_in_one_object(program: Program) -> None:
     report = json.loads(ended.out)
     assert report["problem"] == {
         "kernel": "affine", "kind": "map", "parameters": {"offset": -1.5, "multiplier": 0.001}, "shape": [10],
-        "dtype": "float32", "delta_t": 0.1, "start_time": -2.0, "steps": 3, "seed": 0, "keep": "all", "reduce": [], "reduce_over": "rows",
+        "dtype": "float32", "delta_t": 0.1, "start_time": -2.0, "steps": 3, "seed": 0, "keep": "all", "reduce": [],
+        "reduce_over": "rows",
     }  # fmt: skip
     assert (report["ranks"], report["nodes"]) == (ranks, 1)
     assert report["bounds"][0] == [0, -(-10 // ranks)]
