@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simsplit import InputError
 from simsplit.grids.boundary import Side, parse_side
+from tests.support.profiles import examples
 
 INNER = np.array([[3.0, 30.0], [5.0, 50.0], [7.0, 70.0]])  # from the edge inwards
 
@@ -106,3 +109,20 @@ def test_a_side_knows_what_it_uses_and_needs() -> None:
     assert parse_side("fixed 1").least is None
     assert parse_side("  flux   2 ").text == "flux 2"
     assert isinstance(parse_side("periodic"), Side)
+
+
+@examples(300)
+@given(st.text(alphabet="fixedwal -nopruc01.5*+()[]rXtk", max_size=20) | st.text(max_size=12))
+def test_any_text_is_a_boundary_or_refused(text: str) -> None:
+    try:
+        side = parse_side(text, ["a"])
+    except InputError:
+        return
+    names = dict.fromkeys(("t", "k", "delta_t", "row", "column", "layer", "X", "Y", "Z", "a"), 1.5)
+    ghosts_of = np.zeros((2, 2))
+    if side.kind not in ("periodic", "anti-periodic"):
+        with np.errstate(all="ignore"):
+            try:
+                side.fill(ghosts_of, INNER, names, 0.5)
+            except InputError as error:
+                assert "does not hold" in str(error)
