@@ -10,7 +10,7 @@ import pytest
 
 from simsplit.grids.boundary import PLAIN, WITH_VALUE
 from simsplit.kernels.expressions.language import OPERATORS
-from tests.support.launching import BIN, ROOT, environment, run
+from tests.support.launching import BIN, ROOT, environment, mpiexec, run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,11 +33,12 @@ def test_the_commands_run_from_top_to_bottom(tmp_path: Path) -> None:
             assert "identical: " in ended.out.splitlines()[-1] or "runs/heat" in ended.out.splitlines()[-1]
 
 
-@pytest.mark.parametrize("launcher", [(), (str(BIN / "mpiexec"), "-n", "3")], ids=["alone", "three"])
+@pytest.mark.parametrize("ranks", [0, 3, 5, 7])
 @pytest.mark.parametrize("source", PROGRAMS, ids=["life", "gray-scott", "padded"])
-def test_the_programs_run(source: str, launcher: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_programs_run(source: str, ranks: int, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(source)
-    ended = run([*launcher, str(BIN / "python"), "program.py"], cwd=tmp_path)
+    program = ["program.py"]
+    ended = run(mpiexec(ranks, *program) if ranks else [str(BIN / "python"), *program], cwd=tmp_path)
     assert (ended.status, ended.err) == (0, "")
     assert all(line.startswith("identical: ") for line in ended.out.splitlines())
     assert ended.out

@@ -72,8 +72,8 @@ def _pascal() -> Case:
     return Case("Pascal's triangle", lambda: _expression("x[-1] + x[+1]", start, "fixed 0", 62), check)
 
 
-def _rule(number: int, text: str, populations: dict[int, int], centre: str = "") -> Case:
-    size = 2 * 110 + 9
+def _rule(number: int, text: str, populations: dict[int, int], centre: str = "", ones: int | None = None) -> Case:
+    size = 2049
     start = np.zeros(size, np.uint8)
     start[size // 2] = 1
 
@@ -81,8 +81,9 @@ def _rule(number: int, text: str, populations: dict[int, int], centre: str = "")
         for k, population in populations.items():
             assert history[k].sum() == population
         assert "".join(map(str, history[: len(centre), size // 2])) == centre
+        assert ones is None or history[:1000, size // 2].sum() == ones
 
-    return Case(f"rule {number}", lambda: _expression(text, start, "fixed 0", 100, "all"), check)
+    return Case(f"rule {number}", lambda: _expression(text, start, "fixed 0", 1000, "all"), check)
 
 
 @stencil(boundary="fixed 0")
@@ -179,17 +180,17 @@ def _wave(boundary: str, half: int, sign: int) -> Case:
 
 
 def _ulam() -> Case:
-    start = np.zeros((76, 76), np.uint8)
-    start[38, 38] = 1
+    start = np.zeros((140, 140), np.uint8)
+    start[70, 70] = 1
     counts = [1, 5, 9, 21, 25, 37, 49, 85, 89, 101, 113, 149, 161, 197, 233, 341, 345]
 
     def check(history: Array) -> None:
         found = history.sum(axis=(1, 2))
         assert found[: len(counts)].tolist() == counts
-        assert found[31] == 1365
+        assert found[[31, 63]].tolist() == [1365, 5461]
 
     text = "where(x[-1] + x[1] + x[0, -1] + x[0, 1] == 1, 1, x)"
-    return Case("Ulam–Warburton", lambda: _expression(text, start, "fixed 0", 31, "all"), check)
+    return Case("Ulam–Warburton", lambda: _expression(text, start, "fixed 0", 63, "all"), check)
 
 
 def star(x: Any, row: Any, column: Any) -> Any:
@@ -268,9 +269,15 @@ CASES = [
     _shift_of_three(),
     _walk(),
     _pascal(),
-    _rule(90, "x[-1] != x[1]", {k: 2 ** k.bit_count() for k in range(101)}),
-    _rule(30, "x[-1] != (x or x[1])", {}, "1101110011000101100100111010111001110101011000011001010110101011"),
-    _rule(110, "(x or x[1]) and not (x[-1] and x and x[1])", {10: 6, 100: 52}),
+    _rule(90, "x[-1] != x[1]", {k: 2 ** k.bit_count() for k in range(1001)}),
+    _rule(
+        30,
+        "x[-1] != (x or x[1])",
+        {1000: 1001},
+        "1101110011000101100100111010111001110101011000011001010110101011",
+        481,
+    ),
+    _rule(110, "(x or x[1]) and not (x[-1] and x and x[1])", {10: 6, 100: 52, 1000: 587}),
     _pentomino(),
     _glider(),
     _diehard(),
