@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simsplit import Grid, Problem, kernels
+from simsplit.communicator.serial import SerialCommunicator
+from simsplit.engine import Plan
+from simsplit.engine.grid_loop import best_depth, choose_depth
+from simsplit.engine.grid_state import GridState
 from simsplit.kernels.stencil import stencil
 from simsplit.verification import bit_mismatch
 from tests.support.grids import history, on_threads
 from tests.support.profiles import examples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PAIRS = ["fixed 1", "fixed 2", "fixed -1", "wall 1", "no-flux", "mirror", "flux 3"]
 DTYPES = ["f4", "f8", "c8", "c16", "i2", "i8", "u1", "u4", "?"]
@@ -47,6 +55,7 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
         "keep": draw(st.sampled_from(["all", "last", "every:2", "last:3"])),
         "block_size": draw(st.sampled_from([1, 100, 4096])),
         "how": draw(st.sampled_from(["expression", "stencil", "function"])),
+        "overlap": draw(st.booleans()),
     }
 
 
@@ -111,6 +120,13 @@ def _kernel(case: dict[str, Any]) -> Any:
     return kernels.function(padded, kind="step", reach=reach)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _overlap() -> Iterator[None]:
+    """Leave the overlap as it was."""
+    yield
+    GridState.overlap = True
+
+
 @examples(600)
 @given(cases())
 def test_the_bits_are_those_of_a_plain_program(case: dict[str, Any]) -> None:
@@ -122,6 +138,7 @@ def test_the_bits_are_those_of_a_plain_program(case: dict[str, Any]) -> None:
         keep=case["keep"],
         grid=Grid(boundary=[list(pair) for pair in case["boundary"]]),
     )
+    GridState.overlap = case["overlap"]
     result = on_threads(
         problem, case["ranks"], depth=case["depth"], verify=case["ranks"] % 2 == 1, block_size=case["block_size"]
     )
@@ -131,3 +148,24 @@ def test_the_bits_are_those_of_a_plain_program(case: dict[str, Any]) -> None:
     expected = expected[: case["steps"]][problem.kept.start :: problem.kept.step][: len(problem.kept)]
     assert result.history.dtype == expected.dtype
     assert not bit_mismatch(expected, result.history).any()
+
+
+def test_long_rows_are_exchanged_often_and_single_values_seldom() -> None:
+    def plan(shape: tuple[int, ...], ranks: int, reach: Any = ((1, 1), (1, 1))) -> Plan:
+        dtype = np.dtype(float)
+        return Plan(shape, dtype, dtype, 10, ranks, reach=reach[: len(shape)])
+
+    assert best_depth(plan((4096, 4096), 2), 2e-6) <= 4
+    assert 60 <= best_depth(plan((10**6,), 4), 2e-6) <= 256
+    assert best_depth(plan((10**6,), 4), 1.0) == 256
+    assert best_depth(plan((40, 3), 8), 1.0) == 1  # of five rows not many are to be computed twice
+    assert best_depth(plan((10**6,), 1), 1.0) == 1
+    assert best_depth(plan((10**6, 2), 4, ((0, 0), (1, 1))), 1.0) == 1
+
+
+def test_the_depth_is_what_is_asked_for_but_for_anti_periodic_rows() -> None:
+    alone = SerialCommunicator()
+    plan = Plan((40,), np.dtype(float), np.dtype(float), 10, 1, reach=((1, 1),))
+    for boundary, wanted, expected in (("periodic", 7, 7), ("anti-periodic", 7, 1), ("fixed 0", None, 1)):
+        layout = Grid(boundary=boundary).layout((40,), {})
+        assert choose_depth(alone, plan, layout, wanted) == expected

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -63,11 +63,18 @@ class GridState:
     where : str
         What messages call the rank.
 
+    Attributes
+    ----------
+    overlap : bool
+        Whether an exchange begins as soon as the rows for it are computed. Tests switch it off.
+
     Raises
     ------
     InputError
         If it does not fit in memory.
     """
+
+    overlap: ClassVar[bool] = True
 
     def __init__(
         self, communicator: Communicator, plan: Plan, rows: LocalPart, depth: int, block_rows: int, where: str
@@ -194,7 +201,7 @@ class GridState:
             Whether another exchange will be needed: then it is started as soon as the rows for it are there.
         """
         self.left -= 1
-        begin = more and self.left == 0
+        begin = more and self.left == 0 and self.overlap
         if self.lower < self.upper:
             self.guarded(self._fill_edges)
             first, last = self._range(self.left)
