@@ -81,7 +81,7 @@ bench: $(VENV)/run  ## measure start-up, history, memory and remote calls agains
 	$(VENV)/bin/mpiexec -n 2 $(VENV)/bin/python benchmarks/output.py
 
 # Heat and its torch are large, and not made for every Python: the table says so if they are missing.
-bench-peers: .venv-peers/run  ## measure the same work by NumPy, numexpr, mpi4py, Dask, Pyro5, Heat (MPICH)
+bench-peers: .venv-peers/run  ## measure the same work by NumPy, numexpr, mpi4py, Dask, py-pde, Pyro5, Heat (MPICH)
 	.venv-peers/bin/python benchmarks/peers.py
 	.venv-peers/bin/mpiexec -n 2 .venv-peers/bin/python benchmarks/grids.py
 	.venv-peers/bin/mpiexec -n 2 .venv-peers/bin/python benchmarks/remote.py
@@ -122,7 +122,7 @@ $(VENV_mpich)/test $(VENV_openmpi)/test: %/test: pyproject.toml | %/bin/python
 	@touch $@ $*/run
 
 .venv-peers/run: pyproject.toml | .venv-peers/bin/python
-	.venv-peers/bin/python $(PIP) install -e '.[mpich,fast]' numexpr 'dask[array]' distributed Pyro5 msgpack
+	.venv-peers/bin/python $(PIP) install -e '.[mpich,fast]' numexpr 'dask[array]' distributed Pyro5 msgpack py-pde
 	-.venv-peers/bin/python $(PIP) install --only-binary :all: heat h5py
 	@touch $@
 
