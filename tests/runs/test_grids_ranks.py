@@ -56,8 +56,8 @@ def test_every_output_holds_the_same(
         grid = Grid(boundary=["no-flux", "anti-periodic"])
         return Problem(initial, kernel, delta_t=0.5, steps=9, grid=grid, keep="every:2")
 
-    expected = world.bcast(run(problem(), comm=world.comm, serial=world.size == 1).history)
-    run(problem(), comm=world.comm, serial=world.size == 1, output=folder / output, depth=3, verify=True)
+    expected = world.bcast(run(problem(), serial=world.size == 1).history)
+    run(problem(), serial=world.size == 1, output=folder / output, depth=3, verify=True)
     if world.rank == 0:
         path = folder / "folder" / "history.npy" if output == "folder" else folder / output
         found = np.load(path) if path.suffix == ".npy" else stored_array(str(path)).rows(0, 5)  # type: ignore[union-attr]
