@@ -17,10 +17,10 @@ from tests.support.grid_cases import CASES, Case
 pytestmark = pytest.mark.mpi
 
 
-@pytest.mark.parametrize("depth", [1, 5, "auto"])
+@pytest.mark.parametrize("depth", [5, "auto"])  # which is 1 for most of these, and threads try others
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_the_result_is_known(case: Case, depth: int | None) -> None:
-    result = run(case.problem(), depth=depth, verify=depth == "auto" and case.name != "diehard")
+def test_the_result_is_known(case: Case, depth: Any) -> None:
+    result = run(case.problem(), depth=depth, verify=depth == "auto")
     if result.history is not None:
         case.check(result.history)
 
