@@ -119,7 +119,7 @@ def select_backend(
 def _remedy(reason: str) -> str:
     if "not installed" in reason:
         return "Install it with: pip install 'simsplit[fast]'"
-    if "left to NumPy" in reason:
+    if "reads neighbours" in reason:
         return "Give --backend auto"
     return "Give --backend auto, or a kernel that is built in, an expression, or a function compiled by numba.njit"
 
