@@ -56,7 +56,7 @@ def main():
     """Let it flow through a channel with a cylinder in it, and print how fast."""
     rows, columns = np.indices((41, 120))
     solid = (rows == 0) | ((rows - 20) ** 2 + (columns - 30) ** 2 < 36)
-    result = simsplit.run(problem(solid, 0.6, 1e-5, 1000), verify=True)
+    result = simsplit.run(problem(solid, 0.6, 1e-5, 300), verify=True)
     if result.history is not None:  # on root
         speed = np.where(solid, 0, velocity(result.history[0], 1e-5))
         print(f"at most {speed.max():.6f}, behind the cylinder {speed[20, 40]:.6f}")

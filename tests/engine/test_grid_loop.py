@@ -128,7 +128,7 @@ def _overlap() -> Iterator[None]:
     GridState.overlap = True
 
 
-@examples(600)
+@examples(400)
 @given(cases())
 def test_the_bits_are_those_of_a_plain_program(case: dict[str, Any]) -> None:
     problem = Problem(

@@ -138,15 +138,15 @@ def test_shallow_water_keeps_its_mass_and_a_lake_rests() -> None:
 
 
 def test_lattice_boltzmann_flows_as_poiseuille_found() -> None:
-    assert outputs("lattice_boltzmann").splitlines()[0] == "at most 0.012780, behind the cylinder 0.002241"
+    assert outputs("lattice_boltzmann").splitlines()[0] == "at most 0.004416, behind the cylinder 0.001065"
     module = example("lattice_boltzmann")
-    height, fastest = 21, 0.05
+    height, fastest = 11, 0.05  # at this tau the parabola is exact, however few cells it has
     tau = 0.5 + sqrt(3 / 16)
     viscosity = (tau - 0.5) / 3
     force = 8 * viscosity * fastest / height**2
     solid = np.zeros((height + 1, 4), bool)
     solid[-1] = True  # the wall on both sides, for rows go round
-    history = simsplit.run(module.problem(solid, tau, force, 8_000), serial=True).history
+    history = simsplit.run(module.problem(solid, tau, force, 2_500), serial=True).history
     assert history is not None
     y = np.arange(height) + 0.5
     expected = force / (2 * viscosity) * y * (height - y)
