@@ -7,11 +7,13 @@ cells within the edge; so both sides of an axis go the same way.
 from __future__ import annotations
 
 import inspect
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from ..errors import InputError
+from ..kernels.base import COORDINATES, INDICES
 from ..kernels.expressions.language import Expression
 from ..util.dtypes import iter_fields
 from ..util.validation import near
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 PLAIN = ("periodic", "anti-periodic", "no-flux", "mirror")
 WITH_VALUE = ("fixed", "wall", "flux")
 CYCLIC = ("periodic", "anti-periodic")
-VARIABLES = ("t", "k", "delta_t", "row", "column", "layer", "X", "Y", "Z")
+VARIABLES = ("t", "k", "delta_t", *INDICES, *COORDINATES)
 ACCEPTED = (
     'Accepted are "periodic", "anti-periodic", "fixed V", "wall V", "no-flux", "flux Q", "mirror", an expression of '
     "t, coordinates and inner, or, in Python, a function of the inner cells. A list has one for each axis, or of one "
@@ -112,14 +114,24 @@ class Side(NamedTuple):
     def _put(self, target: Array, value: Any) -> None:
         if target.dtype.kind == "b" and np.isin(value, (0, 1)).all():
             value = np.asarray(value).astype(np.bool_)
-        try:
-            np.copyto(target, value, casting="same_kind")
-        except (TypeError, OverflowError):
-            given = np.asarray(value).dtype
-            raise InputError(
-                f"the boundary {self.text!r} gives {given}, which the grid's {target.dtype} does not hold. Give a "
-                "whole number, or a grid of floats (--dtype float64)."
-            ) from None
+        if target.dtype.kind not in "iu" or _within(np.asarray(value), np.iinfo(target.dtype)):
+            with suppress(TypeError, OverflowError):
+                np.copyto(target, value, casting="same_kind")
+                return
+        raise InputError(
+            f"the boundary {self.text!r} gives {np.asarray(value).dtype}, which the grid's {target.dtype} does not "
+            "hold. Give a whole number, or a grid of floats (--dtype float64)."
+        )
+
+
+def _within(values: Array, limits: np.iinfo[Any]) -> bool:
+    """Return whether whole numbers lie within limits; of others NumPy says whether they can be taken.
+
+    NumPy before 2 takes 300 for uint8 as 44.
+    """
+    if values.dtype.kind not in "iu" or values.dtype == limits.dtype or not values.size:
+        return True
+    return limits.min <= int(values.min()) and int(values.max()) <= limits.max
 
 
 class _With(dict[str, Any]):
