@@ -10,6 +10,7 @@ import numpy as np
 
 from .errors import InputError
 from .kernels import Kernel
+from .kernels.base import INDICES
 from .kernels.constants import Constant
 from .util.dtypes import as_array, axes_within, dtype_label, is_masked, is_numeric, strip_metadata
 from .util.validation import finite, integer
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from .grids.grid import Grid, Layout
 
 REDUCED = ("rows", "cells")
-CELL_AXES = ("row", "column", "layer")  # what the first axes of a grid are called in files
 REDUCTIONS = ("mean", "min", "max", "std", "sum")
 _AXES = 60  # of NumPy's 64: a history has one more, and the memory for some steps of it up to three
 _DIGITS = 19  # as many make numbers of more than 63 bits
@@ -332,6 +332,11 @@ def _require_used(kernel: Kernel, layout: Layout | None) -> None:
     unused = [name for name in getattr(kernel, "unused", ()) if name not in names]
     if unused and (layout is not None or not kernel.is_on_grid):
         raise InputError(f"the expression {kernel.formula!r} does not use the parameter {unused[0]}")
+
+
+def axis_names(axes: int) -> tuple[str, ...]:
+    """Return what the first axes of an array are called in files: those of rows, or of the cells of a grid."""
+    return (*INDICES[:axes], *(f"axis_{axis}" for axis in range(len(INDICES), axes)))
 
 
 def kept_steps(keep: str, steps: int) -> range:

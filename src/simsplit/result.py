@@ -11,8 +11,9 @@ import numpy as np
 
 from .engine import Timings
 from .errors import InputError, SimsplitError
+from .kernels.base import COORDINATES
 from .kernels.result_dtype import taken_by_row
-from .problem import CELL_AXES, times_of
+from .problem import axis_names, times_of
 from .util.records import Record
 from .util.validation import finite
 
@@ -352,8 +353,9 @@ def _axes(cells: GridCells | None) -> tuple[tuple[str, ...], dict[str, Any]]:
     """Return what the axes of rows and cells are called, and coordinates along them."""
     if cells is None:
         return ("row",), {}
-    names = tuple(CELL_AXES[axis] if axis < len(CELL_AXES) else f"axis_{axis}" for axis in range(len(cells.shape)))
-    return names, {"XYZ"[axis]: (name, cells.coordinates(axis)) for axis, name in enumerate(names[:3])}
+    names = axis_names(len(cells.shape))
+    places = enumerate(zip(COORDINATES, names, strict=False))
+    return names, {coordinate: (name, cells.coordinates(axis)) for axis, (coordinate, name) in places}
 
 
 def make_result(

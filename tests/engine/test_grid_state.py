@@ -9,14 +9,15 @@ import pytest
 
 from simsplit import Grid, KernelError, Problem, kernels
 from simsplit.engine.grid_state import widened
+from simsplit.grids.boundary import Side
 from tests.support.grids import on_threads
 
 
 def test_ghosts_that_are_taken_from_rows_take_as_many_on_both_sides() -> None:
     reach = ((2, 0), (1, 3))
-    assert widened(reach, cyclic=True, fixed=False) == reach
-    assert widened(reach, cyclic=False, fixed=True) == reach
-    assert widened(reach, cyclic=False, fixed=False) == ((2, 2), (1, 3))
+    assert widened(reach, (Side("periodic", "periodic"),) * 2) == reach
+    assert widened(reach, (Side("fixed", "fixed 0"),) * 2) == reach
+    assert widened(reach, (Side("fixed", "fixed 0"), Side("no-flux", "no-flux"))) == ((2, 2), (1, 3))
 
 
 class Fails(kernels.Kernel):

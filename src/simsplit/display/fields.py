@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..errors import InputError
+from ..kernels.base import COORDINATES
 from ..rundir.recorded_run import evenly_spaced
 from . import figure as picture
 from .components import Components, Quantity
@@ -26,7 +27,6 @@ _PIXELS = 1000  # along an axis; of more cells every second, third … is shown
 _BESIDE = 3  # panels, in one line
 _MOST = 12  # steps that may be chosen
 _PLANE, _SPACE = 2, 3  # axes of a grid that is drawn as it is, and of one that is cut
-_COORDINATES = ("X", "Y", "Z")
 
 
 class FieldQuantity(NamedTuple):
@@ -291,4 +291,4 @@ def _title(view: View, entry: int) -> str:
 
 
 def _coordinate(axis: int) -> str:
-    return _COORDINATES[axis] if axis < len(_COORDINATES) else f"axis {axis}"
+    return COORDINATES[axis] if axis < len(COORDINATES) else f"axis {axis}"

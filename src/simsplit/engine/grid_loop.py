@@ -161,19 +161,23 @@ def choose_depth(communicator: Communicator, plan: Plan, layout: Layout, wanted:
     communicator : Communicator
     plan : Plan
     layout : Layout
-        With anti-periodic rows it is 1: what a kernel gives for rows of another sign is not what it gives of another
-        sign.
     wanted : int or None
         What the user asks for.
     """
-    if layout.sides[0][0].kind == "anti-periodic":
-        return 1
-    if wanted is not None:
-        return wanted
+    if (fixed := fixed_depth(layout, wanted)) is not None:
+        return fixed
     begun = perf_counter()
     for _ in range(10):
         communicator.allreduce_or(0)
     return best_depth(plan, communicator.bcast((perf_counter() - begun) / 10))
+
+
+def fixed_depth(layout: Layout, wanted: int | None) -> int | None:
+    """Return the depth that does not depend on the latency, None if there is none.
+
+    With anti-periodic rows it is 1: what a kernel gives for rows of another sign is not what it gives of another sign.
+    """
+    return 1 if layout.is_anti(0) else wanted
 
 
 def best_depth(plan: Plan, latency: float) -> int:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..communicator.interrupts import interrupts
+from ..grids.boundary import CYCLIC
 from ..grids.ghosts import Ghosts, runs
 from ..kernels import Block
 from ..kernels.base import around_cells, read_only
@@ -30,16 +31,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from ..communicator import Communicator
+    from ..grids.boundary import Side
+    from ..kernels.cells import Reach
     from .local_part import LocalPart
     from .plan import Plan
 
     Array = npt.NDArray[Any]
 
 
-def widened(reach: tuple[tuple[int, int], ...], *, cyclic: bool, fixed: bool) -> tuple[tuple[int, int], ...]:
+def widened(reach: Reach, sides: tuple[Side, Side]) -> Reach:
     """Return the reach along axis 0 that a state needs: where ghosts are taken from rows, as much on both sides."""
     low, high = reach[0]
-    if not cyclic and not fixed:
+    if sides[0].kind not in CYCLIC and {side.kind for side in sides} != {"fixed"}:
         low = high = max(low, high)
     return ((low, high), *reach[1:])
 
@@ -83,8 +86,7 @@ class GridState:
         self._communicator, self._plan, self._rows, self._where = communicator, plan, rows, where
         self._layout = layout = rows.layout
         self._cyclic = layout.is_cyclic(0)
-        kinds = {side.kind for side in layout.sides[0]}
-        self._reach = widened(plan.reach, cyclic=self._cyclic, fixed=kinds == {"fixed"})
+        self._reach = widened(plan.reach, layout.sides[0])
         self.depth, self._block_rows = depth, block_rows
         self.lower, self.upper = plan.bounds[communicator.rank]
         low, high = self._reach[0]
@@ -114,14 +116,13 @@ class GridState:
             self._around[name] = self._parameter(value)
 
     def _halo(self, array: Array, *, anti: bool = True) -> Halo:
-        kind = self._layout.sides[0][0].kind
         return Halo(
             self._communicator,
             self._plan.bounds,
             self._halo_rows,
             array,
             cyclic=self._cyclic,
-            anti=anti and kind == "anti-periodic",
+            anti=anti and self._layout.is_anti(0),
         )
 
     def _parameter(self, value: Array) -> Array:
@@ -333,8 +334,3 @@ class GridState:
             for halo in self._halos:
                 halo.close()
         self._halos = []
-
-    @property
-    def sent_nbytes(self) -> int:
-        """Bytes that this rank sends in an exchange."""
-        return self._halos[0].sent_nbytes if self._halos else 0

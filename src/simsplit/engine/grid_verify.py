@@ -20,6 +20,7 @@ from ..util.dtypes import canonicalize_nan
 from ..util.formatting import stdout_held
 from ..util.memory_limits import require_memory
 from .grid_state import widened
+from .verify import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
     Spans = list[tuple[int, int]]
-
-AT_ONCE = 8 * 2**20  # bytes of a step that are recomputed at a time
 
 
 class GridReference:
@@ -53,8 +52,7 @@ class GridReference:
         assert rows.layout is not None  # noqa: S101, for the type checker
         self._rows, self._plan, self.layout = rows, plan, rows.layout
         self.cyclic = rows.layout.is_cyclic(0)
-        fixed = {side.kind for side in rows.layout.sides[0]} == {"fixed"}
-        self.reach = widened(plan.reach, cyclic=self.cyclic, fixed=fixed)
+        self.reach = widened(plan.reach, rows.layout.sides[0])
         self._ghosts = Ghosts(rows.layout, self.reach, rows.numbers, rows.problem.delta_t)
         self._parameters = {name: value for name, value in parameters.items() if not isinstance(value, np.ndarray)}
         self._arrays = {name: value for name, value in parameters.items() if isinstance(value, np.ndarray)}
@@ -63,8 +61,9 @@ class GridReference:
         """Return the rows from which rows can be computed `steps` later; None if that takes all rows."""
         (low, high), n = self.reach[0], self._plan.shape[0]
         first, last = lower - steps * low, upper + steps * high
-        anti = self.layout.sides[0][0].kind == "anti-periodic"  # whose rows cannot be computed further as they are
-        if last - first >= n or (anti and steps > 1):
+        if last - first >= n:
+            return None
+        if self.layout.is_anti(0) and steps > 1:  # whose rows cannot be computed further as they are
             return None
         return (first, last) if self.cyclic else (max(first, 0), min(last, n))
 
@@ -95,8 +94,7 @@ class GridReference:
         start = first - before  # the row of padded[0]
         lower, upper = start + low, start + len(padded) - high
         result = np.empty((upper - lower, *values.shape[1:]), dtype)
-        most = max(1, AT_ONCE // max(1, self._plan.history_row_nbytes))
-        for begin, last, row in runs(lower, upper, n, cyclic=self.cyclic, most=most):
+        for begin, last, row in runs(lower, upper, n, cyclic=self.cyclic, most=_rows_at_once(self._plan)):
             kernel_low, kernel_high = self._plan.reach[0]
             x = padded[begin - kernel_low - start : last + kernel_high - start]
             result[begin - lower : last - lower] = self._evaluate(x, row, last - begin, k, t, dtype)
@@ -208,7 +206,7 @@ def compare_grid(
         if is_step and k == 0:
             _compare_initial(communicator, plan, rows, receiver, compare)
         elif position and inductive:
-            for spans in plan.spans(max(1, AT_ONCE // plan.history_row_nbytes)):
+            for spans in plan.spans(_rows_at_once(plan)):
                 _compare_from_before(communicator, plan, reference, receiver, position, spans, compare)
         else:
             root = RootSolution(communicator, plan, rows) if root is None else root
@@ -218,7 +216,7 @@ def compare_grid(
 def _compare_initial(
     communicator: Communicator, plan: Plan, rows: LocalPart, receiver: HistorySink, compare: Callable[..., None]
 ) -> None:
-    for spans in plan.spans(max(1, AT_ONCE // plan.history_row_nbytes)):
+    for spans in plan.spans(_rows_at_once(plan)):
         here = receiver.fetch(0, spans)
         with Agreement(communicator):
             lower, upper = spans[communicator.rank]
@@ -238,7 +236,7 @@ def _compare_on_root(
     expected: Array | None = None
     with Agreement(communicator):
         expected = _told(lambda: root.at(k), communicator, k)
-    at_once = max(1, AT_ONCE // plan.history_row_nbytes)
+    at_once = _rows_at_once(plan)
     for lower in range(0, n, at_once):
         upper = min(lower + at_once, n)
         here = receiver.fetch(position, [(lower, upper), *[(n, n)] * (plan.ranks - 1)])
@@ -295,7 +293,7 @@ def _fetch_windows(
             if begin < end:
                 part = window[begin - first : end - first]
                 part[...] = found[begin - rounds * n - lower : end - rounds * n - lower]
-                if rounds % 2 and reference.layout.sides[0][0].kind == "anti-periodic":
+                if rounds % 2 and reference.layout.is_anti(0):
                     negate(part)
     return window
 
@@ -311,6 +309,10 @@ def _needed(window: tuple[int, int] | None, bounds: tuple[int, int], n: int) -> 
     if not found:
         return (bounds[0], bounds[0])
     return min(lower for lower, _ in found), max(upper for _, upper in found)
+
+
+def _rows_at_once(plan: Plan) -> int:
+    return max(1, AT_ONCE // max(1, plan.history_row_nbytes))
 
 
 def _told(compute: Callable[[], Any], communicator: Communicator, k: int) -> Any:

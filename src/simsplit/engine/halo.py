@@ -123,7 +123,6 @@ class Halo:
         ]
         self._own = [piece for piece in self.pieces if piece.owner == rank]
         self._messages = communicator.persistent(sends, receives)
-        self.sent_nbytes = sum(array.nbytes for _, array in sends)
 
     def _at(self, row: int, rows: int) -> Array:
         return self._array[row - self._first : row - self._first + rows]

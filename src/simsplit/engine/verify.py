@@ -217,9 +217,9 @@ def verify_reductions(
         given = None if whole is None else [whole.own(k) for k in steps]
         with Agreement(communicator), np.errstate(all="ignore"):
             try:
-                values = [expected.at(k) for k in steps] if expected is not None else given
-                if lower < upper or expected is not None:
-                    reducer.add(steps, lower, np.stack(values or []))
+                values = given if expected is None else [expected.at(k) for k in steps]
+                if values and lower < upper:
+                    reducer.add(steps, lower, np.stack(values))
             except Exception as error:
                 raise KernelError(
                     f"the kernel {rows.problem.kernel.name} failed on rank {communicator.rank} of {communicator.size} "

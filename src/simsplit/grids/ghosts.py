@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..kernels.expressions.names import COORDINATES, INDICES
+from ..kernels.base import COORDINATES, INDICES
 from ..util.dtypes import iter_fields
 
 if TYPE_CHECKING:
@@ -77,13 +77,12 @@ class Ghosts:
         """Return rows without the ghosts of each, a view."""
         return array[self._cut(1, len(self.reach))]
 
-    def _cut(self, first: int, last: int, axis: int | None = None) -> tuple[slice, ...]:
+    def _cut(self, first: int, last: int) -> tuple[slice, ...]:
         """Return the cells within along axes ``[first, last)``, all along the others."""
         cuts = [slice(None)] * last
-        for each in range(first, last):
-            if each != axis:
-                low, high = self.reach[each]
-                cuts[each] = slice(low, None if high == 0 else -high)
+        for axis in range(first, last):
+            low, high = self.reach[axis]
+            cuts[axis] = slice(low, None if high == 0 else -high)
         return tuple(cuts)
 
     def fill_columns(self, rows: Array, first: int, k: int, t: float) -> None:
@@ -121,7 +120,7 @@ class Ghosts:
 
     def _wrap(self, along: Array, within: Array, axis: int, low: int, high: int) -> None:
         n = len(within)
-        anti = self.layout.sides[axis][0].kind == "anti-periodic"
+        anti = self.layout.is_anti(axis)
         for place in (*range(low), *range(low + n, low + n + high)):
             times, cell = divmod(place - low, n)
             along[place] = within[cell]
@@ -170,7 +169,7 @@ class Ghosts:
         self.inner(whole)[before:end] = values
         self.fill_columns(whole[before:end], first, k, t)
         if self.layout.is_cyclic(0):
-            anti = self.layout.sides[0][0].kind == "anti-periodic"
+            anti = self.layout.is_anti(0)
             for place in (*range(before), *range(end, end + after)):
                 rounds, row = divmod(place - before, n)
                 ghost = whole[place : place + 1]

@@ -40,9 +40,13 @@ class Layout(Record):
         """Return whether the cells after the last one are the first ones again."""
         return self.sides[axis][0].kind in CYCLIC
 
+    def is_anti(self, axis: int) -> bool:
+        """Return whether they are, with another sign."""
+        return self.sides[axis][0].kind == "anti-periodic"
+
     @property
     def cyclic(self) -> tuple[bool, ...]:
-        """The same of each axis."""
+        """Whether each axis is cyclic."""
         return tuple(map(self.is_cyclic, range(len(self.shape))))
 
     @property
@@ -104,9 +108,8 @@ class Grid:
     boundary : str, callable, sequence or mapping, optional
         What lies beyond the edges: for all sides, or a list with one for each axis, each of which may be a pair for
         the side before and the one after; or a mapping of "rows", "columns" and "layers" to these, or "others". One
-        side is
-        "periodic", "anti-periodic", "fixed V", "wall V", "no-flux", "flux Q", "mirror", an expression of `t`, the
-        coordinates and `inner`, the cells within the edge, or a function of these (see docs/grids.md).
+        side is "periodic", "anti-periodic", "fixed V", "wall V", "no-flux", "flux Q", "mirror", an expression of `t`,
+        the coordinates and `inner`, the cells within the edge, or a function of these (see docs/grids.md).
 
     Raises
     ------

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from ..problem import CELL_AXES, times_of
+from ..problem import axis_names, times_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ class HistoryLayout:
         """The name of each axis."""
         rest = len(self.shape) - 1 - self.axes
         names = ("component",) if rest == 1 else tuple(f"component_{number}" for number in range(rest))
-        cells = tuple(CELL_AXES[axis] if axis < len(CELL_AXES) else f"axis_{axis}" for axis in range(self.axes))
+        cells = axis_names(self.axes)
         return ("time", *cells, *names)
 
 

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[Any]
 
+INDICES = ("row", "column", "layer")  # of a cell, along axis 0, 1 and 2
+COORDINATES = ("X", "Y", "Z")
+ON_GRID = (*INDICES[1:], *COORDINATES)  # what a kernel may ask for on a grid, unless a parameter is called so
+
 
 class UnknownParameterError(InputError):
     """A parameter is given that the kernel does not have.

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..util.dtypes import dtype_label, is_masked, is_numeric, packed
 from ..util.formatting import stdout_held
-from .base import Kernel, UnknownParameterError, result_shape
+from .base import ON_GRID, Kernel, UnknownParameterError, result_shape
 from .constants import Constant, unwrapped
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _LARGEST_TRIAL = 16 * 2**20  # bytes of rows, or of what they give, that are kept from a trial
 _TRIED = 2  # rows at most
 OFFERED = ("t", "k", "delta_t", "row", "random", "out")  # what a function may ask for, besides parameters
-ON_GRID = ("column", "layer", "X", "Y", "Z")  # the same, unless a parameter is called so
 
 
 class FunctionKernel(Kernel):

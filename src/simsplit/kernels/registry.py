@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..errors import InputError
-from .base import UnknownParameterError
+from .base import ON_GRID, UnknownParameterError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,7 +55,7 @@ def load(
         raise InputError(f"result_dtype is for a function of your own; of the kernel {text} it is known. Leave it out.")
     if text in BUILT_IN:
         return _built_in(text, kind, parameters)
-    variables = ("x", "t", "k", "row", "delta_t", "random", "column", "layer", "X", "Y", "Z")
+    variables = ("x", "t", "k", "row", "delta_t", "random", *ON_GRID)
     if text.isidentifier() and text not in (*variables, *parameters):
         import difflib
 

@@ -11,10 +11,10 @@ import numpy as np
 
 from ..errors import InputError
 from ..util.dtypes import packed
-from .base import result_shape
+from .base import ON_GRID, result_shape
 from .cells import Cells, probe_reach
 from .expressions.names import by_row, trial_parameters, values_along
-from .functions import OFFERED, ON_GRID, FunctionKernel
+from .functions import OFFERED, FunctionKernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

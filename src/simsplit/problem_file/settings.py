@@ -457,4 +457,6 @@ def _accepted(key: str) -> str:
         "constants": "A table of names and arrays is accepted.",
         "grid": "A table of shape, spacing, origin and boundary is accepted.",
     }
-    return others[key] if key in others else BY_NAME[key].says_accepted if key in BY_NAME else "A text is accepted."
+    if key in others:  # grid is an option, too, of another form
+        return others[key]
+    return BY_NAME[key].says_accepted if key in BY_NAME else "A text in quotes is accepted."

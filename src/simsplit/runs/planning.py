@@ -338,8 +338,16 @@ def estimate(
 ) -> ResourceEstimate:
     """Return what a run would take; of the arrays of `problem` nothing but a first row is looked at."""
     kernel, on_root = problem.kernel, options.kind in ("memory", "npy")
-    plan = Plan(shape, dtype, results[0], problem.steps, ranks, keep=problem.keep, reach=results[1])
-    plan = plan.replace(reduced_axes=problem.reduced_axes(shape))
+    plan = Plan(
+        shape,
+        dtype,
+        results[0],
+        problem.steps,
+        ranks,
+        keep=problem.keep,
+        reach=results[1],
+        reduced_axes=problem.reduced_axes(shape),
+    )
     if not on_root:
         file = (options.format or "npy") if options.kind == "directory" else options.kind
         short = plan.replace(steps=min(1, plan.steps))  # what a file can hold, and its chunks, do not depend on more
@@ -376,12 +384,11 @@ def estimate(
 
 
 def _halo(problem: Problem, plan: Plan, options: RunOptions) -> HaloEstimate:
-    from ..engine.grid_loop import EXCHANGE, VALUE, best_depth, row_values
+    from ..engine.grid_loop import EXCHANGE, VALUE, best_depth, fixed_depth, row_values
 
     layout = problem.layout(plan.shape)
     assert layout is not None  # noqa: S101, for the type checker
-    anti = layout.sides[0][0].kind == "anti-periodic"
-    depth = 1 if anti else options.depth or best_depth(plan, _LATENCY)
+    depth = fixed_depth(layout, options.depth) or best_depth(plan, _LATENCY)
     alone = plan.ranks == 1
     around = 0 if alone else sum(plan.reach[0])
     rows = max(1, plan.longest)

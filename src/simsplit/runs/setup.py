@@ -106,8 +106,9 @@ def distribute(
     }
     timings.scatter = perf_counter() - begun
     layout = None
-    with Agreement(communicator):
-        layout = problem.layout(plan.shape)
+    if problem.grid is not None:
+        with Agreement(communicator):
+            layout = problem.layout(plan.shape)
     return LocalPart(problem, plan.bounds[communicator.rank][0], initial, own, layout)
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from ...errors import InputError
-from ..base import Block, Kernel, require_unstructured, result_shape
+from ..base import ON_GRID, Block, Kernel, require_unstructured, result_shape
 from ..cells import Cells, FlatCells, Workspace, probe_reach
 from ..constants import Constant
 from .language import Expression
-from .names import ON_GRID, Names, by_row, of_each_row, trial_parameters
+from .names import Names, by_row, of_each_row, trial_parameters
 from .operations import CellOperations
 from .tape import Tape
 
@@ -106,20 +106,22 @@ class ExpressionKernel(Kernel):
 
         if self.is_on_grid or any(name.startswith("random.") for name in self._expression.names):
             raise NotCompilable("it reads neighbours, coordinates or random numbers, which are left to NumPy")
-        result: TracedArray = self._expression.evaluate(self._values(x, block, block.row), trace_kernel)
+        result: TracedArray = self._expression.evaluate(
+            Names(x, block, _parameters(block) | {"row": block.row}), trace_kernel
+        )
         return result
 
     def _value(self, x: Array, block: Block) -> Any:
         if self._expression.reads_neighbours:
             return self._of_cells(x, block)
-        return self._expression.evaluate(Names(x, block, {name: block[name] for name in block.parameters}))
+        return self._expression.evaluate(Names(x, block, _parameters(block)))
 
     def _of_cells(self, x: Array, block: Block, out: Array | None = None) -> Any:
         """Return the value for cells and those around them, in `out` where the last operation can write to it."""
         assert block.grid is not None  # noqa: S101, for the type checker
         spacing = block.grid.spacing
         cells = Cells(x, block.reach or ((0, 0),) * len(spacing), spacing, workspace=self._of_thread()[0])
-        parameters = {name: block[name] for name in block.parameters}
+        parameters = _parameters(block)
         for name, value in parameters.items():
             if name in block.around or isinstance(block.parameters[name], np.ndarray):
                 parameters[name] = by_row(cells, block.around.get(name, value))
@@ -178,10 +180,6 @@ class ExpressionKernel(Kernel):
             self._memory[thread] = (Workspace(), {})
         return self._memory[thread]
 
-    def _values(self, x: Any, block: Block, row: Any) -> dict[str, Any]:
-        parameters = {name: block[name] for name in block.parameters}
-        return {"x": x, "t": block.t, "k": block.k, "delta_t": block.delta_t, "row": row, **parameters}
-
     def _require_fitting(self, x: Array, block: Block) -> None:
         """Refuse a constant that would not go with each single row."""
         row = result_shape(x, block)[1:]
@@ -195,6 +193,10 @@ class ExpressionKernel(Kernel):
                     f"{row}: it must broadcast to that. Give a value for each row by --set {name}=FILE.npy, or write a "
                     "function (see docs/kernels.md)."
                 )
+
+
+def _parameters(block: Block) -> dict[str, Any]:
+    return {name: block[name] for name in block.parameters}
 
 
 def expression(text: str, /, *, kind: Literal["map", "step"] = "map", **parameters: Any) -> ExpressionKernel:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
-from ..base import Block, result_shape
+from ..base import COORDINATES, INDICES, Block, result_shape
 from ..cells import Cells
 from ..constants import Constant
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 
     from ..cells import Probe
 
-INDICES = ("row", "column", "layer")  # of a cell, along axis 0, 1 and 2
-COORDINATES = ("X", "Y", "Z")
-ON_GRID = (*INDICES[1:], *COORDINATES)
 _CELLS = 2  # in the middle of a trial: of one cell alone a condition would pass for a truth value
 
 
@@ -66,12 +63,10 @@ class Names(dict[str, Any]):
         """Return random numbers, one for each value; each time others."""
         block, x = self._block, self._x
         shape = result_shape(x.array, block) if isinstance(x, Cells) else np.shape(x)
-        if not isinstance(x, Cells):
-            return getattr(block.random, name.partition(".")[2])(*shape[1:])
-        if x.probe is not None:
+        if isinstance(x, Cells) and x.probe is not None:
             return of_each_row(x, np.zeros(shape))
         drawn = getattr(block.random, name.partition(".")[2])(*shape[1:])
-        return x.like(drawn, tuple((0, 0) for _ in x.margins))
+        return x.like(drawn, ((0, 0),) * len(x.margins)) if isinstance(x, Cells) else drawn
 
 
 def axis_of(name: str) -> int:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import InputError
-from ..base import Block
+from ..base import ON_GRID, Block
 from .language import Expression
-from .names import ON_GRID, Names
+from .names import Names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
