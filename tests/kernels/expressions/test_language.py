@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from math import inf, nan, pi
 from typing import Any
 
@@ -31,6 +34,32 @@ THREE = ["where", "clip"]
 DTYPES = ("float32", "float64", "complex128", "int64")
 KNOWN = "Known here: delta_t, größe, k, multiplier, offset, row, t, x"
 ACCEPTED = "Accepted are numbers, names, + - * / // % **"
+
+
+def test_threads_that_parse_leave_the_warnings_of_others_alone() -> None:
+    over = threading.Event()
+
+    def parse() -> None:
+        for number in range(3000):
+            Expression(f"x + {number}", ["x"])
+
+    def warn() -> int:
+        count = 0
+        while not over.is_set() or count < 100:
+            warnings.warn("of another", RuntimeWarning, stacklevel=1)
+            count += 1
+        return count
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before = list(warnings.filters)
+        with ThreadPoolExecutor(4) as threads:
+            warning = threads.submit(warn)
+            for each in [threads.submit(parse) for _ in range(3)]:
+                each.result()
+            over.set()
+            assert warning.result() >= 100
+        assert warnings.filters == before
 
 
 def evaluate(text: str, **values: Any) -> Any:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import operator
+import threading
 import warnings
 from dataclasses import dataclass
 from functools import partial, reduce
@@ -36,6 +37,8 @@ _LARGEST = 2**53  # an integer literal; every one up to here is a float64 too
 _GREATEST_POWER = 1000  # of a constant
 _INTEGERS = range(-(2**63), 2**63)  # what Python integers may grow to, as NumPy's do, before they are floats
 _SHOWN = 72  # characters of the text in a message
+_FILENAME = "<expression>"  # by which Python's warnings of one are told from those of other threads
+_PARSING = threading.Lock()  # Python's filters of warnings are of the whole process
 
 _NUMBERS = {bool, int, float, complex}  # exactly: np.float64 derives from float, and promotes otherwise
 _CONSTANTS = {"pi": np.pi, "e": np.e, "inf": np.inf, "nan": np.nan}
@@ -326,8 +329,9 @@ class _Compiler:
         self.steps: list[Any] = []
         self.depth = self.powers = 0
         try:
-            with warnings.catch_warnings(action="error"):  # Python only warns of 1if x else 2
-                tree = ast.parse(line, mode="eval")
+            with _PARSING, warnings.catch_warnings():
+                warnings.filterwarnings("error", module=_FILENAME)  # Python only warns of 1if x else 2
+                tree = ast.parse(line, _FILENAME, mode="eval")
         except SyntaxError as error:
             column = min(max((error.offset or 1) - 1, 0), len(line))
             raise _syntax_error(line, column, f"{error.msg}. {_ACCEPTED}") from None
