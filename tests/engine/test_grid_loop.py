@@ -57,6 +57,7 @@ def cases(draw: st.DrawFn) -> dict[str, Any]:
         "block_size": draw(st.sampled_from([1, 100, 4096])),
         "how": draw(st.sampled_from(["expression", "stencil", "function"])),
         "overlap": draw(st.booleans()),
+        "nodes": draw(st.sampled_from([None, 1, 2])),
     }
 
 
@@ -141,7 +142,12 @@ def test_the_bits_are_those_of_a_plain_program(case: dict[str, Any]) -> None:
     )
     GridState.overlap = case["overlap"]
     result = on_threads(
-        problem, case["ranks"], depth=case["depth"], verify=case["ranks"] % 2 == 1, block_size=case["block_size"]
+        problem,
+        case["ranks"],
+        nodes=case["nodes"],
+        depth=case["depth"],
+        verify=case["ranks"] % 2 == 1,
+        block_size=case["block_size"],
     )
     assert result.history is not None
     with np.errstate(all="ignore"):

@@ -50,6 +50,7 @@ def test_an_exchange_brings_the_rows_around(
         own = array[halo[0] : halo[0] + length]
         each = Halo(world, split, halo, array, cyclic=cyclic, anti=anti and cyclic)
         for turn in (100, 200):
+            each.release()
             own[...] = (np.arange(lower, upper) + turn)[:, None]
             each.start()
             each.test()

@@ -12,6 +12,7 @@ from simsplit.communicator import connect
 from simsplit.communicator.node import Node
 from simsplit.verification import bit_mismatch
 from tests.support.blocks import history_of
+from tests.support.nodes import PLACES, placed
 from tests.support.runs import execute
 
 if TYPE_CHECKING:
@@ -21,27 +22,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.mpi
 
-PLACES: dict[str, Any] = {
-    "one node": lambda _: 0,
-    "round robin": lambda rank: rank % 2,
-    "in blocks": lambda rank: rank // 2,
-    "the first alone": lambda rank: int(rank > 0),
-    "the last alone": lambda rank: int(rank == 3),
-    "backwards": lambda rank: (3, 2, 2, 3)[rank],
-}
-
 
 @pytest.fixture(params=PLACES)
 def world(request: pytest.FixtureRequest) -> Iterator[MPICommunicator]:
     """Ranks on one node that take themselves for ranks on several."""
-    from mpi4py import MPI
-
-    communicator: Any = connect()
-    node, made = communicator.node_of(MPI.COMM_WORLD.Split(PLACES[request.param](communicator.rank)))
-    communicator._node = node
-    yield communicator
-    for each in made:
-        each.Free()
+    with placed(request.param) as communicator:
+        yield communicator
 
 
 def taken(communicator: MPICommunicator, problem: Problem, **how: Any) -> Result:

@@ -13,6 +13,8 @@ from simsplit.communicator import connect
 from simsplit.engine import Plan
 from simsplit.history.stored_array import stored_array
 from tests.support.grid_cases import CASES, Case
+from tests.support.nodes import PLACES, placed
+from tests.support.runs import execute
 
 pytestmark = pytest.mark.mpi
 
@@ -21,6 +23,33 @@ pytestmark = pytest.mark.mpi
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_the_result_is_known(case: Case, depth: Any) -> None:
     result = run(case.problem(), depth=depth, verify=depth == "auto")
+    if result.history is not None:
+        case.check(result.history)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("kind", ["step", "map"])
+def test_halos_come_from_shared_memory_and_by_messages(place: str, depth: int, kind: Any) -> None:
+    for rows, boundary in ((23, "periodic"), (5, "anti-periodic"), (3, "wall 1")):
+        initial = np.random.default_rng(rows).random((rows, 4))
+        kernel = kernels.expression("x + 0.1 * laplace(x) + 0.01 * t * x[-1]", kind=kind)
+        problem = Problem(initial, kernel, delta_t=0.5, steps=8, grid=Grid(boundary=boundary))
+        with placed(place) as world:
+            histories = [
+                execute(problem, world, transport=transport, depth=depth, verify=True).history
+                for transport in ("auto", "gatherv", "auto")
+            ]
+        if world.rank == 0:
+            assert len({history.tobytes() for history in histories if history is not None}) == 1
+
+
+@pytest.mark.mpi(min_size=2)
+def test_without_shared_memory_halos_go_by_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = CASES[0]
+    with monkeypatch.context() as patched:
+        patched.setattr("simsplit.communicator.node.Node.share", lambda *_: None)
+        result = run(case.problem(), depth=2)
     if result.history is not None:
         case.check(result.history)
 

@@ -11,7 +11,7 @@ import numpy as np
 from simsplit.runs.destinations import Memory
 from simsplit.runs.options import RunOptions
 from simsplit.runs.pipeline import execute
-from tests.support.threads import on_ranks
+from tests.support.threads import ThreadNode, on_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 
-def on_threads(problem: Problem, ranks: int, **options: Any) -> Result:
-    """Run a problem on ranks that are threads; return root's result."""
+def on_threads(problem: Problem, ranks: int, *, nodes: int | None = None, **options: Any) -> Result:
+    """Run a problem on ranks that are threads, on some nodes round robin or each on its own; return root's result."""
+    windows: dict[Any, Array] = {}
+    members = [list(range(ranks))[index::nodes] for index in range(min(nodes or 1, ranks))]
 
     def run(communicator: Any) -> Result:
+        if nodes is not None:
+            communicator.shares = ThreadNode(members, communicator.rank, windows)
         return execute(problem, communicator, RunOptions(**options), Memory("gatherv", None))
 
     results = on_ranks(ranks, run)

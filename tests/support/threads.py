@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections import defaultdict
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from functools import reduce
 from math import prod
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simsplit.communicator.node import Window
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from simsplit.communicator.node import Node
 
     Array = npt.NDArray[Any]
-    Mail = defaultdict[tuple[int, int], Queue[Any]]
+    Mail = dict[tuple[int, int, int], Queue[Any]]
 
 PATIENCE = 240  # seconds; a rank that is missing from a collective call breaks it for the others
 
@@ -38,7 +40,8 @@ class ThreadRank:
     shares: Node | None = None  # what a test gives it
 
     def __init__(self, rank: int, barrier: Barrier, slots: list[Any], mail: Mail | None = None) -> None:
-        self._mail = defaultdict(Queue) if mail is None else mail
+        self._mail = {} if mail is None else mail
+        self._counts: Counter[tuple[str, int]] = Counter()
         self.rank = rank
         self.size = len(slots)
         self.host = f"host{rank // 2}"
@@ -59,7 +62,8 @@ class ThreadRank:
         return self._exchange(value)
 
     def allreduce_or(self, bits: int) -> int:
-        return reduce(or_, self._exchange(bits))
+        found: int = reduce(or_, self._exchange(bits))
+        return found
 
     def exchange(self, sends: Any, receives: Any) -> None:
         packed = {rank: b"".join(piece.tobytes() for piece in pieces) for rank, pieces in sends.items()}
@@ -72,7 +76,7 @@ class ThreadRank:
             assert data == b""
 
     def persistent(self, sends: Any, receives: Any) -> ThreadMessages:
-        return ThreadMessages(self._mail, self.rank, sends, receives)
+        return ThreadMessages(self._mail, self._counts, self.rank, sends, receives)
 
     def node(self) -> Node | None:
         return self.shares
@@ -98,21 +102,52 @@ class ThreadRank:
                 _bytes(whole)[lower * row : upper * row] = _rows(everyone[rank][step], row, 0, upper - lower)
 
 
-class ThreadMessages:
-    """Messages that are read from the sender's memory as late as MPI may read it: when the receiver waits for them."""
+class ThreadNode:
+    """Some of these ranks as the ranks of a node. What they share holds anything, and is another's at each call."""
 
-    def __init__(self, mail: Mail, rank: int, sends: Any, receives: Any) -> None:
-        self._mail, self._rank, self._sends, self._receives = mail, rank, sends, receives
+    def __init__(self, members: Sequence[Sequence[int]], rank: int, windows: dict[Any, Array]) -> None:
+        self.members = members
+        self.index = next(index for index, ranks in enumerate(members) if rank in ranks)
+        self._windows = windows
+        self._calls = 0
+
+    def share(self, nbytes: int) -> Window:
+        self._calls += 1
+        fresh = np.full(nbytes, 0xAB, np.uint8)
+        window = self._windows.setdefault((self.index, self._calls), fresh)
+        assert window.nbytes == nbytes
+        return Window(window, warm=True)
+
+
+class ThreadMessages:
+    """Messages that are read from the sender's memory as late as MPI may read it: when the receiver waits for them.
+
+    Those between two ranks go to the receives in the order in which both were started.
+    """
+
+    def __init__(self, mail: Mail, counts: Counter[tuple[str, int]], rank: int, sends: Any, receives: Any) -> None:
+        self._mail, self._counts, self._rank, self._sends, self._receives = mail, counts, rank, sends, receives
         assert all(array.flags.c_contiguous for _, array in (*sends, *receives))
         self._read: list[Event] = []
+        self._posted: list[int] = []
         self._running = False
 
     def start(self) -> None:
         assert not self._running
         self._running = True
         self._read = [Event() for _ in self._sends]
+        self._posted = [self._next("receive", peer) for peer, _ in self._receives]
         for (peer, array), read in zip(self._sends, self._read, strict=True):
-            self._mail[self._rank, peer].put((array, read))
+            self._box(self._rank, peer, self._next("send", peer)).put((array, read))
+
+    def _box(self, sender: int, receiver: int, number: int) -> Queue[Any]:
+        return self._mail.setdefault(
+            (sender, receiver, number), Queue()
+        )  # of two threads that ask at once both get the same
+
+    def _next(self, what: str, peer: int) -> int:
+        self._counts[what, peer] += 1
+        return self._counts[what, peer]
 
     def test(self) -> None:
         assert self._mail is not None
@@ -120,8 +155,8 @@ class ThreadMessages:
     def finish(self) -> None:
         if not self._running:
             return
-        for peer, array in self._receives:
-            sent, read = self._mail[peer, self._rank].get(timeout=PATIENCE)
+        for (peer, array), number in zip(self._receives, self._posted, strict=True):
+            sent, read = self._box(peer, self._rank, number).get(timeout=PATIENCE)
             assert sent.nbytes == array.nbytes
             array[...] = sent.reshape(array.shape)
             read.set()
@@ -145,7 +180,7 @@ def on_ranks(size: int, function: Callable[[ThreadRank], Any]) -> list[Any]:
     """Call `function` on each of `size` ranks; return, per rank, what it returned or the exception it raised."""
     barrier = Barrier(size)
     slots: list[Any] = [None] * size
-    mail: Mail = defaultdict(Queue)
+    mail: Mail = {}
 
     def call(rank: int) -> Any:
         try:

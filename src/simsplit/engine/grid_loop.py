@@ -69,7 +69,7 @@ class GridRun(Run):
         if hasattr(self, "grid"):  # which may not have fitted in memory
             self.grid.close()
 
-    def prepare(self, rows: LocalPart, start: ResumePoint, depth: int) -> None:
+    def prepare(self, rows: LocalPart, start: ResumePoint, depth: int, *, share: bool) -> None:
         """Make the state, and take the rank's rows. Collective."""
         plan = self.plan
         with self.agreement:
@@ -84,7 +84,7 @@ class GridRun(Run):
                 if start.state is None or start.state.shape != rows.part.shape:
                     raise ValueError(f"to go on from step {start.next_step} takes a state of shape {rows.part.shape}")
                 first = start.state
-        self.grid.connect()
+        self.grid.connect(self.communicator.node() if share else None)
         with self.agreement:
             self.grid.begin(first, max(0, start.next_step - 1) if self.is_step else 0)
 

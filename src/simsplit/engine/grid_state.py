@@ -1,7 +1,8 @@
 """The state of a rank's rows with the cells around them, and the step from one state to the next.
 
 Two padded arrays take turns: one is read, the other written. Each holds the rows of this rank, the halo that other
-ranks send, and the ghosts beyond the edges of the grid. After an exchange `depth` steps can be computed before the
+ranks have, and the ghosts beyond the edges of the grid. They lie in memory that the ranks of a node share, if there is
+some, so that a halo is copied from where it was computed. After an exchange `depth` steps can be computed before the
 next one: in each the rows that are right become fewer by the reach on both sides, and the last step leaves the rank's
 own. A row of a halo is computed by the same operations as on the rank that has it, so that the bits are the same.
 """
@@ -10,10 +11,12 @@ from __future__ import annotations
 
 from functools import partial
 from math import prod
+from mmap import PAGESIZE
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ..communicator.agreement import Agreement
 from ..communicator.interrupts import interrupts
 from ..grids.boundary import CYCLIC
 from ..grids.ghosts import Ghosts, runs
@@ -26,11 +29,12 @@ from .executors import kernel_error
 from .halo import Halo
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
     from ..communicator import Communicator
+    from ..communicator.node import Node
     from ..grids.boundary import Side
     from ..kernels.cells import Reach
     from .local_part import LocalPart
@@ -93,14 +97,13 @@ class GridState:
         self._halo_rows = (low * depth, high * depth)
         self._first = self.lower - low * depth  # the number of the first row of the arrays
         self._ghosts = Ghosts(layout, self._reach, rows.numbers, rows.problem.delta_t)
-        length = self.upper - self.lower
-        shape = (length + sum(self._halo_rows) if length else 0, *self._ghosts.padded_row(plan.shape[1:]))
-        nbytes = 2 * prod(shape) * plan.history_dtype.itemsize
+        nbytes = 2 * prod(self._shape(communicator.rank)) * plan.history_dtype.itemsize
         what = f"the two states of rank {communicator.rank}, {format_bytes(nbytes)},"
         require_memory(nbytes, what, "Use more nodes, or a smaller depth.")
         self.is_step = rows.problem.kernel.kind == "step"
         dtype = plan.history_dtype if self.is_step else plan.dtype.newbyteorder("=")
-        self._arrays = [np.zeros(shape, dtype) for _ in range(1 + self.is_step)]
+        self._dtype = dtype
+        self._arrays: list[Array] = []
         self._halos: list[Halo] = []
         self._around: dict[str, Array] = {}
         self._check_nan = rows.problem.nan == "error"
@@ -109,13 +112,55 @@ class GridState:
         self.failure: BaseException | None = None
         self.k = 0  # the step of the state
 
-    def connect(self) -> None:
-        """Make the messages, and bring the parameters by row of the halo. Collective."""
-        self._halos = [self._halo(array) for array in self._arrays]
+    def connect(self, node: Node | None) -> None:
+        """Make the arrays and the messages, and bring the parameters by row of the halo. Collective.
+
+        Parameters
+        ----------
+        node : Node or None
+            The ranks that are to share memory for their arrays.
+        """
+        shared = {} if node is None else self._shared(node)
+        if not shared:
+            with Agreement(self._communicator):
+                shape = self._shape(self._communicator.rank)
+                shared = {self._communicator.rank: [np.zeros(shape, self._dtype) for _ in range(1 + self.is_step)]}
+        self._arrays = shared.pop(self._communicator.rank)
+        for number, array in enumerate(self._arrays):
+            self._halos.append(self._halo(array, {rank: arrays[number] for rank, arrays in shared.items()}))
         for name, value in self._rows.arrays.items():
             self._around[name] = self._parameter(value)
 
-    def _halo(self, array: Array, *, anti: bool = True) -> Halo:
+    def _shape(self, rank: int) -> tuple[int, ...]:
+        """Return the shape of an array of a rank."""
+        lower, upper = self._plan.bounds[rank]
+        rows = upper - lower + sum(self._halo_rows) if lower < upper else 0
+        return (rows, *self._ghosts.padded_row(self._plan.shape[1:]))
+
+    def _shared(self, node: Node) -> dict[int, list[Array]]:
+        """Return the arrays of each rank of the node, in memory that all of them see; none if there is no such memory.
+
+        Collective among them.
+        """
+        members = node.members[node.index]
+        shapes = {rank: self._shape(rank) for rank in members}
+        pages = {rank: -(-prod(shape) * self._dtype.itemsize // PAGESIZE) for rank, shape in shapes.items()}
+        count = 1 + self.is_step
+        window = node.share(max(1, count * sum(pages.values()) * PAGESIZE))
+        if window is None:
+            return {}
+        found: dict[int, list[Array]] = {rank: [] for rank in members}
+        first = 0
+        for rank in members:
+            for _ in range(count):
+                found[rank].append(np.ndarray(shapes[rank], self._dtype, window.memory, first * PAGESIZE))
+                first += pages[rank]
+        if window.warm:
+            for array in found[self._communicator.rank]:
+                array[...] = 0
+        return found
+
+    def _halo(self, array: Array, near: Mapping[int, Array] | None = None, *, anti: bool = True) -> Halo:
         return Halo(
             self._communicator,
             self._plan.bounds,
@@ -123,6 +168,7 @@ class GridState:
             array,
             cyclic=self._cyclic,
             anti=anti and self._layout.is_anti(0),
+            near=near,
         )
 
     def _parameter(self, value: Array) -> Array:
@@ -201,6 +247,7 @@ class GridState:
         more : bool
             Whether another exchange will be needed: then it is started as soon as the rows for it are there.
         """
+        self._release(-1)
         self.left -= 1
         begin = more and self.left == 0 and self.overlap
         if self.lower < self.upper:
@@ -230,9 +277,16 @@ class GridState:
 
     def evaluate(self, k: int, out: Array) -> None:
         """Compute a step of a map kernel from the state, which stays as it is, into `out`, if nothing failed."""
+        self._release(0)  # whose ghosts change
         self.k = k
         if self.lower < self.upper:
             self.guarded(partial(self._evaluate_all, out))
+
+    def _release(self, array: int) -> None:
+        """Wait until no other rank reads an array, which is to be written."""
+        held = interrupts.hold(True)
+        self._halos[array].release()
+        interrupts.hold(held)
 
     def _evaluate_all(self, out: Array) -> None:
         self._fill(*self._range(1))  # a boundary may depend on the time

@@ -1,8 +1,11 @@
-"""Halos: the rows around those of a rank, which other ranks have, and the messages that bring them.
+"""Halos: the rows around those of a rank, which other ranks have, and the exchange that brings them.
 
 A rank that computes several steps between two exchanges needs as many times its reach. So its halo may be larger
 than its part, or than the parts of its neighbours: the rows are looked for among those of all ranks, and on a
 periodic axis they go round as often as is needed.
+
+Rows of a rank whose memory this one sees are copied from there; the message only says that they are ready, and
+another one that they were read, so that their owner may write there again. Others travel as messages.
 """
 
 from __future__ import annotations
@@ -10,10 +13,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from ..grids.ghosts import negate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -92,10 +97,12 @@ class Halo:
         The rows of each rank.
     halo : tuple of (int, int)
         How many rows are before a rank's own in the array, and after.
-    cyclic, anti : bool
-        Whether the rows after the last one are the first ones again, and whether with another sign.
     array : ndarray, shape (halo[0] + m + halo[1], ...), C-contiguous
         Holds the rank's own rows.
+    cyclic, anti : bool
+        Whether the rows after the last one are the first ones again, and whether with another sign.
+    near : mapping of int to ndarray, optional
+        The arrays of other ranks that lie in memory which both see: each of them has this rank's, too.
     """
 
     def __init__(
@@ -107,28 +114,41 @@ class Halo:
         *,
         cyclic: bool,
         anti: bool,
+        near: Mapping[int, Array] | None = None,
     ) -> None:
-        rank = communicator.rank
+        rank, near = communicator.rank, {} if near is None else near
         self._array = array
         self._first = bounds[rank][0] - halo[0]
         self._anti = anti
         self.pieces = halo_pieces(bounds, rank, halo, cyclic=cyclic)
-        receives = [(piece.owner, self._at(piece.first, piece.rows)) for piece in self.pieces if piece.owner != rank]
-        sends = [
-            (other, self._at(piece.row, piece.rows))
-            for other in range(len(bounds))
-            if other != rank
-            for piece in halo_pieces(bounds, other, halo, cyclic=cyclic)
-            if piece.owner == rank
-        ]
-        self._own = [piece for piece in self.pieces if piece.owner == rank]
-        self._messages = communicator.persistent(sends, receives)
+        self._copies: list[tuple[Array, Array]] = []  # to, and from
+        sends: list[tuple[int, Array]] = []
+        receives: list[tuple[int, Array]] = []
+        for piece in self.pieces:
+            rows = self._at(piece.first, piece.rows)
+            if piece.owner == rank:
+                self._copies.append((rows, self._at(piece.row, piece.rows)))
+            elif piece.owner in near:
+                place = piece.row - bounds[piece.owner][0] + halo[0]
+                self._copies.append((rows, near[piece.owner][place : place + piece.rows]))
+            else:
+                receives.append((piece.owner, rows))
+        readers: list[int] = []
+        for other in range(len(bounds)):
+            wanted = [piece for piece in halo_pieces(bounds, other, halo, cyclic=cyclic) if piece.owner == rank]
+            if other in near and wanted:
+                readers.append(other)
+            elif other != rank:
+                sends += [(other, self._at(piece.row, piece.rows)) for piece in wanted]
+        owners = sorted({piece.owner for piece in self.pieces if piece.owner in near})
+        self._messages = communicator.persistent(sends + _notes(readers), receives + _notes(owners))
+        self._read = communicator.persistent(_notes(owners), _notes(readers))
 
     def _at(self, row: int, rows: int) -> Array:
         return self._array[row - self._first : row - self._first + rows]
 
     def start(self) -> None:
-        """Begin to send and to receive: from now on neither the own rows nor the halo are written to."""
+        """Begin the exchange: from now on neither the own rows nor the halo are written to."""
         self._messages.start()
 
     def test(self) -> None:
@@ -136,14 +156,25 @@ class Halo:
         self._messages.test()
 
     def finish(self) -> None:
-        """Wait until the halo is there."""
+        """Wait until the halo is there. The own rows may be written to after `release`."""
         self._messages.finish()
-        for piece in self._own:
-            self._at(piece.first, piece.rows)[...] = self._at(piece.row, piece.rows)
+        for to, rows in self._copies:
+            to[...] = rows
+        self._read.start()
         for piece in self.pieces if self._anti else ():
             if piece.rounds % 2:
                 negate(self._at(piece.first, piece.rows))
 
+    def release(self) -> None:
+        """Wait until no other rank reads the own rows any more."""
+        self._read.finish()
+
     def close(self) -> None:
         """Finish what was started, and free the messages. Collective among those who exchange."""
         self._messages.close()
+        self._read.close()
+
+
+def _notes(ranks: Sequence[int]) -> list[tuple[int, Array]]:
+    """Return a message of a byte for each rank, whose arrival is what it says."""
+    return [(rank, np.zeros(1, np.uint8)) for rank in ranks]

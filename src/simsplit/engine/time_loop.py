@@ -43,6 +43,7 @@ def run_steps(
     reducer: Reducer | None = None,
     check_rows: bool = False,
     depth: int = 1,
+    share_halos: bool = True,
 ) -> int:
     """Run all steps, or those from `start` on, unless the observer stops the run. Collective.
 
@@ -70,6 +71,8 @@ def run_steps(
         Look whether a kernel of the user's own is row-local (see `row_check`).
     depth : int, default 1
         How many steps of a kernel that reads neighbours are computed between two exchanges.
+    share_halos : bool, default True
+        Whether the ranks of a node exchange through memory that they share.
 
     Returns
     -------
@@ -92,7 +95,7 @@ def run_steps(
     else:
         run = Run(*given)
     try:
-        run.prepare(rows, start, depth)
+        run.prepare(rows, start, depth, share=share_halos)
         if check_rows and not plan.reach and _may_mix(rows):
             from .row_check import RowCheck
 
@@ -150,7 +153,7 @@ class Run:
     def close(self) -> None:
         """Let go of what is shared with other ranks. Collective."""
 
-    def prepare(self, rows: LocalPart, start: ResumePoint, _depth: int) -> None:
+    def prepare(self, rows: LocalPart, start: ResumePoint, _depth: int, *, share: bool) -> None:
         """Make what computes the steps. Collective."""
         plan = self.plan
         with self.agreement:

@@ -63,6 +63,7 @@ class Steps(Protocol):
         reducer: Reducer | None,
         check_rows: bool,
         depth: int,
+        share_halos: bool,
     ) -> int:
         """Compute the steps from `start` on; return the step that comes next. Collective."""
 
@@ -132,6 +133,7 @@ def execute(
                     reducer=reducer,
                     check_rows=options.check_rows,
                     depth=depth,
+                    share_halos=options.transport != "gatherv",
                 )
                 stopped = None
                 if watching is not None and reached < plan.steps:

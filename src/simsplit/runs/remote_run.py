@@ -112,6 +112,7 @@ def _run_steps(
     reducer: Reducer | None,
     check_rows: bool,  # noqa: ARG001, the kernels are built in
     depth: int,  # noqa: ARG001, which read no neighbours
+    share_halos: bool,  # noqa: ARG001
 ) -> int:
     """Do what `engine.run_steps` does, by calculators. On root alone, which has all rows."""
     start = start or ResumePoint()
