@@ -21,11 +21,11 @@ def moments(f):
 
 
 @simsplit.stencil(boundary="periodic")
-def flow(x, solid, tau, force):
-    """Make a step: move, turn back, collide; the force is along the columns."""
+def flow(x, solid, drag, tau, force):
+    """Make a step: move, turn back, collide; the force, and how fast a solid cell drags, are along the columns."""
     f = np.empty(x.shape)
     for i, (row, column) in enumerate(C.tolist()):
-        back = x[0, 0][..., OPPOSITE[i]]
+        back = x[0, 0][..., OPPOSITE[i]] + 6 * W[i] * column * drag[-row, -column][..., 0]
         f[..., i] = np.where(solid[-row, -column][..., 0], back, x[-row, -column][..., i])
     density, (down, right) = moments(f)
     u, v = down / density, (right + force / 2) / density
@@ -38,10 +38,11 @@ def flow(x, solid, tau, force):
     return f
 
 
-def problem(solid, tau, force, steps, keep="last"):
-    """Return a fluid at rest around solid cells."""
+def problem(solid, tau, force, steps, keep="last", drag=0.0):
+    """Return a fluid at rest around solid cells, and the speed of each along the columns."""
     start = np.broadcast_to(W, (*solid.shape, 9)).copy()
-    kernel = flow(solid=solid[..., None], tau=tau, force=force)
+    drag = np.broadcast_to(drag, solid.shape)[..., None].copy()
+    kernel = flow(solid=solid[..., None], drag=drag, tau=tau, force=force)
     grid = simsplit.Grid(solid.shape, boundary="periodic")
     return simsplit.Problem(start, kernel, delta_t=1, steps=steps + 1, keep=keep, grid=grid)
 

@@ -48,6 +48,7 @@ def outputs(name: str, *arguments: str) -> str:
 
 def test_each_example_is_tested() -> None:
     assert {path.name for path in FOLDER.iterdir() if path.is_file()} == {
+        "cavity.py",
         "gosper_gun.rle",
         "gray_scott.py",
         "heat.toml",
@@ -152,6 +153,17 @@ def test_lattice_boltzmann_flows_as_poiseuille_found() -> None:
     expected = force / (2 * viscosity) * y * (height - y)
     found = module.velocity(history[0], force)[:-1]
     assert np.abs(found - expected[:, None]).max() / fastest < 1e-10
+
+
+def test_a_driven_cavity_is_within_two_percent_of_the_lid_of_the_published_table() -> None:
+    assert [line.split()[0] for line in outputs("cavity", "5").splitlines()] == ["along", "up", "up"]
+    module = example("cavity")
+    n = 17  # of 129, which take minutes and come within half a percent
+    history = simsplit.run(module.cavity(n, turns=12), serial=True).history
+    assert history is not None
+    speeds = module.profiles(history[0])
+    for name, place, published in module.GHIA:
+        assert abs(np.interp(place, (np.arange(n) + 0.5) / n, speeds[name]) - published) < 0.02
 
 
 def test_lorenz_96_comes_to_known_values() -> None:
