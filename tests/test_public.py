@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 import subprocess
 import sys
 from importlib import import_module
@@ -36,6 +38,13 @@ def test_dir_lists_the_public_names_sorted() -> None:
     assert len(set(simsplit.__all__)) == len(simsplit.__all__)
     assert dir(simsplit.kernels) == sorted(simsplit.kernels.__all__)
     assert {"expression", "function", "lorenz"} <= set(dir(simsplit.kernels))
+
+
+def test_no_module_hides_a_name_once_it_is_imported() -> None:
+    for package in (simsplit, simsplit.kernels):
+        modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+        functions = {name for name in package.__all__ if not inspect.ismodule(getattr(package, name))}
+        assert not modules & (functions - {"affine"})  # which the package imports itself, after its module
 
 
 def test_an_unknown_attribute_is_named() -> None:

@@ -1,4 +1,6 @@
-"""The lid-driven cavity at Reynolds number 100, beside the table of Ghia, Ghia and Shin (J. Comput. Phys. 48, 1982, 387).
+"""The lid-driven cavity at Reynolds number 100, beside the table of Ghia, Ghia and Shin.
+
+The table is from J. Comput. Phys. 48, 1982, 387.
 
     mpiexec -n 2 python examples/grids/cavity.py [cells along a side]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         VerificationError,
     )
     from .grids.grid import Grid
-    from .kernels.stencil import stencil
+    from .kernels.stencils import stencil
     from .problem import Problem
     from .problem_file.files import load
     from .program import script
@@ -74,7 +74,7 @@ _HOMES = {
     "resume": "runs.api",
     "run": "runs.api",
     "script": "program",
-    "stencil": "kernels.stencil",
+    "stencil": "kernels.stencils",
 }
 
 

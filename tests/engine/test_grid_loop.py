@@ -14,7 +14,7 @@ from simsplit.communicator.serial import SerialCommunicator
 from simsplit.engine import Plan
 from simsplit.engine.grid_loop import best_depth, choose_depth
 from simsplit.engine.grid_state import GridState
-from simsplit.kernels.stencil import stencil
+from simsplit.kernels.stencils import stencil
 from simsplit.verification import bit_mismatch
 from tests.support.grids import history, on_threads
 from tests.support.profiles import examples

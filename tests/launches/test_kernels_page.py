@@ -25,11 +25,13 @@ COMMANDS = [line[2:] for language, block in BLOCKS if language == "console" for 
 
 
 def test_there_are_snippets() -> None:
-    assert (len(PROGRAMS), len(COMMANDS)) == (6, 9)
+    assert (len(PROGRAMS), len(COMMANDS)) == (7, 9)
     assert {*MODULES} == {"growth.py", "mymodel.py"}
 
 
-@pytest.mark.parametrize("source", PROGRAMS, ids=["function", "class", "methods", "constant", "parameters", "fields"])
+@pytest.mark.parametrize(
+    "source", PROGRAMS, ids=["each", "function", "class", "methods", "constant", "parameters", "fields"]
+)
 def test_the_programs_run(source: str, tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(source)
     if "numba" in source and machine_code.missing() is not None:

@@ -284,9 +284,8 @@ class GridState:
 
     def _release(self, array: int) -> None:
         """Wait until no other rank reads an array, which is to be written."""
-        held = interrupts.hold(True)
-        self._halos[array].release()
-        interrupts.hold(held)
+        with interrupts.held():
+            self._halos[array].release()
 
     def _evaluate_all(self, out: Array) -> None:
         self._fill(*self._range(1))  # a boundary may depend on the time

@@ -112,7 +112,7 @@ def run_steps(
 def _may_mix(rows: LocalPart) -> bool:
     """Return whether what computes the steps is the user's own, and not compiled."""
     kernel = rows.problem.kernel
-    return is_own(kernel) and rows.advance == kernel.advance
+    return is_own(kernel) and not kernel.is_by_row and rows.advance == kernel.advance
 
 
 class Run:

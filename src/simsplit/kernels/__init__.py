@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .functions import function
     from .models import gbm, logistic, lorenz, oscillator, sir
     from .registry import load
-    from .stencil import stencil
+    from .row_functions import each
+    from .stencils import stencil
 
 __all__ = [
     "Affine",
@@ -23,6 +24,7 @@ __all__ = [
     "Kernel",
     "affine",
     "constant",
+    "each",
     "expression",
     "function",
     "gbm",
@@ -35,7 +37,13 @@ __all__ = [
 ]
 
 # Imported when first asked for: most runs need one of them.
-_HOMES = {"expression": "expressions.kernel", "function": "functions", "load": "registry", "stencil": "stencil"}
+_HOMES = {
+    "each": "row_functions",
+    "expression": "expressions.kernel",
+    "function": "functions",
+    "load": "registry",
+    "stencil": "stencils",
+}
 
 
 def __getattr__(name: str) -> Any:

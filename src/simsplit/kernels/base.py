@@ -212,6 +212,8 @@ class Kernel(ABC):
         What the values of a row are called, in the order of its last axis, for pictures; empty if they have no names.
     takes_constants : bool
         Whether a parameter may be a constant array; of built-in kernels none may.
+    is_by_row : bool
+        Whether it gets its rows one by one, so that a run need not look whether it mixes them.
     reach : int, or sequence of int or (int, int)
         How many cells around a cell its result depends on: for all axes of the grid, or for each, on both sides or
         (before, after). Then `x` brings as many more on each side than `out` has, and neither is contiguous. 0 by
@@ -243,6 +245,7 @@ class Kernel(ABC):
     components: tuple[str, ...] = ()
     source: str | None = None
     takes_constants: ClassVar[bool] = True
+    is_by_row: ClassVar[bool] = False
     reach: Any = 0
     boundary: Any = None
 
@@ -438,10 +441,13 @@ class Kernel(ABC):
         return out
 
 
+OWN = (f"{__package__}.functions", f"{__package__}.row_functions")  # what calls functions of the user's own
+
+
 def is_own(kernel: Kernel) -> bool:
     """Return whether a kernel is the user's own: neither built in nor an expression."""
     module = type(kernel).__module__
-    return not module.startswith(f"{__package__}.") or module == f"{__package__}.functions"
+    return not module.startswith(f"{__package__}.") or module in OWN
 
 
 def require_unstructured(name: str, x: Array) -> None:

@@ -83,7 +83,7 @@ def _instantiate(
         except Exception as error:
             with_them = f"{where} cannot be made with the parameters {sorted(parameters)}"
             raise InputError(f"{with_them}: {type(error).__name__}: {error}") from error
-    stencils = sys.modules.get(f"{__package__}.stencil")
+    stencils = sys.modules.get(f"{__package__}.stencils")
     if stencils is not None and isinstance(found, stencils.StencilKernel | stencils.StencilTemplate):
         if missing := [each for each in getattr(found, "missing", ()) if each not in parameters]:
             raise InputError(f"{where} wants {missing[0]}, which is not given. Give it as a parameter.")

@@ -172,7 +172,7 @@ def source_digest(problem: Problem, settings: Settings) -> str | None:
 
 def why_own(kernel: Kernel) -> str:
     """Return why a kernel has no name by which another program can get it."""
-    if not isinstance(kernel, FunctionKernel):
+    if not isinstance(kernel, FunctionKernel) or kernel.is_by_row:
         return f"it is an object of the class {type(kernel).__name__}, which a program has made"
     function = kernel.function
     if getattr(function, "__name__", "") == "<lambda>":
