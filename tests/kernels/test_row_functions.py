@@ -104,6 +104,8 @@ def test_fields_of_a_row_and_functions_of_numba() -> None:
 def test_what_cannot_be_called_row_by_row_is_refused(function: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         kernels.each(function)
+    with pytest.raises(InputError, match="gets one row, and no neighbours: use function"):
+        kernels.each(abs, reach=1)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ class EachKernel(FunctionKernel):
         super().__init__(function, **options)
         if hasattr(function, "nin") or isinstance(function, np.vectorize):
             raise InputError(f"{self.name} computes whole arrays: make the kernel by function({self.name}).")
+        if self.reach != 0 or self.boundary is not None:
+            raise InputError(f"the function {self.name} gets one row, and no neighbours: use function(f, reach=…).")
         for wish in ("random", "out", *ON_GRID):
             if wish in self._wanted and wish not in self.parameters:
                 raise InputError(
