@@ -134,6 +134,11 @@ class Cells(NDArrayOperatorsMixin):
         """Return memory for a result."""
         return np.empty(shape, dtype) if self.workspace is None else self.workspace.take(shape, dtype)
 
+    def note(self, function: Any, arrays: list[Any], out: Array | None) -> None:
+        """Note an operation on arrays, if operations are noted."""
+        if self.workspace is not None and self.workspace.tape is not None:
+            self.workspace.tape.note(function, arrays, out)
+
     def free(self) -> None:
         """Let others use the memory, if it is free with these values."""
         if self.memory is not None and self.workspace is not None:
@@ -266,6 +271,28 @@ def common(operands: Sequence[Any]) -> tuple[list[Any], Margins]:
             margins = each.margins if margins is None else tuple(map(_narrower, margins, each.margins))
     assert margins is not None  # noqa: S101, for the type checker: one of them is cells
     return [each.within(margins) if isinstance(each, Cells) else each for each in operands], margins
+
+
+def result_memory(
+    operands: Sequence[Any], arrays: Sequence[Any], shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> tuple[Array, Array]:
+    """Return where a result may be put, and the memory that goes with it: an operand's that is free with it, or more.
+
+    Parameters
+    ----------
+    operands : sequence of Cells or number
+    arrays : sequence of ndarray or number
+        As `common` returns them. Those of `shape` have the dtype of the result, too.
+    shape, dtype
+        Of the result.
+    """
+    cells = [(each, array) for each, array in zip(operands, arrays, strict=True) if isinstance(each, Cells)]
+    for each, array in cells:
+        if each.memory is not None and array.shape == shape:
+            memory, each.memory = each.memory, None
+            return array, memory
+    room = cells[0][0].room(shape, dtype)
+    return room, room
 
 
 def _narrower(one: tuple[int, int] | None, other: tuple[int, int] | None) -> tuple[int, int] | None:

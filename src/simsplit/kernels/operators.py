@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from .cells import Cells, common
+from .cells import Cells, common, result_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -187,14 +187,8 @@ def _applied(ufunc: Any, *operands: Any) -> Cells:
     shape, dtype = arrays[0].shape, arrays[0].dtype
     alike = all(isinstance(each, int | float) or (each.shape, each.dtype) == (shape, dtype) for each in arrays)
     if alike and dtype.kind in "fc":
-        for each, array in zip(operands, arrays, strict=True):
-            if isinstance(each, Cells) and each.memory is not None:
-                out, memory, each.memory = array, each.memory, None
-                break
-        else:
-            out = memory = first.room(shape, dtype)
-    if first.workspace is not None and first.workspace.tape is not None:
-        first.workspace.tape.note(ufunc, arrays, out)
+        out, memory = result_memory(operands, arrays, shape, dtype)
+    first.note(ufunc, arrays, out)
     result: Cells = first.like(ufunc(*arrays, out=out), margins, memory=memory)
     for each in operands:
         if isinstance(each, Cells):

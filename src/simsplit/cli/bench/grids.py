@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,6 @@ import numpy as np
 
 from ...communicator import Agreement
 from ...communicator.probing import subset
-from ...errors import SimsplitError
 from ...grids.grid import Grid
 from ...kernels.expressions.kernel import expression
 from ...kernels.expressions.rows import ExpressionRows
@@ -18,7 +18,9 @@ from ...problem import Problem
 from ...runs.destinations import Memory
 from ...runs.options import RunOptions
 from ...runs.pipeline import execute
+from ...util.formatting import pluralize
 from ...util.memory_limits import require_memory
+from .measure import on_first, rank_counts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,20 +65,8 @@ def measure(communicator: Communicator, shape: Sequence[int], steps: int, rounds
     with Agreement(communicator):
         if communicator.rank == 0:
             require_memory(_STATES * 8 * cells, "measuring on this rank", "Choose a smaller --grid.")
-    sizes = [2**power for power in range(communicator.size.bit_length()) if 2**power <= communicator.size]
-    for ranks in sorted({*sizes, communicator.size}):
-        failure: SimsplitError | None = None
-        facts = None
-        with subset(communicator, ranks) as some:
-            if some is not None:
-                try:
-                    facts = _ours(some, shape, steps, rounds)
-                except SimsplitError as error:  # which the ranks that rest here do not know of yet
-                    failure = error
-        with Agreement(communicator):
-            if failure is not None:
-                raise failure
-        seconds, how = communicator.bcast(facts)
+    for ranks in rank_counts(communicator):
+        seconds, how = on_first(communicator, ranks, partial(_ours, shape=shape, steps=steps, rounds=rounds))
         found["simsplit"].append({"ranks": ranks, "seconds": seconds, "rate": cells * steps / seconds, "how": how})
     with subset(communicator, 1) as one:
         taken = None if one is None else _alone(shape, steps, rounds)
@@ -92,8 +82,9 @@ def lines(found: dict[str, Any]) -> list[str]:
     for each in found["simsplit"]:
         ranks = each["ranks"]
         times, share = plain["seconds"] / each["seconds"], one / each["seconds"] / ranks
-        name = f"simsplit, {ranks} rank{'s' if ranks > 1 else ''}"
-        rows.append((name, each["rate"], f"{times:.2f}", f"{share:.2f}", each["how"]))
+        rows.append(
+            (f"simsplit, {pluralize(ranks, 'rank')}", each["rate"], f"{times:.2f}", f"{share:.2f}", each["how"])
+        )
     head = f"{' × '.join(map(str, found['grid']))} float64, {found['steps']} steps, medians of {found['rounds']} rounds"
     table = [head, "", f"{'':22}{'10⁹ cells/s':>12}{'× plain':>9}{'efficiency':>12}"]
     table += [

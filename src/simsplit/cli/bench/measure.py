@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from statistics import median
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
     Program = Callable[[], "Once"]
+
+T = TypeVar("T")
 
 OFFSET, MULTIPLIER, DELTA_T = 3.0, 5.0, 0.5
 CEILING, FRESH, ALONE, PLAIN, OURS = "fill", "fill, fresh", "one process", "plain MPI", "simsplit"
@@ -159,24 +161,34 @@ def scaling(communicator: Communicator, work: Work) -> list[dict[str, Any]]:
     InputError
         On every rank, if there is not enough memory.
     """
-    sizes = [2**power for power in range(communicator.size.bit_length()) if 2**power <= communicator.size]
-    sizes = sorted({*sizes, communicator.size})
     found = []
     for kind in ("strong", "weak"):
-        for ranks in sizes:
+        for ranks in rank_counts(communicator):
             rows = work.rows if kind == "strong" else max(1, work.rows // communicator.size) * ranks
-            failure, facts = None, None
-            with subset(communicator, ranks) as some:
-                if some is not None:
-                    try:
-                        facts = _scaled(some, Work(rows, work.steps, work.rounds))
-                    except SimsplitError as error:  # which the ranks that rest here do not know of yet
-                        failure = error
-            with Agreement(communicator):
-                if failure is not None:
-                    raise failure
-            found.append({"kind": kind, "ranks": ranks, "rows": rows, **communicator.bcast(facts)})
+            facts = on_first(communicator, ranks, partial(_scaled, work=Work(rows, work.steps, work.rounds)))
+            found.append({"kind": kind, "ranks": ranks, "rows": rows, **facts})
     return found
+
+
+def rank_counts(communicator: Communicator) -> list[int]:
+    """Return 1, 2, 4 … and the number of all ranks."""
+    powers = [2**power for power in range(communicator.size.bit_length()) if 2**power <= communicator.size]
+    return sorted({*powers, communicator.size})
+
+
+def on_first(communicator: Communicator, ranks: int, measure: Callable[[Communicator], T]) -> T:
+    """Return on every rank what `measure` gives on the first ones, while the others rest. Collective."""
+    failure, facts = None, None
+    with subset(communicator, ranks) as some:
+        if some is not None:
+            try:
+                facts = measure(some)
+            except SimsplitError as error:  # which the ranks that rest here do not know of yet
+                failure = error
+    with Agreement(communicator):
+        if failure is not None:
+            raise failure
+    return communicator.bcast(facts)
 
 
 def _scaled(communicator: Communicator, work: Work) -> dict[str, Any]:

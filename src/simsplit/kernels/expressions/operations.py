@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..cells import Cells, common
+from ..cells import Cells, common, result_memory
 from .language import Operator, Shift
 
 if TYPE_CHECKING:
@@ -55,28 +55,18 @@ class CellOperations:
         ufunc = getattr(function, "floating", function)
         if ufunc not in _INTO or not _plain(arrays, ufunc):
             value = np.asarray(function(*arrays))
-            self._note(cells[0], function, arrays, None)
+            cells[0].note(function, arrays, None)
             self._free(cells, value)
             return cells[0].like(value, margins)
         shape = np.broadcast_shapes(*map(np.shape, arrays))
         dtype = next(each.dtype for each in arrays if isinstance(each, np.ndarray))
         out, memory = self._place(shape, dtype), None
         if out is None:
-            for each, array in zip(operands, arrays, strict=True):
-                if isinstance(each, Cells) and each.memory is not None and array.shape == shape:
-                    out, memory, each.memory = array, each.memory, None
-                    break
-            else:
-                out = memory = cells[0].room(shape, dtype)
+            out, memory = result_memory(operands, arrays, shape, dtype)
         ufunc(*arrays, out=out)
-        self._note(cells[0], ufunc, arrays, out)
+        cells[0].note(ufunc, arrays, out)
         self._free(cells, out)
         return out if out is self._out else cells[0].like(out, margins, memory=memory)
-
-    def _note(self, cells: Cells, function: Any, arrays: list[Any], out: Array | None) -> None:
-        """Note the operation, if operations are noted."""
-        if cells.workspace is not None and cells.workspace.tape is not None:
-            cells.workspace.tape.note(function, arrays, out)
 
     def _place(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array | None:
         """Return where the last result is wanted, if this is the last and fits."""
