@@ -10,7 +10,7 @@ import pytest
 from simsplit import InputError
 from simsplit.kernels import operators
 from simsplit.kernels.cells import Cells
-from simsplit.kernels.expressions.language import OPERATORS
+from simsplit.kernels.expressions.vocabulary import OPERATORS
 
 
 def grid(function: Any, n: int = 6, spacing: tuple[float, ...] = (0.5, 0.25, 2.0), margin: int = 2) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from simsplit.grids.boundary import PLAIN, WITH_VALUE
-from simsplit.kernels.expressions.language import OPERATORS
+from simsplit.kernels.expressions.vocabulary import OPERATORS
 from tests.support.launching import BIN, ROOT, environment, mpiexec, run
 
 if TYPE_CHECKING:

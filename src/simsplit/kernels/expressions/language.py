@@ -1,7 +1,7 @@
 """A small, closed language: arithmetic of NumPy arrays, and of the cells around a cell, written as text.
 
 The text is parsed with Python's `ast` and translated, node by node, into calls of the functions in the
-tables below; what is in none of them is refused. No text is ever compiled or run.
+tables of `vocabulary`; what is in none of them is refused. No text is ever compiled or run.
 
 On arrays an expression gives what the same text gives in NumPy, bit for bit. Python numbers (literals, the
 time) stay Python numbers through operators, so that they do not widen a float32 array; but where Python
@@ -11,14 +11,11 @@ raises an error or changes from real to complex they give what NumPy's float64 g
 from __future__ import annotations
 
 import ast
-import operator
 import threading
 import warnings
-from dataclasses import dataclass
-from functools import partial, reduce
-from itertools import pairwise
+from functools import partial
 from keyword import iskeyword
-from math import isinf, prod
+from math import isinf
 from re import compile as compiled
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 from unicodedata import combining, east_asian_width, normalize
@@ -27,59 +24,23 @@ import numpy as np
 
 from ...errors import InputError
 from ...util.formatting import pluralize
+from .vocabulary import CONSTANTS, FUNCTIONS, OPERATIONS, OPERATORS, SHIFT, WHERE, Operator, Shift, chained, joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping
 
 _LONGEST = 10_000  # characters
 _DEEPEST = 100  # brackets, or operators within operators
 _LARGEST = 2**53  # an integer literal; every one up to here is a float64 too
 _GREATEST_POWER = 1000  # of a constant
-_INTEGERS = range(-(2**63), 2**63)  # what Python integers may grow to, as NumPy's do, before they are floats
 _SHOWN = 72  # characters of the text in a message
 _FILENAME = "<expression>"  # by which Python's warnings of one are told from those of other threads
 _PARSING = threading.Lock()  # Python's filters of warnings are of the whole process
 
-_NUMBERS = {bool, int, float, complex}  # exactly: np.float64 derives from float, and promotes otherwise
-_CONSTANTS = {"pi": np.pi, "e": np.e, "inf": np.inf, "nan": np.nan}
-_ARITIES = {
-    1: "abs sqrt cbrt exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh "
-    "arccosh arctanh floor ceil trunc rint sign square conj real imag isnan isfinite isinf",
-    2: "minimum maximum arctan2 hypot fmod copysign power",
-    3: "where clip",
-}
-
-
-def _alike(function: Callable[..., Any], *operands: Any) -> Any:
-    """Call a function whose loop NumPy chooses by whether all operands but the first are constant.
-
-    That is so where they are broadcast or converted, and depends on the number of rows; which of 0.0 and -0.0 comes
-    out, and the last bit of a power, depend on it. So arrays are given in the shape and dtype of the result.
-    """
-    if any(isinstance(each, np.ndarray) for each in operands[1:]):
-        dtype, shape = np.result_type(*operands), np.broadcast_shapes(*map(np.shape, operands))
-        fits = (dtype, shape) if prod(shape) > 1 else ()  # a view of one value has the strides of a constant
-        operands = tuple(
-            each
-            if np.ndim(each) == 0 or (each.dtype, each.shape) == fits
-            else np.array(np.broadcast_to(each, shape), dtype, order="C")
-            for each in operands
-        )
-    return function(*operands)
-
-
-_FUNCTIONS = {name: (getattr(np, name), arity) for arity, names in _ARITIES.items() for name in names.split()}
-_FUNCTIONS |= {"clip": (partial(_alike, np.clip), 3), "power": (partial(_alike, np.power), 2)}
 _ALIASES = {"ln": "log", "min": "minimum", "max": "maximum", "pow": "power", "round": "rint", "fabs": "abs"}
-_ALIASES |= {name.replace("arc", "a"): name for name in _FUNCTIONS if name.startswith("arc")}
-_OPERATORS_AND_UFUNCS = (
-    "Add add add, Sub sub subtract, Mult mul multiply, Div truediv true_divide, FloorDiv floordiv floor_divide, "
-    "Mod mod remainder, Pow pow power, UAdd pos positive, USub neg negative, "
-    "Eq eq equal, NotEq ne not_equal, Lt lt less, LtE le less_equal, Gt gt greater, GtE ge greater_equal"
-)
+_ALIASES |= {name.replace("arc", "a"): name for name in FUNCTIONS if name.startswith("arc")}
 _ACCEPTED = "Accepted are numbers, names, + - * / // % **, comparisons, and, or, not, a if c else b, and functions"
 _FARTHEST = 64  # cells away
-_SHIFT = "A neighbour is named by whole numbers, such as x[-1] or x[0, 1]"
 _DRAWS = ("normal", "uniform")
 _HINTS = {"^": "A power is written **", "&": "Write `and`", "|": "Write `or`", "~": "Write `not`", "!": "Write `not`"}
 _HINTS["="] = "Write == to compare; the arguments of a function have no names"
@@ -94,92 +55,8 @@ _UNREADABLE = compiled(r"[^\w +\-*/%<>=!.,()\[\]]|(?<![<>=!])=(?!=)|!(?!=)")
 _OPERATOR = compiled(r"[a-z]+|<<|>>|[^\s)]")
 
 
-@dataclass(frozen=True, slots=True)
-class _Operator:
-    """An operator: of arrays as Python writes it, of Python numbers a Python number, of bounded size."""
-
-    plain: Callable[..., Any]
-    floating: Callable[..., Any]
-
-    def __call__(self, *operands: Any) -> Any:
-        kinds = set(map(type, operands))
-        if not kinds <= _NUMBERS:
-            return self.plain(*operands)
-        result = None
-        try:
-            if self.floating is not np.power or not _grows(*operands):
-                result = self.plain(*operands)
-        except (ArithmeticError, TypeError):
-            pass  # such as 1 / 0 and 1e300 ** 2; and NumPy compares complex numbers, which Python does not
-        if result is None or (isinstance(result, complex) and complex not in kinds):
-            with np.errstate(all="ignore"):
-                result = self.floating(*(each if isinstance(each, complex) else float(each) for each in operands))
-        if isinstance(result, np.generic | np.ndarray):
-            result = result.item()
-        if not isinstance(result, int) or result in _INTEGERS:
-            return result
-        beyond = any(isinstance(each, int) and each not in _INTEGERS for each in operands)
-        return result if beyond and 0 <= result < 2**64 else float(result)
-
-
-def _grows(base: Any, exponent: Any) -> bool:
-    """Return whether a power of Python integers certainly leaves `_INTEGERS`: it is not computed then."""
-    integers = isinstance(base, int) and isinstance(exponent, int)
-    return integers and (base.bit_length() - 1) * exponent > _INTEGERS.stop.bit_length()
-
-
-_OPERATORS: dict[type[ast.AST], _Operator] = {
-    getattr(ast, node): _Operator(getattr(operator, plain), getattr(np, ufunc))
-    for node, plain, ufunc in map(str.split, _OPERATORS_AND_UFUNCS.split(","))
-}  # x ** 2 is not np.power(x, 2): arrays have their own ways for some exponents, with other last bits
-_OPERATORS[ast.Pow] = _Operator(partial(_alike, operator.pow), np.power)
-_ALONG = ("{0}", "{0}{0}", "{0}_up", "{0}_down")  # what differences along an axis are called, after a d
-OPERATORS = {"div": 2} | dict.fromkeys(("biharmonic", "grad2", "laplace", "neighbours"), 1)  # with their arguments
-OPERATORS |= {f"d{form.format(axis)}": 1 for axis in "xyz" for form in _ALONG}
-_AND = _OPERATORS[ast.And] = _Operator(np.logical_and, np.logical_and)
-_OPERATORS |= {ast.Or: _Operator(np.logical_or, np.logical_or), ast.Not: _Operator(np.logical_not, np.logical_not)}
-_WHERE = _Operator(np.where, np.where)
-
-
-def _joined(join: _Operator, *operands: Any) -> Any:
-    """Compute ``a and b and c``."""
-    return reduce(join, operands)
-
-
-def _chained(comparisons: Sequence[_Operator], *operands: Any) -> Any:
-    """Compute ``a < b < c`` as ``(a < b) and (b < c)``."""
-    return reduce(_AND, (compare(*pair) for compare, pair in zip(comparisons, pairwise(operands), strict=True)))
-
-
 def _call(function: Callable[..., Any], *operands: Any) -> Any:
     return function(*operands)
-
-
-@dataclass(frozen=True, slots=True)
-class Shift:
-    """What ``[i, j]`` behind a value does: take that of another cell."""
-
-    offsets: tuple[int, ...]
-
-    def __call__(self, *operands: Any) -> Any:
-        """Return the values that lie `offsets` on."""
-        (cells,) = operands
-        if not hasattr(cells, "shifted"):
-            raise InputError(f"{list(self.offsets)} stands behind what is the same for all cells. {_SHIFT}.")
-        return cells.shifted(*self.offsets)
-
-
-@dataclass(frozen=True, slots=True)
-class Operator:
-    """What a difference of neighbouring cells, such as ``laplace(x)``, does."""
-
-    name: str
-
-    def __call__(self, *cells: Any) -> Any:
-        """Return its value."""
-        from .. import operators
-
-        return getattr(operators, self.name)(*cells)
 
 
 class _Apply(NamedTuple):
@@ -233,8 +110,8 @@ class Expression:
         for plain, name in known.items():
             if not plain.isidentifier() or iskeyword(plain) or plain.startswith("__"):
                 raise InputError(f"{name!r} cannot be the name of a variable in an expression")
-            if plain in _FUNCTIONS or plain in _CONSTANTS:
-                what = "function" if plain in _FUNCTIONS else "constant"
+            if plain in FUNCTIONS or plain in CONSTANTS:
+                what = "function" if plain in FUNCTIONS else "constant"
                 raise InputError(f"{name} cannot be a variable in an expression: it is a {what} there. Rename it")
         self.text = _one_line(text)
         try:
@@ -360,11 +237,11 @@ class _Compiler:
             case ast.Name():
                 self.name(node)
             case ast.UnaryOp():
-                self.apply(node, _OPERATORS[type(node.op)], node.operand)
+                self.apply(node, OPERATIONS[type(node.op)], node.operand)
             case ast.BoolOp():
-                self.apply(node, partial(_joined, _OPERATORS[type(node.op)]), *node.values)
+                self.apply(node, partial(joined, OPERATIONS[type(node.op)]), *node.values)
             case ast.IfExp():
-                self.apply(node, _WHERE, node.test, node.body, node.orelse)
+                self.apply(node, WHERE, node.test, node.body, node.orelse)
             case ast.BinOp() | ast.Compare() | ast.Call() | ast.Subscript():
                 self.compound[type(node)](self, node)
             case _:
@@ -387,7 +264,7 @@ class _Compiler:
 
     def number(self, node: ast.Constant) -> None:
         value: Any = node.value
-        if type(value) not in _NUMBERS - {bool}:
+        if type(value) not in (int, float, complex):
             raise self.refusal(node, f"`{value!r}` is not accepted. {_ACCEPTED}")
         if isinstance(value, int) and value > _LARGEST:
             raise self.refusal(node, "this integer is beyond 2**53. Write it with a decimal point or an exponent")
@@ -403,13 +280,13 @@ class _Compiler:
             signed = isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub | ast.UAdd)
             number = part.operand if isinstance(part, ast.UnaryOp) and signed else part
             if not isinstance(number, ast.Constant) or type(number.value) is not int:
-                raise self.refusal(part, f"this is no whole number. {_SHIFT}")
+                raise self.refusal(part, f"this is no whole number. {SHIFT}")
             if number.value > _FARTHEST:
                 raise self.refusal(part, f"a neighbour lies {_FARTHEST} cells away at most")
             minus = isinstance(part, ast.UnaryOp) and isinstance(part.op, ast.USub)
             offsets.append(-number.value if minus else number.value)
         if not offsets:
-            raise self.refusal(node, f"nothing stands in the brackets. {_SHIFT}")
+            raise self.refusal(node, f"nothing stands in the brackets. {SHIFT}")
         self.add(node.value)
         if not any(isinstance(step, str | _Apply) for step in self.steps[-1:]):
             raise self.refusal(node, "a number has no neighbours. Write x[-1], or another name")
@@ -419,13 +296,13 @@ class _Compiler:
         if node.id == "random" and "random" in self.known:
             self.steps.append("random.uniform")
             return
-        if node.id in _FUNCTIONS or (node.id in OPERATORS and node.id not in self.known):
+        if node.id in FUNCTIONS or (node.id in OPERATORS and node.id not in self.known):
             raise self.refusal(node, f"`{node.id}` is a function. Write `{node.id}(...)`")
-        if node.id not in self.known and node.id not in _CONSTANTS:
-            hint = _nearest(node.id, [*self.known, *_CONSTANTS])
+        if node.id not in self.known and node.id not in CONSTANTS:
+            hint = _nearest(node.id, [*self.known, *CONSTANTS])
             known = ", ".join(sorted(self.known.values())) or "no names"
             raise self.refusal(node, f"the name `{node.id}` is not known.{hint} Known here: {known}")
-        self.steps.append(self.known[node.id] if node.id in self.known else _CONSTANTS[node.id])
+        self.steps.append(self.known[node.id] if node.id in self.known else CONSTANTS[node.id])
 
     def binary(self, node: ast.BinOp) -> None:
         spine = [node]  # a + b + c + ..., which is no nesting to the eye, but is in the tree
@@ -436,11 +313,11 @@ class _Compiler:
         for each in reversed(spine):
             self.add(each.right)
             column, sign = self.operator_after(each.left)
-            if type(each.op) not in _OPERATORS:
+            if type(each.op) not in OPERATIONS:
                 raise self.refusal(column, f"`{sign}` is not accepted. {_ACCEPTED}")
             if isinstance(each.op, ast.Pow):
                 self.check_power(column, powers)
-            self.apply(each, _OPERATORS[type(each.op)], arity=2)
+            self.apply(each, OPERATIONS[type(each.op)], arity=2)
 
     def check_power(self, column: int, powers: int) -> None:
         """Refuse the power of the last two values if it is constant and huge; `powers` came before them."""
@@ -455,17 +332,17 @@ class _Compiler:
     def comparison(self, node: ast.Compare) -> None:
         operands = [node.left, *node.comparators]
         for left, kind in zip(operands, node.ops, strict=False):
-            if type(kind) not in _OPERATORS:
+            if type(kind) not in OPERATIONS:
                 column, sign = self.operator_after(left)
                 raise self.refusal(column, f"`{sign}` is not accepted. {_ACCEPTED}")
-        self.apply(node, partial(_chained, [_OPERATORS[type(kind)] for kind in node.ops]), *operands)
+        self.apply(node, partial(chained, [OPERATIONS[type(kind)] for kind in node.ops]), *operands)
 
     def call(self, node: ast.Call) -> None:
         name = node.func.id if isinstance(node.func, ast.Name) else ""
         if isinstance(node.func, ast.Attribute):
             self.draw(node, node.func)
             return
-        if not name or name in self.known or name in _CONSTANTS:
+        if not name or name in self.known or name in CONSTANTS:
             raise self.refusal(node.func, "this is not a function. Write * to multiply")
         if name in OPERATORS:
             self.apply(node, Operator(name), *node.args, arity=OPERATORS[name])
@@ -473,13 +350,13 @@ class _Compiler:
                 wanted = pluralize(OPERATORS[name], "argument")
                 raise self.refusal(node, f"`{name}` takes {wanted}, not {len(node.args) + len(node.keywords)}")
             return
-        if name not in _FUNCTIONS:
-            hint, known = _nearest(name, {*_FUNCTIONS, *OPERATORS}), ", ".join(sorted({*_FUNCTIONS, *OPERATORS}))
+        if name not in FUNCTIONS:
+            hint, known = _nearest(name, {*FUNCTIONS, *OPERATORS}), ", ".join(sorted({*FUNCTIONS, *OPERATORS}))
             raise self.refusal(node, f"the function `{name}` is not known.{hint} Known here: {known}")
         powers = self.powers
         for argument in (*node.args, *node.keywords):
             self.add(argument)
-        function, arity = _FUNCTIONS[name]
+        function, arity = FUNCTIONS[name]
         if len(node.args) != arity:
             raise self.refusal(node, f"`{name}` takes {pluralize(arity, 'argument')}, not {len(node.args)}")
         if name == "power":
@@ -504,6 +381,6 @@ class _Compiler:
     def reject(self, node: ast.AST) -> NoReturn:
         if not isinstance(node, ast.Attribute):
             raise self.refusal(node, f"{_FOREIGN.get(type(node), 'this')} is not accepted. {_ACCEPTED}")
-        hint = f"Write `{node.attr}` without a prefix" if node.attr in {*_FUNCTIONS, *_CONSTANTS} else _ACCEPTED
+        hint = f"Write `{node.attr}` without a prefix" if node.attr in {*FUNCTIONS, *CONSTANTS} else _ACCEPTED
         column, _ = self.operator_after(node.value)
         raise self.refusal(column, f"the attribute `.{node.attr}` is not accepted. {hint}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..cells import Cells, common, result_memory
-from .language import Operator, Shift
+from .vocabulary import Operator, Shift
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from simsplit.kernels.expressions.language import _FUNCTIONS, _OPERATORS
+from simsplit.kernels.expressions.vocabulary import FUNCTIONS, OPERATIONS
 from simsplit.verification import bit_mismatch, max_ulp_distance
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ OTHERS = (
     "negative logaddexp logaddexp2 heaviside deg2rad rad2deg fmax fmin nextafter spacing equal less logical_and"
 )
 FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
-    **_FUNCTIONS,
+    **FUNCTIONS,
     **{name: (getattr(np, name), getattr(np, name).nin) for name in OTHERS.split()},
 }
 # Rounded once, or not at all, as IEEE 754 has it: the same on every machine.
@@ -116,7 +116,7 @@ def test_every_function_and_operator_of_expressions_is_tried() -> None:
         "positive",
     }
     assert by_operators <= {*FUNCTIONS}
-    assert len(_OPERATORS) == len(by_operators) + 6 + 3  # comparisons; and, or, not
+    assert len(OPERATIONS) == len(by_operators) + 6 + 3  # comparisons; and, or, not
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
