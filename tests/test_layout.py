@@ -20,7 +20,6 @@ FILES = sorted(
 OF_SEVERAL = {
     "cli/test_bad_input",
     "cli/test_main",
-    "kernels/test_bits",
     "kernels/test_numba",
     "kernels/test_numba_functions",
     "remote/test_docs",
