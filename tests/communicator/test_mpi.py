@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,12 +12,13 @@ import pytest
 from simsplit.bounds import bounds
 from simsplit.communicator import connect, mpi
 from simsplit.communicator.datatypes import exchange
-from simsplit.communicator.mpi import MPICommunicator, library
+from simsplit.communicator.mpi import MPICommunicator, library, wait_until_read
 from simsplit.errors import InputError
 from tests.support.communicators import CommunicatorSuite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from simsplit.communicator import Communicator
 
@@ -128,3 +131,26 @@ def test_some_ranks_are_not_the_whole_job() -> None:
     assert not communicator.is_world
     assert communicator.size == half.size
     half.Free()
+
+
+def test_what_was_written_to_a_pipe_is_waited_for_until_it_is_read() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"the last words")
+    seen: list[bytes] = []
+    late = threading.Timer(0.2, lambda: seen.append(os.read(reader, 100)))
+    late.start()
+    wait_until_read(writer, patience=60)
+    assert seen == [b"the last words"]
+    wait_until_read(writer, patience=60)
+    os.write(writer, b"nobody reads these")
+    wait_until_read(writer, patience=0.05)
+    os.close(reader)
+    wait_until_read(writer, patience=0.05)
+    os.close(writer)
+    wait_until_read(writer, patience=60)  # it is closed
+
+
+def test_a_file_has_no_reader_to_wait_for(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        file.write("words")
+        wait_until_read(file.fileno(), patience=60)

@@ -6,11 +6,14 @@ no pickle is involved. Many small steps, and what is more than the library count
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from array import array
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import prod
+from stat import S_ISFIFO
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError, LaunchError
@@ -64,7 +67,32 @@ def abort_job(status: int) -> None:
     """End every process of the job at once; return if there is none but this one."""
     mpi = sys.modules.get("mpi4py.MPI")
     if mpi is not None and mpi.Is_initialized() and not mpi.Is_finalized() and mpi.COMM_WORLD.Get_size() > 1:
+        for number in (1, 2):
+            wait_until_read(number)
         mpi.COMM_WORLD.Abort(status)
+
+
+def wait_until_read(number: int, patience: float = 2.0) -> None:
+    """Wait until the reader of a pipe has what was written to it: a launcher that ends a job may not read the rest.
+
+    Parameters
+    ----------
+    number : int
+        Of the file, such as 2 for stderr. If it is no pipe there is nothing to wait for.
+    patience : float, default 2.0
+        Seconds to wait at most: the reader may have stopped.
+    """
+    import fcntl
+    import termios
+
+    unread = bytearray(4)
+    until = monotonic() + patience
+    with suppress(OSError):
+        while S_ISFIFO(os.fstat(number).st_mode) and monotonic() < until:
+            fcntl.ioctl(number, termios.FIONREAD, unread)
+            if not any(unread):
+                return
+            sleep(0.001)
 
 
 def library(version: str) -> str:
