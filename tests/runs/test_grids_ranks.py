@@ -10,6 +10,7 @@ import pytest
 
 from simsplit import Grid, Problem, kernels, run
 from simsplit.communicator import connect
+from simsplit.communicator.node import Node
 from simsplit.engine import Plan
 from simsplit.history.stored_array import stored_array
 from tests.support.grid_cases import CASES, Case
@@ -50,6 +51,18 @@ def test_without_shared_memory_halos_go_by_messages(monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patched:
         patched.setattr("simsplit.communicator.node.Node.share", lambda *_: None)
         result = run(case.problem(), depth=2)
+    if result.history is not None:
+        case.check(result.history)
+
+
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize("place", ["round robin", "in blocks", "the last alone"])
+def test_one_node_may_have_memory_to_share_and_another_none(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    share = Node.share
+    monkeypatch.setattr(Node, "share", lambda self, nbytes: None if self.index else share(self, nbytes))
+    case = CASES[0]
+    with placed(place) as world:
+        result = execute(case.problem(), world, depth=2)
     if result.history is not None:
         case.check(result.history)
 

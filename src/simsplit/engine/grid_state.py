@@ -101,8 +101,7 @@ class GridState:
         what = f"the two states of rank {communicator.rank}, {format_bytes(nbytes)},"
         require_memory(nbytes, what, "Use more nodes, or a smaller depth.")
         self.is_step = rows.problem.kernel.kind == "step"
-        dtype = plan.history_dtype if self.is_step else plan.dtype.newbyteorder("=")
-        self._dtype = dtype
+        self._dtype = plan.history_dtype if self.is_step else plan.dtype.newbyteorder("=")
         self._arrays: list[Array] = []
         self._halos: list[Halo] = []
         self._around: dict[str, Array] = {}
@@ -121,8 +120,8 @@ class GridState:
             The ranks that are to share memory for their arrays.
         """
         shared = {} if node is None else self._shared(node)
-        if not shared:
-            with Agreement(self._communicator):
+        with Agreement(self._communicator):  # of all ranks: another node may have no memory to share
+            if not shared:
                 shape = self._shape(self._communicator.rank)
                 shared = {self._communicator.rank: [np.zeros(shape, self._dtype) for _ in range(1 + self.is_step)]}
         self._arrays = shared.pop(self._communicator.rank)
