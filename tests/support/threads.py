@@ -141,9 +141,8 @@ class ThreadMessages:
             self._box(self._rank, peer, self._next("send", peer)).put((array, read))
 
     def _box(self, sender: int, receiver: int, number: int) -> Queue[Any]:
-        return self._mail.setdefault(
-            (sender, receiver, number), Queue()
-        )  # of two threads that ask at once both get the same
+        # Of two threads that ask at once both get the same.
+        return self._mail.setdefault((sender, receiver, number), Queue())
 
     def _next(self, what: str, peer: int) -> int:
         self._counts[what, peer] += 1

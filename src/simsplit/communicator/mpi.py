@@ -88,7 +88,8 @@ def wait_until_read(number: int, patience: float = 2.0) -> None:
     unread = bytearray(4)
     until = monotonic() + patience
     with suppress(OSError):
-        while S_ISFIFO(os.fstat(number).st_mode) and monotonic() < until:
+        is_pipe = S_ISFIFO(os.fstat(number).st_mode)
+        while is_pipe and monotonic() < until:
             fcntl.ioctl(number, termios.FIONREAD, unread)
             if not any(unread):
                 return

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...communicator import Agreement
-from ...communicator.probing import subset
 from ...grids.grid import Grid
 from ...kernels.expressions.kernel import expression
 from ...kernels.expressions.rows import ExpressionRows
@@ -68,9 +67,7 @@ def measure(communicator: Communicator, shape: Sequence[int], steps: int, rounds
     for ranks in rank_counts(communicator):
         seconds, how = on_first(communicator, ranks, partial(_ours, shape=shape, steps=steps, rounds=rounds))
         found["simsplit"].append({"ranks": ranks, "seconds": seconds, "rate": cells * steps / seconds, "how": how})
-    with subset(communicator, 1) as one:
-        taken = None if one is None else _alone(shape, steps, rounds)
-    taken = communicator.bcast(taken)
+    taken = on_first(communicator, 1, lambda _: _alone(shape, steps, rounds))
     return {**found, "one_process": {"seconds": taken, "rate": cells * steps / taken}}
 
 
